@@ -1,0 +1,27 @@
+#pragma once
+
+#include <glib.h>
+
+/*
+ * The bytes of an image file that lock it, by agreement of all who use them. Byte 0 is virtlockd's (write lock:
+ * exclusive, read lock: shareable); 1 libvirt's, held for moments; QEMU holds a read lock on 100 + n for each permission it
+ * uses and on 200 + n for each that it does not share (QEMU, block/file-posix.c).
+ */
+#define DLK_BYTE_LEASE 0
+#define DLK_BYTE_SHARED_WRITER 2 /* ours, for readers=strict: a shared lease stands */
+#define DLK_BYTE_STRICT_READER 3 /* ours: a reader that tolerates no writer stands */
+#define DLK_BYTE_QEMU_READS 100
+#define DLK_BYTE_QEMU_WRITES 101
+#define DLK_BYTE_QEMU_SHARES_NO_WRITES 201
+
+typedef enum {
+    DLK_BYTE_FREE,
+    DLK_BYTE_READ_LOCKED,
+    DLK_BYTE_WRITE_LOCKED,
+    DLK_BYTE_UNKNOWN, /* errno says why */
+} DlkByteState;
+
+/** What a foreign open file description holds on @byte of @fd (any readable descriptor). @pid (out): its holder, or 0 where the kernel does not say. */
+DlkByteState dlk_image_locks_ask(int fd, guint byte, pid_t *pid);
+/** F_OFD_SETLK: @type is F_RDLCK, F_WRLCK or F_UNLCK. FALSE with errno set; EAGAIN: somebody else has it. */
+gboolean dlk_image_locks_set(int fd, guint byte, short type);

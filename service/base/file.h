@@ -1,0 +1,9 @@
+#pragma once
+
+#include <glib.h>
+
+/**
+ * dlk_file_replace: writes @text to @path so that after a crash the file is either the old or the new one:
+ * temporary file, fsync, rename, fsync of the folder. Error: DLK_ERROR_BACKEND_FAILED.
+ */
+gboolean dlk_file_replace(const char *path, const char *text, GError **error);

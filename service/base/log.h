@@ -1,0 +1,27 @@
+#pragma once
+
+#include <glib.h>
+
+/*
+ * The journal's fields: every event that an administrator may look for has a MESSAGE_ID of its own.
+ * Text goes to the journal where stderr is connected to it and to stderr elsewhere (g_log_writer_default()).
+ */
+#define DLK_MESSAGE_ACQUIRED "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e01"
+#define DLK_MESSAGE_RELEASED "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e02"
+#define DLK_MESSAGE_REFUSED "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e03"
+#define DLK_MESSAGE_AT_RISK "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e04"
+#define DLK_MESSAGE_RESTORED "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e05"
+#define DLK_MESSAGE_BROKEN "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e06"
+#define DLK_MESSAGE_POLICY "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e07"
+
+/** DlkLogField: one journal field, "DISKLOCK_LEASE" and its value; a %NULL value leaves the field out. */
+typedef struct {
+    const char *name;
+    const char *value;
+} DlkLogField;
+
+/**
+ * dlk_log_event: one journal entry. @message_id: one of the above. @fields: ended by a %NULL name.
+ * @text: what people read; made printable, because parts of it come from outside.
+ */
+void dlk_log_event(GLogLevelFlags level, const char *message_id, const DlkLogField *fields, const char *text);

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <glib.h>
+#include <sys/types.h>
+
+/**
+ * DlkPidRef: one process, never its successor under the same number.
+ *
+ * A pid travels only together with its pidfd; a signal goes through the pidfd. Reference-counted (atomic), shared
+ * by all leases of one process.
+ */
+typedef struct _DlkPidRef DlkPidRef;
+
+/** Fails with DLK_ERROR_INVALID_ARGS where no such process lives. */
+DlkPidRef *dlk_pid_ref_new(pid_t pid, GError **error);
+/** Takes @pidfd (closed on failure too). DLK_ERROR_INVALID_ARGS where it is no pidfd or its process has ended. */
+DlkPidRef *dlk_pid_ref_new_for_pidfd(int pidfd, GError **error);
+DlkPidRef *dlk_pid_ref_ref(DlkPidRef *self);
+void dlk_pid_ref_unref(DlkPidRef *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPidRef, dlk_pid_ref_unref)
+
+pid_t dlk_pid_ref_pid(const DlkPidRef *self);
+/** The pidfd, borrowed; readable once the process has ended. */
+int dlk_pid_ref_fd(const DlkPidRef *self);
+/** The real uid that the process had when it was first looked at. */
+uid_t dlk_pid_ref_uid(const DlkPidRef *self);
+/** The command name (comm), made printable; "" where it could not be read. */
+const char *dlk_pid_ref_command(const DlkPidRef *self);
+gboolean dlk_pid_ref_is_alive(const DlkPidRef *self);
+/** pidfd_send_signal(2); FALSE with errno set. */
+gboolean dlk_pid_ref_signal(const DlkPidRef *self, int signal_number);

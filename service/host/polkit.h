@@ -1,0 +1,35 @@
+#pragma once
+
+#include "host/caller.h"
+
+#include <gio/gio.h>
+
+/** DlkAnswer: polkit's word. Whatever is no clear yes is a no. */
+typedef enum {
+    DLK_ANSWER_NO,
+    DLK_ANSWER_CHALLENGE, /* yes, after a password, which the caller did not allow to be asked for */
+    DLK_ANSWER_YES,
+    DLK_ANSWER_YES_AFTER_PROMPT, /* a person has just been asked, and agreed */
+} DlkAnswer;
+
+#define DLK_ACTION_PREFIX "org.disklock.disklock1."
+
+/**
+ * DlkPolkit: asks org.freedesktop.PolicyKit1 on the bus. uid 0 is answered yes without asking. No answer within 3 s, an error, no polkit:
+ * no. While a person is being prompted polkitd is pinged, so that a dead one is noticed within the same time.
+ * Main thread.
+ */
+typedef struct _DlkPolkit DlkPolkit;
+DlkPolkit *dlk_polkit_new(GDBusConnection *connection);
+void dlk_polkit_free(DlkPolkit *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPolkit, dlk_polkit_free)
+
+/**
+ * @action: without the prefix ("acquire"). @details: a{ss}, floating or not, or %NULL; what polkit hands to the rules and shows in its prompt.
+ * @interactive: a person may be asked. Ends early with DLK_ANSWER_NO when @caller leaves the bus; the prompt goes away
+ * then.
+ */
+void dlk_polkit_check_async(DlkPolkit *self, DlkCaller *caller, const char *action, GVariant *details,
+                            gboolean interactive, GAsyncReadyCallback callback, gpointer user_data);
+/** Never fails: what is not yes is no. @why (out, optional, transfer full): for a no that is no decision ("polkitd does not answer"). */
+DlkAnswer dlk_polkit_check_finish(DlkPolkit *self, GAsyncResult *result, char **why);

@@ -1,0 +1,83 @@
+#pragma once
+
+#include "base/pid-ref.h"
+#include "model/disk.h"
+#include "model/mode.h"
+#include "model/on-break.h"
+#include "model/options.h"
+#include "model/policy.h"
+
+#include <glib.h>
+
+/** DlkLeaseId: 128 random bits; on the bus 32 lower-case hex digits. */
+typedef struct {
+    guint64 high, low;
+} DlkLeaseId;
+#define DLK_LEASE_ID_LENGTH 32
+
+void dlk_lease_id_random(DlkLeaseId *id);
+/** FALSE for anything but exactly 32 lower-case hex digits. */
+gboolean dlk_lease_id_parse(const char *text, DlkLeaseId *id);
+void dlk_lease_id_format(const DlkLeaseId *id, char text[DLK_LEASE_ID_LENGTH + 1]);
+guint dlk_lease_id_hash(gconstpointer id);
+gboolean dlk_lease_id_equal(gconstpointer a, gconstpointer b);
+
+/** DlkPhase: where a lease is on its way through the service; only a held one is seen on the bus. */
+typedef enum {
+    DLK_PHASE_NEW,     /* not in the table */
+    DLK_PHASE_WAITING, /* in the queue for its disk */
+    DLK_PHASE_LOCKING, /* reserved: a worker is taking the lock */
+    DLK_PHASE_HELD,
+    DLK_PHASE_ENDING,  /* given up, but its lock is not yet known to be gone: still keeps others out */
+    DLK_PHASE_BROKEN,  /* readable, keeps nobody out */
+    DLK_PHASE_ENDED,
+} DlkPhase;
+
+/** DlkLeaseState: what the bus says of a lease. */
+typedef enum {
+    DLK_STATE_ACTIVE,
+    DLK_STATE_SUSPENDED,
+    DLK_STATE_AT_RISK,
+    DLK_STATE_BROKEN,
+    DLK_N_STATES
+} DlkLeaseState;
+
+const char *dlk_lease_state_to_string(DlkLeaseState state);
+gboolean dlk_lease_state_from_string(const char *text, DlkLeaseState *state, GError **error);
+/** Is @from → @to a step that a lease may take? */
+gboolean dlk_lease_state_may_follow(DlkLeaseState from, DlkLeaseState to);
+
+struct _DlkPlace;
+
+/** DlkLease: one claim of one disk, from its reservation to its end. Main thread only; reference-counted. */
+typedef struct {
+    guint references;
+    DlkPhase phase;
+    DlkLeaseState state;
+    DlkLeaseId id;
+    DlkMode mode;
+    DlkLifetime lifetime;
+    DlkOnBreak on_break;
+    uid_t uid;
+    pid_t pid;             /* whom the lease is for; stays as a number after its end */
+    guint64 token;         /* 0 until granted */
+    gint64 acquired_at;    /* µs, CLOCK_REALTIME */
+    gint64 checked_at;     /* likewise */
+    char *path;            /* as the caller named it */
+    GRefString *owner;
+    GRefString *owner_uuid; /* or %NULL */
+    GRefString *why;       /* or %NULL */
+    const char *backend;   /* interned */
+    char *broken_reason;   /* or %NULL */
+    DlkDisk *disk;
+    DlkRule *rule;
+    DlkPidRef *process;    /* or %NULL once it has ended */
+    gpointer group;        /* leases of one request carry the same value and do not hinder each other */
+    struct _DlkPlace *places; /* the table's */
+    guint64 order;            /* the table's: place in the queue */
+} DlkLease;
+
+DlkLease *dlk_lease_new(DlkDisk *disk, DlkRule *rule, DlkMode mode);
+DlkLease *dlk_lease_ref(DlkLease *self);
+void dlk_lease_unref(DlkLease *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkLease, dlk_lease_unref)
