@@ -1,0 +1,178 @@
+#include "base/pid-ref.h"
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+struct _DlkPidRef {
+    gatomicrefcount references;
+    pid_t pid;
+    int pidfd;
+    uid_t uid;
+    char *command;
+};
+
+static gboolean
+pidfd_is_alive(int pidfd)
+{
+    struct pollfd poll_fd = {.fd = pidfd, .events = POLLIN};
+    int ready;
+    do
+        ready = poll(&poll_fd, 1, 0);
+    while (ready < 0 && errno == EINTR);
+    return ready == 0;
+}
+
+static gboolean
+read_uid(pid_t pid, uid_t *uid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/status", (int)pid);
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return FALSE;
+    /* The name above may hold what it likes, but the kernel writes a line feed in it as "\n". */
+    const char *line = strstr(text, "\nUid:\t");
+    if (line == NULL)
+        return FALSE;
+    char *end = NULL;
+    guint64 value = g_ascii_strtoull(line + strlen("\nUid:\t"), &end, 10);
+    if (*end != '\t' || value > G_MAXUINT32)
+        return FALSE;
+    *uid = (uid_t)value;
+    return TRUE;
+}
+
+static char *
+read_command(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/comm", (int)pid);
+    g_autofree char *text = NULL;
+    gsize length = 0;
+    if (!g_file_get_contents(path, &text, &length, NULL))
+        return g_strdup("");
+    if (length > 0 && text[length - 1] == '\n')
+        text[length - 1] = '\0';
+    return dlk_text_printable(text, 0);
+}
+
+/* Everything is read by number and believed only if the pidfd says afterwards that the number was still its
+ * own. */
+static DlkPidRef *
+pid_ref_new_take(pid_t pid, int taken_pidfd, GError **error)
+{
+    dlk_autofd pidfd = taken_pidfd;
+    uid_t uid = 0;
+    gboolean uid_known = read_uid(pid, &uid);
+    g_autofree char *command = read_command(pid);
+    if (!pidfd_is_alive(pidfd)) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "process %d has ended", (int)pid);
+        return NULL;
+    }
+    if (!uid_known) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "cannot see whose process %d is", (int)pid);
+        return NULL;
+    }
+    DlkPidRef *self = g_new0(DlkPidRef, 1);
+    g_atomic_ref_count_init(&self->references);
+    self->pid = pid;
+    self->pidfd = g_steal_fd(&pidfd);
+    self->uid = uid;
+    self->command = g_steal_pointer(&command);
+    return self;
+}
+
+DlkPidRef *
+dlk_pid_ref_new(pid_t pid, GError **error)
+{
+    dlk_autofd pidfd = pid > 0 ? pidfd_open(pid, 0) : -1;
+    if (pid <= 0 || (pidfd < 0 && errno == ESRCH)) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "no process has the number %d", (int)pid);
+        return NULL;
+    }
+    if (pidfd < 0) {
+        dlk_set_error_errno(error, DLK_ERROR_INVALID_ARGS, errno, "cannot watch process %d", (int)pid);
+        return NULL;
+    }
+    return pid_ref_new_take(pid, g_steal_fd(&pidfd), error);
+}
+
+DlkPidRef *
+dlk_pid_ref_new_for_pidfd(int taken_pidfd, GError **error)
+{
+    dlk_autofd pidfd = taken_pidfd;
+    g_autofree char *text = pidfd >= 0 ? dlk_fd_info(pidfd, "Pid") : NULL;
+    gint64 pid = 0;
+    if (text == NULL || !g_ascii_string_to_signed(text, 10, -1, G_MAXINT32, &pid, NULL)) {
+        g_set_error_literal(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "the descriptor is not a pidfd");
+        return NULL;
+    }
+    if (pid < 0) {
+        g_set_error_literal(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "the process of the pidfd has ended");
+        return NULL;
+    }
+    if (pid == 0) {
+        g_set_error_literal(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
+                            "the process of the pidfd is in a pid namespace that cannot be seen from here");
+        return NULL;
+    }
+    return pid_ref_new_take((pid_t)pid, g_steal_fd(&pidfd), error);
+}
+
+DlkPidRef *
+dlk_pid_ref_ref(DlkPidRef *self)
+{
+    g_atomic_ref_count_inc(&self->references);
+    return self;
+}
+
+void
+dlk_pid_ref_unref(DlkPidRef *self)
+{
+    if (!g_atomic_ref_count_dec(&self->references))
+        return;
+    dlk_close_fd(&self->pidfd);
+    g_free(self->command);
+    g_free(self);
+}
+
+pid_t
+dlk_pid_ref_pid(const DlkPidRef *self)
+{
+    return self->pid;
+}
+
+int
+dlk_pid_ref_fd(const DlkPidRef *self)
+{
+    return self->pidfd;
+}
+
+uid_t
+dlk_pid_ref_uid(const DlkPidRef *self)
+{
+    return self->uid;
+}
+
+const char *
+dlk_pid_ref_command(const DlkPidRef *self)
+{
+    return self->command;
+}
+
+gboolean
+dlk_pid_ref_is_alive(const DlkPidRef *self)
+{
+    return pidfd_is_alive(self->pidfd);
+}
+
+gboolean
+dlk_pid_ref_signal(const DlkPidRef *self, int signal_number)
+{
+    return pidfd_send_signal(self->pidfd, signal_number, NULL, 0) == 0;
+}
