@@ -1,0 +1,85 @@
+#include "model/disk.h"
+
+#include "base/error.h"
+#include "base/text.h"
+
+static const char *const kind_names[DLK_N_KINDS] = {
+    [DLK_KIND_FILE] = "file",
+    [DLK_KIND_BLOCK] = "block",
+    [DLK_KIND_NETWORK] = "network",
+};
+
+gboolean
+dlk_kind_from_string(const char *text, DlkKind *kind, GError **error)
+{
+    for (guint i = 0; i < DLK_N_KINDS; i++) {
+        if (g_str_equal(text, kind_names[i])) {
+            *kind = i;
+            return TRUE;
+        }
+    }
+    g_autofree char *shown = dlk_text_printable(text, 64);
+    g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
+                "'%s' is no kind of disk: say 'file', 'block' or 'network'", shown);
+    return FALSE;
+}
+
+const char *
+dlk_kind_to_string(DlkKind kind)
+{
+    g_return_val_if_fail(kind < DLK_N_KINDS, "");
+    return kind_names[kind];
+}
+
+DlkDisk *
+dlk_disk_new(DlkKind kind, const char *id)
+{
+    DlkDisk *self = g_atomic_rc_box_new0(DlkDisk);
+    self->kind = kind;
+    self->id = g_strdup(id);
+    return self;
+}
+
+DlkDisk *
+dlk_disk_ref(DlkDisk *self)
+{
+    return g_atomic_rc_box_acquire(self);
+}
+
+static void
+clear(gpointer data)
+{
+    DlkDisk *self = data;
+    g_free(self->id);
+    g_free(self->path);
+    g_strfreev(self->names);
+    g_free(self->filesystem);
+    g_free(self->transport);
+    g_free(self->wwid);
+    g_free(self->lane);
+    g_strfreev(self->ancestors);
+}
+
+void
+dlk_disk_unref(DlkDisk *self)
+{
+    g_atomic_rc_box_release_full(self, clear);
+}
+
+static gboolean
+is_part_of(const DlkDisk *part, const DlkDisk *whole)
+{
+    return part->ancestors != NULL && g_strv_contains((const char *const *)part->ancestors, whole->id);
+}
+
+gboolean
+dlk_disk_overlaps(const DlkDisk *a, const DlkDisk *b)
+{
+    return g_str_equal(a->id, b->id) || is_part_of(a, b) || is_part_of(b, a);
+}
+
+const char *
+dlk_disk_label(const DlkDisk *self)
+{
+    return self->path != NULL ? self->path : self->id;
+}
