@@ -1,0 +1,104 @@
+"""The fixtures of the bus tests; what they are made of is in harness/."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import harness  # noqa: E402
+
+# Users that every Debian has, none of them root.
+ALICE, BOB = 5, 9
+
+
+@pytest.fixture
+def folder():
+    """A folder that every uid can reach; gone after the test."""
+    path = Path(tempfile.mkdtemp(prefix="disklock-test-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path)
+
+
+@pytest.fixture
+def bus(folder):
+    bus = harness.Bus(folder)
+    yield bus
+    bus.close()
+
+
+@pytest.fixture
+def polkit(bus):
+    polkit = harness.Polkit(bus, harness.policy_files())
+    yield polkit
+    polkit.close()
+
+
+@pytest.fixture
+def start_service(request, bus):
+    """Starts the service, with another policy or the fake backend if wanted; at the end it must have lived and must end well."""
+    services = []
+
+    def start(*arguments, **options):
+        services.append(harness.Service(bus, *arguments, **options))
+        return services[-1]
+    yield start
+    for service in services:
+        if service.process.is_alive() or service.process.wait() >= 0:
+            service.stop()
+
+
+@pytest.fixture
+def service(start_service):
+    """The service under the policy that most tests need. Without polkit, unless the test asks for it first."""
+    return start_service()
+
+
+@pytest.fixture
+def client(bus):
+    """Makes callers: client() is root in this process, client(uid) a process of that uid."""
+    clients = []
+
+    def make(uid=None):
+        clients.append(harness.Client(bus, uid))
+        return clients[-1]
+    yield make
+    for made in clients:
+        made.close()
+
+
+@pytest.fixture
+def root(service, client):
+    """The caller that most tests need."""
+    return client()
+
+
+@pytest.fixture
+def signals(bus):
+    return harness.Signals(bus)
+
+
+@pytest.fixture
+def image(folder):
+    """Makes disk images: raw by default, of 1 MiB, root's and nobody else's."""
+    disks = folder / "disks"
+    disks.mkdir(mode=0o755)
+
+    def make(name="disk.img", form="raw", owner=0):
+        path = disks / name
+        subprocess.run(["qemu-img", "create", "-q", "-f", form, path, "1M"], check=True)
+        path.chmod(0o600)
+        os.chown(path, owner, owner)
+        return path
+    return make
+
+
+@pytest.fixture
+def disk(image):
+    """One image."""
+    return image()

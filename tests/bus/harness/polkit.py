@@ -1,0 +1,115 @@
+"""The real polkitd on the private bus, in a mount namespace of its own.
+
+There it finds our built actions, a rules folder of the test's, and login sessions that the test makes up; the machine's
+stay as they are. polkitd learns who is in an active session from libsystemd, which reads /proc/PID/cgroup and
+/run/systemd: so a session is two files there and one over the caller's cgroup file, seen by polkitd alone.
+"""
+
+import pwd
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from .process import Process, wait_until
+
+POLKITD = "/usr/lib/polkit-1/polkitd"
+NAME = "org.freedesktop.PolicyKit1"
+SYSTEM_ACTIONS = Path("/usr/share/polkit-1/actions")
+# In a machine without cgroups (a chroot) libsystemd would not look at /proc/PID/cgroup at all.
+ENTER = """
+set -e
+mount --bind "$1/run" /run
+mount --bind "$1/actions" /usr/share/polkit-1/actions
+mount --bind "$1/rules.d" /etc/polkit-1/rules.d
+if [ ! -e /sys/fs/cgroup/cgroup.procs ] && [ ! -e /sys/fs/cgroup/unified/cgroup.procs ]; then
+    mount -t sysfs sysfs /sys
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup
+fi
+exec "$2" --no-debug
+"""
+
+
+class Polkit:
+    """polkitd; starts at once. `policy_files`: actions to add to those of the machine."""
+
+    def __init__(self, bus, policy_files):
+        self.bus = bus
+        self.folder = bus.folder / "polkit"
+        self._changes = 0
+        self._sessions = 0
+        shutil.copytree(SYSTEM_ACTIONS, self.folder / "actions")
+        for file in policy_files:
+            shutil.copy(file, self.folder / "actions")
+        for name in ("rules.d", "run/systemd/sessions", "run/systemd/users", "run/systemd/seats",
+                     "run/systemd/machines"):
+            (self.folder / name).mkdir(parents=True)
+        bus.watcher.signal_subscribe(NAME, f"{NAME}.Authority", "Changed", None, None, 0, self._on_changed)
+        self.start()
+
+    def _on_changed(self, *_):
+        self._changes += 1
+
+    def start(self):
+        self.process = Process(
+            "polkitd", ["unshare", "--mount", "--propagation", "private", "sh", "-c", ENTER, "sh", self.folder, POLKITD],
+            self.bus.folder, env=self.bus.environment())
+        self.bus.wait_for_name(NAME, self.process)
+
+    def stop(self):
+        """It is there and says nothing."""
+        self.process.signal(signal.SIGSTOP)
+
+    def cont(self):
+        self.process.signal(signal.SIGCONT)
+
+    def kill(self):
+        self.process.kill()
+        wait_until(lambda: not self.bus.has_owner(NAME), "polkit's name to be gone")
+
+    def close(self):
+        self.process.signal(signal.SIGCONT)
+        self.process.kill()
+
+    def add_rule(self, javascript, name="50-test"):
+        """Writes a rules file and returns once polkitd has read it."""
+        before = self._changes
+        file = self.folder / "rules.d" / f"{name}.rules"
+        unfinished = file.with_suffix(".new")
+        unfinished.write_text(javascript)
+        unfinished.rename(file)
+        wait_until(lambda: self._changes > before, "polkit to read the rules")
+
+    def allow(self, uid, *actions):
+        """Says yes to a uid for our actions, named without their prefix; without any, for all of them."""
+        wanted = " || ".join(f'action.id == "org.disklock.disklock1.{action}"' for action in actions)
+        wanted = wanted or 'action.id.indexOf("org.disklock.disklock1.") == 0'
+        user = user_name(uid)
+        self.add_rule(f"""polkit.addRule(function(action, subject) {{
+            if (({wanted}) && subject.user == "{user}") return polkit.Result.YES;
+        }});""", name=f"50-allow-{uid}-{'-'.join(actions) or 'all'}")
+
+    def log_in(self, uid, pid):
+        """Makes polkitd see process `pid` in an active session of `uid` on seat0."""
+        self._sessions += 1
+        session = f"t{self._sessions}"
+        run = self.folder / "run" / "systemd"
+        (run / "sessions" / session).write_text(
+            f"UID={uid}\nUSER={user_name(uid)}\nACTIVE=1\nIS_DISPLAY=1\nSTATE=active\nREMOTE=0\nTYPE=tty\n"
+            f"CLASS=user\nSCOPE=session-{session}.scope\nSEAT=seat0\nLEADER={pid}\n")
+        (run / "users" / str(uid)).write_text(
+            f"NAME={user_name(uid)}\nSTATE=active\nDISPLAY={session}\nSESSIONS={session}\n"
+            f"ACTIVE_SESSIONS={session}\nONLINE_SESSIONS={session}\nSEATS=seat0\n")
+        scope = f"/user.slice/user-{uid}.slice/session-{session}.scope"
+        cgroup = self.folder / f"cgroup-{session}"
+        cgroup.write_text(f"1:name=systemd:{scope}\n0::{scope}\n")
+        self.run_inside("mount", "--bind", cgroup, f"/proc/{pid}/cgroup")
+
+    def run_inside(self, *command):
+        """Runs a command in polkitd's mount namespace."""
+        subprocess.run(["nsenter", "--target", str(self.process.pid), "--mount", "--", *map(str, command)],
+                       check=True)
+
+
+def user_name(uid):
+    return pwd.getpwuid(uid).pw_name

@@ -1,0 +1,69 @@
+"""Processes that end with the test, and waiting without guessing how long."""
+
+import signal
+import subprocess
+import time
+
+from gi.repository import GLib
+
+PATIENCE = 60  # seconds: so long that only what never happens runs into it
+
+
+def wait_until(condition, what="the condition", patience=PATIENCE):
+    """Runs the main loop until condition() is true, and returns what it returned."""
+    context = GLib.MainContext.default()
+    end = time.monotonic() + patience
+    while True:
+        while context.iteration(False):
+            pass
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {patience} s in vain for {what}")
+        time.sleep(0.005)
+
+
+class Process:
+    """A child whose output goes to a file, and that the kernel kills if the test itself is killed."""
+
+    def __init__(self, name, command, folder, **options):
+        self.name = name
+        self.log = folder / f"{name}.log"
+        with open(self.log, "ab") as log:
+            self._child = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "--", *map(str, command)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, **options)
+
+    @property
+    def pid(self):
+        return self._child.pid
+
+    def is_alive(self):
+        return self._child.poll() is None
+
+    def output(self):
+        return self.log.read_text(errors="replace")
+
+    def signal(self, number):
+        if self.is_alive():
+            self._child.send_signal(number)
+
+    def wait(self, patience=PATIENCE):
+        """Waits for the end and returns the exit status (negative: the signal)."""
+        wait_until(lambda: self._child.poll() is not None, f"{self.name} to end", patience)
+        return self._child.returncode
+
+    def stop(self):
+        """SIGTERM, then SIGKILL for what does not listen; returns the exit status."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        try:
+            return self.wait()
+        except AssertionError:
+            self.kill()
+            raise
+
+    def kill(self):
+        self.signal(signal.SIGKILL)
+        return self.wait()

@@ -1,0 +1,77 @@
+"""The service itself, as it is run by hand: a runtime folder, a policy file, the private bus."""
+
+import os
+import signal
+from pathlib import Path
+
+from .client import NAME
+from .process import Process
+
+SOURCE = Path(__file__).resolve().parents[3]
+POLICY = """
+[Rule everything]
+backend=fcntl host
+fallback=host
+unreachable-after=2
+check-interval=0.2
+"""
+BAD_WORDS = ("CRITICAL", "WARNING **", "AddressSanitizer", "LeakSanitizer", "runtime error:", "Assertion")
+
+
+def build_dir():
+    """The build to test: $DISKLOCK_BUILD, else build/."""
+    return Path(os.environ.get("DISKLOCK_BUILD", SOURCE / "build")).resolve()
+
+
+def policy_files():
+    """Our polkit actions, as built."""
+    return list((build_dir() / "polkit").glob("*.policy"))
+
+
+class Service:
+    """disklockd. `fake`: the build for tests that also has the scriptable backend."""
+
+    def __init__(self, bus, policy=POLICY, fake=False):
+        self.bus = bus
+        self.folder = bus.folder / "service"
+        self.folder.mkdir(exist_ok=True)
+        self.runtime = self.folder / "run"
+        self.policy_file = self.folder / "disklock.conf"
+        self.policy_file.write_text(policy)
+        self.fake = self.folder / "fake"
+        self.fake.mkdir(exist_ok=True)
+        self.binary = build_dir() / ("tests/tools/disklockd-fake" if fake else "service/disklockd")
+        self.start()
+
+    def start(self):
+        environment = self.bus.environment(
+            G_DEBUG="fatal-criticals", DISKLOCK_FAKE_DIR=str(self.fake),
+            ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:exitcode=99", UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
+        self.process = Process(
+            "disklockd", [self.binary, "--runtime-dir", self.runtime, "--config", self.policy_file], self.bus.folder,
+            env=environment)
+        self.bus.wait_for_name(NAME, self.process)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def open_files(self):
+        """How many descriptors it has open."""
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def threads(self):
+        return len(os.listdir(f"/proc/{self.pid}/task"))
+
+    def stop(self):
+        """Ends it as systemd would, and says what was wrong with how it lived and ended."""
+        status = self.process.stop() if self.process.is_alive() else self.process.wait()
+        output = self.process.output()
+        assert status == 0, f"disklockd ended with {status}:\n{output}"
+        for word in BAD_WORDS:
+            assert word not in output, f"disklockd said {word}:\n{output}"
+
+    def crash(self):
+        """SIGKILL: nothing is put in order."""
+        self.process.signal(signal.SIGKILL)
+        self.process.wait()
