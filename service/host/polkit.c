@@ -1,0 +1,285 @@
+#include "host/polkit.h"
+
+#include "base/text.h"
+
+#define POLKIT_NAME "org.freedesktop.PolicyKit1"
+#define POLKIT_PATH "/org/freedesktop/PolicyKit1/Authority"
+#define POLKIT_INTERFACE "org.freedesktop.PolicyKit1.Authority"
+#define ALLOW_USER_INTERACTION 1
+
+#define ANSWER_MS 3000
+/* Together less than 5 s: so long may a polkitd that stopped in the middle of a prompt go unnoticed. */
+#define PING_INTERVAL_MS 2000
+#define PING_ANSWER_MS 2500
+
+struct _DlkPolkit {
+    GDBusConnection *connection;
+    GHashTable *open; /* set of the GTasks that wait for an answer */
+    guint64 prompts;  /* so many cancellation ids were given out */
+};
+
+typedef struct {
+    DlkPolkit *polkit; /* valid until answered */
+    DlkCaller *caller;
+    gulong gone_handler;
+    char *action;
+    GVariant *details;
+    gboolean interactive;
+    char *cancellation_id; /* of the prompt; %NULL before there is one */
+    guint ping_timer;
+    GCancellable *answered; /* what is still under way to polkit is of no interest then */
+} Check;
+
+typedef struct {
+    DlkAnswer answer;
+    char *why;
+} Outcome;
+
+static void
+check_free(Check *check)
+{
+    dlk_caller_unref(check->caller);
+    g_variant_unref(check->details);
+    g_object_unref(check->answered);
+    g_free(check->action);
+    g_free(check->cancellation_id);
+    g_free(check);
+}
+
+static void
+outcome_free(Outcome *outcome)
+{
+    g_free(outcome->why);
+    g_free(outcome);
+}
+
+static void
+return_outcome(GTask *task, DlkAnswer answer, const char *why)
+{
+    Outcome *outcome = g_new(Outcome, 1);
+    outcome->answer = answer;
+    outcome->why = g_strdup(why);
+    g_task_return_pointer(task, outcome, (GDestroyNotify)outcome_free);
+}
+
+/* The one end of every check that was put to polkit. */
+static void
+finish(GTask *task, DlkAnswer answer, const char *why)
+{
+    g_autoptr(GTask) keep = g_object_ref(task);
+    Check *check = g_task_get_task_data(task);
+    if (!g_hash_table_remove(check->polkit->open, task))
+        return;
+    check->polkit = NULL;
+    g_signal_handler_disconnect(check->caller->gone, check->gone_handler);
+    g_clear_handle_id(&check->ping_timer, g_source_remove);
+    g_cancellable_cancel(check->answered);
+    return_outcome(task, answer, why);
+}
+
+/* Takes the dialog off the screen; of a polkitd that hangs, as soon as it goes on. */
+static void
+withdraw_prompt(Check *check)
+{
+    if (check->cancellation_id == NULL)
+        return;
+    g_dbus_connection_call(check->polkit->connection, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
+                           "CancelCheckAuthorization", g_variant_new("(s)", check->cancellation_id), NULL,
+                           G_DBUS_CALL_FLAGS_NO_AUTO_START, ANSWER_MS, NULL, NULL, NULL);
+}
+
+static void
+on_caller_gone(GCancellable *gone, gpointer user_data)
+{
+    GTask *task = user_data;
+    withdraw_prompt(g_task_get_task_data(task));
+    finish(task, DLK_ANSWER_NO, "the caller has left the bus");
+}
+
+/* Ends the check if @error is anything but its having ended already. */
+static void
+finish_for_error(GTask *task, const GError *error)
+{
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+        return;
+    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT) ||
+        g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_NO_REPLY) ||
+        g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_TIMEOUT)) {
+        finish(task, DLK_ANSWER_NO, "polkit does not answer");
+        return;
+    }
+    if (g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_SERVICE_UNKNOWN) ||
+        g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_NAME_HAS_NO_OWNER)) {
+        finish(task, DLK_ANSWER_NO, "polkit is not running");
+        return;
+    }
+    g_autoptr(GError) stripped = g_error_copy(error);
+    g_dbus_error_strip_remote_error(stripped);
+    g_autofree char *text = dlk_text_printable(stripped->message, 300);
+    g_autofree char *why = g_strdup_printf("polkit cannot answer: %s", text);
+    finish(task, DLK_ANSWER_NO, why);
+}
+
+static void ping_later(GTask *task);
+
+static void
+on_pong(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
+    Check *check = g_task_get_task_data(task);
+    if (check->polkit == NULL)
+        return;
+    if (reply != NULL) {
+        ping_later(task);
+        return;
+    }
+    withdraw_prompt(check);
+    finish_for_error(task, error);
+}
+
+static void
+on_ping_due(gpointer user_data)
+{
+    GTask *task = user_data;
+    Check *check = g_task_get_task_data(task);
+    check->ping_timer = 0;
+    g_dbus_connection_call(check->polkit->connection, POLKIT_NAME, POLKIT_PATH, "org.freedesktop.DBus.Peer",
+                           "Ping", NULL, NULL, G_DBUS_CALL_FLAGS_NO_AUTO_START, PING_ANSWER_MS,
+                           check->answered, on_pong, g_object_ref(task));
+}
+
+static void
+ping_later(GTask *task)
+{
+    Check *check = g_task_get_task_data(task);
+    check->ping_timer = g_timeout_add_once(PING_INTERVAL_MS, on_ping_due, task);
+}
+
+static void on_answer(GObject *source, GAsyncResult *result, gpointer user_data);
+
+static void
+ask(GTask *task, guint flags, const char *cancellation_id, int timeout_ms)
+{
+    Check *check = g_task_get_task_data(task);
+    GVariantBuilder subject;
+    g_variant_builder_init(&subject, G_VARIANT_TYPE_VARDICT);
+    g_variant_builder_add(&subject, "{sv}", "name", g_variant_new_string(check->caller->name));
+    g_dbus_connection_call(check->polkit->connection, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
+                           "CheckAuthorization",
+                           g_variant_new("((sa{sv})s@a{ss}us)", "system-bus-name", &subject, check->action,
+                                         check->details, flags, cancellation_id),
+                           G_VARIANT_TYPE("((bba{ss}))"), G_DBUS_CALL_FLAGS_NONE, timeout_ms, check->answered,
+                           on_answer, g_object_ref(task));
+}
+
+/* A person takes any time to answer; that polkitd is still there to ask them is looked at meanwhile. */
+static void
+prompt(GTask *task)
+{
+    Check *check = g_task_get_task_data(task);
+    check->cancellation_id = g_strdup_printf("disklock-%" G_GUINT64_FORMAT, ++check->polkit->prompts);
+    ask(task, ALLOW_USER_INTERACTION, check->cancellation_id, G_MAXINT);
+    ping_later(task);
+}
+
+static void
+on_answer(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
+    Check *check = g_task_get_task_data(task);
+    if (check->polkit == NULL)
+        return;
+    if (reply == NULL) {
+        finish_for_error(task, error);
+        return;
+    }
+    gboolean is_authorized = FALSE;
+    gboolean is_challenge = FALSE;
+    gboolean has_prompted = check->cancellation_id != NULL;
+    g_variant_get(reply, "((bb@a{ss}))", &is_authorized, &is_challenge, NULL);
+    if (is_authorized)
+        finish(task, has_prompted ? DLK_ANSWER_YES_AFTER_PROMPT : DLK_ANSWER_YES, NULL);
+    else if (!is_challenge)
+        finish(task, DLK_ANSWER_NO, NULL);
+    else if (!check->interactive)
+        finish(task, DLK_ANSWER_CHALLENGE, NULL);
+    else if (has_prompted)
+        finish(task, DLK_ANSWER_NO, "a password is needed, and no polkit agent is there to ask for it");
+    else
+        prompt(task);
+}
+
+DlkPolkit *
+dlk_polkit_new(GDBusConnection *connection)
+{
+    DlkPolkit *self = g_new0(DlkPolkit, 1);
+    self->connection = g_object_ref(connection);
+    self->open = g_hash_table_new_full(g_direct_hash, g_direct_equal, g_object_unref, NULL);
+    return self;
+}
+
+void
+dlk_polkit_free(DlkPolkit *self)
+{
+    GHashTableIter iter;
+    gpointer task = NULL;
+    for (;;) {
+        g_hash_table_iter_init(&iter, self->open);
+        if (!g_hash_table_iter_next(&iter, &task, NULL))
+            break;
+        withdraw_prompt(g_task_get_task_data(task));
+        finish(task, DLK_ANSWER_NO, "the service is ending");
+    }
+    g_hash_table_unref(self->open);
+    g_object_unref(self->connection);
+    g_free(self);
+}
+
+gboolean
+dlk_polkit_needs_asking(const DlkCaller *caller)
+{
+    return caller->uid != 0;
+}
+
+void
+dlk_polkit_check_async(DlkPolkit *self, DlkCaller *caller, const char *action, GVariant *details,
+                       gboolean interactive, GAsyncReadyCallback callback, gpointer user_data)
+{
+    g_autoptr(GVariant) owned = g_variant_ref_sink(details != NULL ? details : g_variant_new("a{ss}", NULL));
+    g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, user_data);
+    g_task_set_static_name(task, "ask polkit");
+    if (dlk_caller_is_gone(caller)) {
+        return_outcome(task, DLK_ANSWER_NO, "the caller has left the bus");
+        return;
+    }
+    if (!dlk_polkit_needs_asking(caller)) {
+        return_outcome(task, DLK_ANSWER_YES, NULL);
+        return;
+    }
+    Check *check = g_new0(Check, 1);
+    check->polkit = self;
+    check->caller = dlk_caller_ref(caller);
+    check->action = g_strconcat(DLK_ACTION_PREFIX, action, NULL);
+    check->details = g_steal_pointer(&owned);
+    check->interactive = interactive;
+    check->answered = g_cancellable_new();
+    check->gone_handler = g_signal_connect(caller->gone, "cancelled", G_CALLBACK(on_caller_gone), task);
+    g_task_set_task_data(task, check, (GDestroyNotify)check_free);
+    g_hash_table_add(self->open, g_object_ref(task));
+    ask(task, 0, "", ANSWER_MS);
+}
+
+DlkAnswer
+dlk_polkit_check_finish(DlkPolkit *self, GAsyncResult *result, char **why)
+{
+    Outcome *outcome = g_task_propagate_pointer(G_TASK(result), NULL);
+    DlkAnswer answer = outcome->answer;
+    if (why != NULL)
+        *why = g_steal_pointer(&outcome->why);
+    outcome_free(outcome);
+    return answer;
+}

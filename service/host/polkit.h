@@ -24,6 +24,9 @@ DlkPolkit *dlk_polkit_new(GDBusConnection *connection);
 void dlk_polkit_free(DlkPolkit *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPolkit, dlk_polkit_free)
 
+/** Is @caller one whom polkit is asked about? FALSE for uid 0: then there is nothing to wait for. */
+gboolean dlk_polkit_needs_asking(const DlkCaller *caller);
+
 /**
  * @action: without the prefix ("acquire"). @details: a{ss}, floating or not, or %NULL; what polkit hands to the rules and shows in its prompt.
  * @interactive: a person may be asked. Ends early with DLK_ANSWER_NO when @caller leaves the bus; the prompt goes away
