@@ -235,7 +235,7 @@ void
 dlk_callers_get_async(DlkCallers *self, const char *name, GAsyncReadyCallback callback, gpointer user_data)
 {
     GTask *task = g_task_new(NULL, NULL, callback, user_data);
-    g_task_set_static_name(task, "who is the caller");
+    g_task_set_name(task, "who is the caller");
     DlkCaller *caller = dlk_callers_peek(self, name);
     if (caller != NULL) {
         g_task_return_pointer(task, dlk_caller_ref(caller), (GDestroyNotify)dlk_caller_unref);

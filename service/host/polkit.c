@@ -251,7 +251,7 @@ dlk_polkit_check_async(DlkPolkit *self, DlkCaller *caller, const char *action, G
 {
     g_autoptr(GVariant) owned = g_variant_ref_sink(details != NULL ? details : g_variant_new("a{ss}", NULL));
     g_autoptr(GTask) task = g_task_new(NULL, NULL, callback, user_data);
-    g_task_set_static_name(task, "ask polkit");
+    g_task_set_name(task, "ask polkit");
     if (dlk_caller_is_gone(caller)) {
         return_outcome(task, DLK_ANSWER_NO, "the caller has left the bus");
         return;
