@@ -1,0 +1,215 @@
+#include "backend/backend.h"
+
+#include "backend/foreign.h"
+#include "base/error.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+G_DEFINE_ABSTRACT_TYPE(DlkBackend, dlk_backend, G_TYPE_OBJECT)
+
+static void
+dlk_backend_class_init(DlkBackendClass *klass)
+{
+}
+
+static void
+dlk_backend_init(DlkBackend *self)
+{
+}
+
+DlkTarget *
+dlk_target_new(DlkDisk *disk, int fd, int folder_fd, const char *name)
+{
+    DlkTarget *self = g_atomic_rc_box_new0(DlkTarget);
+    self->disk = dlk_disk_ref(disk);
+    self->fd = fd;
+    self->folder_fd = folder_fd;
+    self->name = g_strdup(name);
+    return self;
+}
+
+DlkTarget *
+dlk_target_ref(DlkTarget *self)
+{
+    return g_atomic_rc_box_acquire(self);
+}
+
+static void
+target_clear(gpointer data)
+{
+    DlkTarget *self = data;
+    dlk_disk_unref(self->disk);
+    dlk_close_fd(&self->fd);
+    dlk_close_fd(&self->folder_fd);
+    g_free(self->name);
+}
+
+void
+dlk_target_unref(DlkTarget *self)
+{
+    g_atomic_rc_box_release_full(self, target_clear);
+}
+
+DlkHold *
+dlk_hold_new(DlkBackend *backend, DlkTarget *target, DlkMode mode, gboolean strict, pid_t pid)
+{
+    DlkHold *self = g_atomic_rc_box_new0(DlkHold);
+    self->backend = g_object_ref(backend);
+    self->target = dlk_target_ref(target);
+    self->mode = mode;
+    self->strict = strict;
+    self->pid = pid;
+    self->fd = -1;
+    return self;
+}
+
+DlkHold *
+dlk_hold_ref(DlkHold *self)
+{
+    return g_atomic_rc_box_acquire(self);
+}
+
+static void
+hold_clear(gpointer data)
+{
+    DlkHold *self = data;
+    dlk_close_fd(&self->fd);
+    dlk_target_unref(self->target);
+    g_object_unref(self->backend);
+}
+
+void
+dlk_hold_unref(DlkHold *self)
+{
+    g_atomic_rc_box_release_full(self, hold_clear);
+}
+
+void
+dlk_foreign_free(DlkForeign *self)
+{
+    g_free(self->command);
+    g_free(self);
+}
+
+const char *
+dlk_backend_name(DlkBackend *self)
+{
+    return DLK_BACKEND_GET_CLASS(self)->name;
+}
+
+gboolean
+dlk_backend_reaches_other_hosts(DlkBackend *self)
+{
+    return DLK_BACKEND_GET_CLASS(self)->reaches_other_hosts;
+}
+
+gboolean
+dlk_backend_probe(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GError **error)
+{
+    return DLK_BACKEND_GET_CLASS(self)->probe(self, target, rule, error);
+}
+
+/* FALSE with DLK_ERROR_BUSY where somebody without a lease uses the disk in a way that @mode cannot stand
+ * beside. */
+static gboolean
+nobody_in_the_way(const DlkHold *hold, DlkMode mode, GError **error)
+{
+    g_autoptr(GPtrArray) foreigners = dlk_foreign_find_beside(hold, mode, error);
+    if (foreigners == NULL) {
+        return FALSE;
+    }
+    const DlkForeign *obstacle = dlk_foreign_obstacle(foreigners, mode, hold->strict);
+    if (obstacle == NULL) {
+        return TRUE;
+    }
+    g_autofree char *label = dlk_text_printable(dlk_disk_label(hold->target->disk), 0);
+    g_autofree char *description = dlk_foreign_describe(obstacle);
+    g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "%s is in use: %s and has no lease; %s", label, description,
+                obstacle->pid > 0 ? "stop it, or acquire the lease with its pid" : "stop it where it runs");
+    return FALSE;
+}
+
+gboolean
+dlk_backend_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **error)
+{
+    if (!DLK_BACKEND_GET_CLASS(self)->acquire(self, hold, rule, error)) {
+        return FALSE;
+    }
+    if (nobody_in_the_way(hold, hold->mode, error)) {
+        return TRUE;
+    }
+    /* The first error is the one that the caller can act on; closing the descriptor gives the lock up as
+     * well. */
+    (void)DLK_BACKEND_GET_CLASS(self)->release(self, hold, NULL);
+    dlk_close_fd(&hold->fd);
+    return FALSE;
+}
+
+static DlkCheck
+storage_gave_no_answer(int errsv, char **reason)
+{
+    *reason = g_strconcat(DLK_REASON_STORAGE_ERROR, g_strerror(errsv), NULL);
+    return DLK_CHECK_UNKNOWN;
+}
+
+/* Both sides are asked afresh: an overlay filesystem may number a file anew when it is first written to. */
+static DlkCheck
+check_name(const DlkTarget *target, char **reason)
+{
+    struct stat ours, found;
+    if (target->fd < 0) {
+        return DLK_CHECK_HELD;
+    }
+    if (fstat(target->fd, &ours) < 0) {
+        return storage_gave_no_answer(errno, reason);
+    }
+    if (ours.st_nlink == 0) {
+        *reason = g_strdup(DLK_REASON_DELETED);
+        return DLK_CHECK_LOST;
+    }
+    if (target->folder_fd < 0 || target->name == NULL) {
+        return DLK_CHECK_HELD;
+    }
+    if (fstatat(target->folder_fd, target->name, &found, AT_SYMLINK_NOFOLLOW) < 0) {
+        return errno == ENOENT ? DLK_CHECK_HELD : storage_gave_no_answer(errno, reason);
+    }
+    if (found.st_dev != ours.st_dev || found.st_ino != ours.st_ino) {
+        *reason = g_strdup(DLK_REASON_REPLACED);
+        return DLK_CHECK_LOST;
+    }
+    return DLK_CHECK_HELD;
+}
+
+DlkCheck
+dlk_backend_check(DlkBackend *self, DlkHold *hold, char **reason)
+{
+    *reason = NULL;
+    if (hold->target->disk->kind == DLK_KIND_FILE) {
+        const DlkCheck answer = check_name(hold->target, reason);
+        if (answer != DLK_CHECK_HELD) {
+            return answer;
+        }
+    }
+    return DLK_BACKEND_GET_CLASS(self)->check(self, hold, reason);
+}
+
+gboolean
+dlk_backend_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error)
+{
+    if (mode == hold->mode) {
+        return TRUE;
+    }
+    if (!nobody_in_the_way(hold, mode, error)) {
+        return FALSE;
+    }
+    return DLK_BACKEND_GET_CLASS(self)->convert(self, hold, mode, error);
+}
+
+gboolean
+dlk_backend_release(DlkBackend *self, DlkHold *hold, GError **error)
+{
+    return DLK_BACKEND_GET_CLASS(self)->release(self, hold, error);
+}

@@ -8,13 +8,14 @@
 #include <glib-object.h>
 
 /*
- * What really locks. Every function here may block and is called in a worker, one at a time per disk; none sees the
- * table.
+ * What really locks. Every function here may block and is called in a worker, one at a time per disk; none
+ * sees the table.
  */
 
 typedef struct _DlkBackend DlkBackend;
 
-/** DlkTarget: the disk that a job works on, and by which descriptor. Immutable, shared; reference-counted (atomic). */
+/** DlkTarget: the disk that a job works on, and by which descriptor. Immutable, shared; reference-counted
+ * (atomic). */
 typedef struct {
     DlkDisk *disk;
     int fd;        /* O_PATH, of the very object that @disk describes; -1 for network disks */
@@ -25,18 +26,20 @@ typedef struct {
 /** Takes a reference to @disk and takes over both descriptors. */
 DlkTarget *dlk_target_new(DlkDisk *disk, int fd, int folder_fd, const char *name);
 DlkTarget *dlk_target_ref(DlkTarget *self);
-/** Closes the descriptors with the last reference; a close may block where the storage hangs: in workers only. */
+/** Closes the descriptors with the last reference; a close may block where the storage hangs: in workers
+ * only. */
 void dlk_target_unref(DlkTarget *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkTarget, dlk_target_unref)
 
-/** DlkHold: one lock that is held. Used by one job at a time; reference-counted (atomic); dropping it releases nothing. */
+/** DlkHold: one lock that is held. Used by one job at a time; reference-counted (atomic); dropping it
+ * releases nothing. */
 typedef struct {
     DlkBackend *backend;
     DlkTarget *target;
     DlkMode mode;
     gboolean strict;
-    pid_t pid;  /* whom the lease is for: its own locks on the disk are not foreign */
-    int fd;     /* the lock's open file description, or -1; closed with the last reference */
+    pid_t pid; /* whom the lease is for: its own locks on the disk are not foreign */
+    int fd;    /* the lock's open file description, or -1; closed with the last reference */
 } DlkHold;
 
 DlkHold *dlk_hold_new(DlkBackend *backend, DlkTarget *target, DlkMode mode, gboolean strict, pid_t pid);
@@ -50,10 +53,20 @@ typedef enum {
     DLK_CHECK_UNKNOWN, /* the storage gave no answer: at risk */
 } DlkCheck;
 
+/*
+ * Why a lease is broken or at risk. These words go into signals that everybody on the bus can read: they name
+ * no path, no owner and no process.
+ */
+#define DLK_REASON_DELETED "deleted"
+#define DLK_REASON_REPLACED "replaced"
+#define DLK_REASON_LOCK_TAKEN "lock taken by another holder"
+#define DLK_REASON_NOT_LOCKED "not locked"
+#define DLK_REASON_STORAGE_ERROR "storage error: " /* strerror(3) follows */
+
 /** DlkForeign: somebody who uses the disk without a lease of ours. */
 typedef struct {
-    pid_t pid;      /* 0: not known (another host, another pid namespace) */
-    char *command;  /* printable; "" where not known */
+    pid_t pid;        /* 0: not known (another host, another pid namespace) */
+    char *command;    /* printable; "" where not known */
     const char *what; /* "qemu", "virtlockd", "flock", "lock", "mount", "swap"…; static */
     gboolean writes;  /* it may write */
     gboolean alone;   /* it tolerates no other writer */
@@ -72,27 +85,35 @@ struct _DlkBackendClass {
     /** Does a lease of this backend keep other hosts out as well? */
     gboolean reaches_other_hosts;
 
-    /** Can this backend lock such a disk at all? DLK_ERROR_UNSUPPORTED says why not; the rule's fallback decides then. */
+    /** Can this backend lock such a disk at all? DLK_ERROR_UNSUPPORTED says why not; the rule's fallback
+     * decides then. */
     gboolean (*probe)(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GError **error);
-    /** Takes the lock described by @hold (fd is -1 and to be filled). DLK_ERROR_BUSY names who is in the way. */
+    /** Takes the lock described by @hold (fd is -1 and to be filled). DLK_ERROR_BUSY names who is in the way.
+     */
     gboolean (*acquire)(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **error);
-    /** Is @hold still ours? @reason (out, transfer full): for LOST and UNKNOWN, one sentence. */
+    /** Is @hold still ours? @reason (out, transfer full): for LOST and UNKNOWN, one of DLK_REASON_…. */
     DlkCheck (*check)(DlkBackend *self, DlkHold *hold, char **reason);
     /** Changes the mode with no moment without a lock; on failure the old mode still stands. */
     gboolean (*convert)(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error);
-    /** Gives the lock up, explicitly: a copy of the descriptor may live elsewhere. The target stays usable. */
+    /** Gives the lock up, explicitly: a copy of the descriptor may live elsewhere. The target stays usable.
+     */
     gboolean (*release)(DlkBackend *self, DlkHold *hold, GError **error);
 };
 
 /*
- * The calls below are what the core uses: they add to the class what every backend needs. A disk that is a file is
- * checked against its path (replaced, deleted) and against the locks of others, whatever the backend.
+ * The calls below are what the core uses: they add to the class what every backend needs. A disk that is a
+ * file is checked against its path (replaced, deleted) and against the locks of others, whatever the backend.
  */
 const char *dlk_backend_name(DlkBackend *self);
 gboolean dlk_backend_reaches_other_hosts(DlkBackend *self);
 gboolean dlk_backend_probe(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GError **error);
 /** Takes the lock and looks for foreign users; BUSY leaves nothing locked. @hold is filled. */
 gboolean dlk_backend_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **error);
+/**
+ * Is @hold still ours, and, for a file, does the name that it was found under still lead to it? A file that
+ * was only moved away is still held. @reason (out, transfer full, %NULL where held): DLK_REASON_….
+ */
 DlkCheck dlk_backend_check(DlkBackend *self, DlkHold *hold, char **reason);
+/** BUSY also where a foreign user of the disk tolerates the old mode and not the new one. */
 gboolean dlk_backend_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error);
 gboolean dlk_backend_release(DlkBackend *self, DlkHold *hold, GError **error);

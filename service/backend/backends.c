@@ -1,0 +1,54 @@
+#include "backend/backends.h"
+
+#include "backend/fcntl.h"
+#include "backend/host.h"
+
+#define MAX_BACKENDS 8
+
+static DlkBackend *backends[MAX_BACKENDS];
+static const char *names[MAX_BACKENDS + 1];
+static guint n_backends;
+
+static void
+append(DlkBackend *backend)
+{
+    g_assert(n_backends < MAX_BACKENDS);
+    names[n_backends] = dlk_backend_name(backend);
+    backends[n_backends++] = backend;
+}
+
+/* At first use and not at start: the tests' own backend adds itself before main() runs. */
+static void
+ensure_built_in(void)
+{
+    if (n_backends == 0) {
+        append(g_object_new(DLK_TYPE_FCNTL_BACKEND, NULL));
+        append(g_object_new(DLK_TYPE_HOST_BACKEND, NULL));
+    }
+}
+
+const char *const *
+dlk_backends_names(void)
+{
+    ensure_built_in();
+    return names;
+}
+
+DlkBackend *
+dlk_backends_get(const char *name)
+{
+    ensure_built_in();
+    for (guint i = 0; i < n_backends; i++) {
+        if (g_str_equal(names[i], name)) {
+            return backends[i];
+        }
+    }
+    return NULL;
+}
+
+void
+dlk_backends_add(DlkBackend *backend)
+{
+    ensure_built_in();
+    append(backend);
+}

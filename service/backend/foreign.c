@@ -1,0 +1,241 @@
+#include "backend/foreign.h"
+
+#include "backend/image-locks.h"
+#include "backend/process-locks.h"
+#include "base/error.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+/* Which bytes are looked at. */
+typedef enum {
+    LOOK_AT_QEMU = 1 << 0,
+    LOOK_AT_LEASES = 1 << 1, /* virtlockd, and services like this one on other hosts */
+} Look;
+
+/* Byte 0, read-locked: shared writers, unless the holder is a reader that says on its own byte that it
+ * tolerates none. */
+static void
+describe_lease(DlkForeign *foreign, gboolean write_locked, gboolean strict_reader)
+{
+    foreign->writes = foreign->writes || write_locked || !strict_reader;
+    foreign->alone = foreign->alone || write_locked || strict_reader;
+}
+
+static void
+describe_lock(DlkForeign *foreign, const DlkProcessLock *lock, gboolean strict_reader, guint look)
+{
+    if (lock->flock && foreign->what == NULL) {
+        foreign->what = "flock";
+    }
+    if ((look & LOOK_AT_LEASES) != 0 && dlk_process_lock_touches(lock, DLK_BYTE_LEASE, DLK_BYTE_LEASE)) {
+        foreign->what = strcmp(lock->command, "virtlockd") == 0 ? "virtlockd" : "lock";
+        describe_lease(foreign, lock->write, strict_reader);
+    }
+    if (!dlk_process_lock_touches(lock, DLK_BYTE_QEMU_FIRST, DLK_BYTE_QEMU_LAST)) {
+        return;
+    }
+    if (lock->first >= DLK_BYTE_QEMU_FIRST) {
+        foreign->what = "qemu";
+    } else if (foreign->what == NULL) {
+        foreign->what = "lock";
+    }
+    foreign->writes =
+        foreign->writes || dlk_process_lock_touches(lock, DLK_BYTE_QEMU_WRITES, DLK_BYTE_QEMU_WRITES);
+    foreign->alone = foreign->alone || dlk_process_lock_touches(lock, DLK_BYTE_QEMU_SHARES_NO_WRITES,
+                                                                DLK_BYTE_QEMU_SHARES_NO_WRITES);
+}
+
+/* One process: @locks from @start to @end (not included). */
+static void
+add_process(GPtrArray *foreigners, GArray *locks, guint start, guint end, guint look)
+{
+    g_autoptr(DlkForeign) foreign = g_new0(DlkForeign, 1);
+    gboolean strict_reader = FALSE;
+    for (guint i = start; i < end; i++) {
+        const DlkProcessLock *lock = &g_array_index(locks, DlkProcessLock, i);
+        strict_reader =
+            strict_reader || dlk_process_lock_touches(lock, DLK_BYTE_STRICT_READER, DLK_BYTE_STRICT_READER);
+    }
+    for (guint i = start; i < end; i++) {
+        describe_lock(foreign, &g_array_index(locks, DlkProcessLock, i), strict_reader, look);
+    }
+    if (foreign->what == NULL) {
+        return;
+    }
+    const DlkProcessLock *first = &g_array_index(locks, DlkProcessLock, start);
+    foreign->pid = first->pid;
+    foreign->command = dlk_text_printable(first->command, 0);
+    g_ptr_array_add(foreigners, g_steal_pointer(&foreign));
+}
+
+static void
+add_processes(GPtrArray *foreigners, GArray *locks, pid_t exempt_pid, guint look)
+{
+    for (guint start = 0, end; start < locks->len; start = end) {
+        const pid_t pid = g_array_index(locks, DlkProcessLock, start).pid;
+        for (end = start; end < locks->len && g_array_index(locks, DlkProcessLock, end).pid == pid; end++) {
+        }
+        if (pid != exempt_pid) {
+            add_process(foreigners, locks, start, end, look);
+        }
+    }
+}
+
+/*
+ * Is @first to @last locked by somebody whom no process of this host explains? Asked only after the processes
+ * were looked at: one that ended in between has taken its lock along.
+ */
+static DlkByteState
+ask_unseen(int fd, GArray *locks, pid_t exempt_pid, guint first, guint last)
+{
+    pid_t pid = 0;
+    if (dlk_process_locks_touch(locks, first, last)) {
+        return DLK_BYTE_FREE;
+    }
+    const DlkByteState state = dlk_image_locks_ask(fd, first, last, &pid);
+    return pid != 0 && pid == exempt_pid ? DLK_BYTE_FREE : state;
+}
+
+static gboolean
+is_locked(DlkByteState state)
+{
+    return state == DLK_BYTE_READ_LOCKED || state == DLK_BYTE_WRITE_LOCKED;
+}
+
+static void
+add_unseen(GPtrArray *foreigners, int fd, GArray *locks, GArray *own, pid_t exempt_pid, guint look)
+{
+    g_autoptr(DlkForeign) foreign = g_new0(DlkForeign, 1);
+    if ((look & LOOK_AT_LEASES) != 0 && !dlk_process_locks_touch(own, DLK_BYTE_LEASE, DLK_BYTE_LEASE)) {
+        const DlkByteState state = ask_unseen(fd, locks, exempt_pid, DLK_BYTE_LEASE, DLK_BYTE_LEASE);
+        if (is_locked(state)) {
+            const DlkByteState strict =
+                ask_unseen(fd, locks, exempt_pid, DLK_BYTE_STRICT_READER, DLK_BYTE_STRICT_READER);
+            describe_lease(foreign, state == DLK_BYTE_WRITE_LOCKED, is_locked(strict));
+            foreign->what = "lock";
+        }
+    }
+    if (is_locked(ask_unseen(fd, locks, exempt_pid, DLK_BYTE_QEMU_FIRST, DLK_BYTE_QEMU_LAST))) {
+        foreign->what = "lock";
+        foreign->writes = foreign->writes || is_locked(ask_unseen(fd, locks, exempt_pid, DLK_BYTE_QEMU_WRITES,
+                                                                  DLK_BYTE_QEMU_WRITES));
+        foreign->alone =
+            foreign->alone || is_locked(ask_unseen(fd, locks, exempt_pid, DLK_BYTE_QEMU_SHARES_NO_WRITES,
+                                                   DLK_BYTE_QEMU_SHARES_NO_WRITES));
+    }
+    if (foreign->what != NULL) {
+        foreign->command = g_strdup("");
+        g_ptr_array_add(foreigners, g_steal_pointer(&foreign));
+    }
+}
+
+/* One question where nobody is, which is nearly always; every process of the host only where somebody is. */
+static GPtrArray *
+find(int fd, const DlkTarget *target, pid_t exempt_pid, guint look, GError **error)
+{
+    DlkByteState leases = DLK_BYTE_FREE;
+    DlkByteState qemu = dlk_image_locks_ask(fd, DLK_BYTE_QEMU_FIRST, DLK_BYTE_QEMU_LAST, NULL);
+    if (qemu != DLK_BYTE_UNKNOWN && (look & LOOK_AT_LEASES) != 0) {
+        leases = dlk_image_locks_ask(fd, DLK_BYTE_LEASE, DLK_BYTE_LEASE, NULL);
+    }
+    if (qemu == DLK_BYTE_UNKNOWN || leases == DLK_BYTE_UNKNOWN) {
+        const int errsv = errno;
+        g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
+        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot ask who has locked %s", label);
+        return NULL;
+    }
+    g_autoptr(GPtrArray) foreigners = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_foreign_free);
+    if (qemu == DLK_BYTE_FREE && leases == DLK_BYTE_FREE) {
+        return g_steal_pointer(&foreigners);
+    }
+    g_autofree char *key = dlk_process_locks_key(fd);
+    g_autoptr(GArray) locks = dlk_process_locks_find(key != NULL ? key : "");
+    g_autoptr(GArray) own = dlk_process_locks_find_own(key != NULL && leases != DLK_BYTE_FREE ? key : "", fd);
+    add_processes(foreigners, locks, exempt_pid, look);
+    add_unseen(foreigners, fd, locks, own, exempt_pid, look);
+    return g_steal_pointer(&foreigners);
+}
+
+GPtrArray *
+dlk_foreign_find(const DlkTarget *target, pid_t exempt_pid, GError **error)
+{
+    if (target->disk->kind != DLK_KIND_FILE || target->fd < 0) {
+        return g_ptr_array_new_with_free_func((GDestroyNotify)dlk_foreign_free);
+    }
+    dlk_autofd fd = dlk_fd_reopen(target->fd, O_RDONLY);
+    if (fd < 0) {
+        const int errsv = errno;
+        g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
+        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot open %s to see who has locked it",
+                            label);
+        return NULL;
+    }
+    return find(fd, target, exempt_pid, LOOK_AT_QEMU | LOOK_AT_LEASES, error);
+}
+
+GPtrArray *
+dlk_foreign_find_beside(const DlkHold *hold, DlkMode mode, GError **error)
+{
+    if (hold->fd < 0) {
+        return dlk_foreign_find(hold->target, hold->pid, error);
+    }
+    /* Whoever stands beside our lock on byte 0 is shareable; only a reader that tolerates no writer must know
+     * more. */
+    const gboolean must_know = mode == DLK_MODE_READ_ONLY && hold->strict;
+    return find(hold->fd, hold->target, hold->pid, LOOK_AT_QEMU | (must_know ? LOOK_AT_LEASES : 0), error);
+}
+
+static gboolean
+is_in_the_way(const DlkForeign *foreign, DlkMode mode, gboolean strict)
+{
+    switch (mode) {
+    case DLK_MODE_EXCLUSIVE:
+        return foreign->writes || foreign->alone;
+    case DLK_MODE_SHARED:
+        return foreign->alone;
+    default:
+        return foreign->writes && (foreign->alone || strict);
+    }
+}
+
+const DlkForeign *
+dlk_foreign_obstacle(GPtrArray *foreigners, DlkMode mode, gboolean strict)
+{
+    for (guint i = 0; i < foreigners->len; i++) {
+        const DlkForeign *foreign = g_ptr_array_index(foreigners, i);
+        if (is_in_the_way(foreign, mode, strict)) {
+            return foreign;
+        }
+    }
+    return NULL;
+}
+
+static const char *
+describe_use(const DlkForeign *foreign)
+{
+    const gboolean opened = strcmp(foreign->what, "qemu") == 0;
+    if (foreign->writes && foreign->alone) {
+        return opened ? "has it open for writing" : "has locked it exclusively";
+    }
+    if (foreign->writes) {
+        return opened ? "has it open for writing, shared with others" : "has locked it, shared with others";
+    }
+    if (foreign->alone) {
+        return opened ? "has it open and tolerates no writer" : "has locked it against writers";
+    }
+    return opened ? "has it open for reading" : "has locked it";
+}
+
+char *
+dlk_foreign_describe(const DlkForeign *foreign)
+{
+    if (foreign->pid == 0) {
+        return g_strdup_printf("another host, or a process that cannot be seen from here, %s",
+                               describe_use(foreign));
+    }
+    return g_strdup_printf("%s (pid %d) %s", foreign->command[0] != '\0' ? foreign->command : "a process",
+                           (int)foreign->pid, describe_use(foreign));
+}

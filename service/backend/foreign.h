@@ -3,15 +3,25 @@
 #include "backend/backend.h"
 
 /**
- * dlk_foreign_find: everyone but our own holds and the process @exempt_pid (0: nobody is exempt) who uses @target.
- * Returns an array of DlkForeign, empty where there is nobody, or %NULL with DLK_ERROR_BACKEND_FAILED where the
- * question could not be put. Asks about files with F_OFD_GETLK on a read-only descriptor; block devices are not opened.
- * Worker thread; may block.
+ * dlk_foreign_find: everyone but our own holds and the process @exempt_pid (0: nobody is exempt) who uses
+ * @target. Returns an array of DlkForeign, empty where there is nobody, or %NULL with
+ * DLK_ERROR_BACKEND_FAILED where the question could not be put. Asks about files with F_OFD_GETLK on a
+ * read-only descriptor; block devices are not opened. Worker thread; may block.
+ *
+ * Everyone, with one limit of the kernel's: it names one lock where several overlap, so that somebody on
+ * another host is not seen behind a process of this host that has locked the same byte.
  */
 GPtrArray *dlk_foreign_find(const DlkTarget *target, pid_t exempt_pid, GError **error);
 
 /**
- * dlk_foreign_obstacle: the first of @foreigners that a lease in @mode cannot stand beside, borrowed, or %NULL.
+ * dlk_foreign_find_beside: likewise, but only those who could be in the way of @hold in @mode, asked by the
+ * hold's own descriptor where it has one. What its own lock on byte 0 keeps out is not asked again.
+ */
+GPtrArray *dlk_foreign_find_beside(const DlkHold *hold, DlkMode mode, GError **error);
+
+/**
+ * dlk_foreign_obstacle: the first of @foreigners that a lease in @mode cannot stand beside, borrowed, or
+ * %NULL.
  */
 const DlkForeign *dlk_foreign_obstacle(GPtrArray *foreigners, DlkMode mode, gboolean strict);
 

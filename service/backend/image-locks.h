@@ -1,18 +1,21 @@
 #pragma once
 
 #include <glib.h>
+#include <sys/types.h>
 
 /*
- * The bytes of an image file that lock it, by agreement of all who use them. Byte 0 is virtlockd's (write lock:
- * exclusive, read lock: shareable); 1 libvirt's, held for moments; QEMU holds a read lock on 100 + n for each permission it
- * uses and on 200 + n for each that it does not share (QEMU, block/file-posix.c).
+ * The bytes of an image file that lock it, by agreement of all who use them. Byte 0 is virtlockd's (write
+ * lock: exclusive, read lock: shareable); 1 libvirt's, held for moments; QEMU holds a read lock on 100 + n
+ * for each permission it uses and on 200 + n for each that it does not share (QEMU, block/file-posix.c).
  */
 #define DLK_BYTE_LEASE 0
 #define DLK_BYTE_SHARED_WRITER 2 /* ours, for readers=strict: a shared lease stands */
 #define DLK_BYTE_STRICT_READER 3 /* ours: a reader that tolerates no writer stands */
+#define DLK_BYTE_QEMU_FIRST 100
 #define DLK_BYTE_QEMU_READS 100
 #define DLK_BYTE_QEMU_WRITES 101
 #define DLK_BYTE_QEMU_SHARES_NO_WRITES 201
+#define DLK_BYTE_QEMU_LAST 299
 
 typedef enum {
     DLK_BYTE_FREE,
@@ -21,7 +24,18 @@ typedef enum {
     DLK_BYTE_UNKNOWN, /* errno says why */
 } DlkByteState;
 
-/** What a foreign open file description holds on @byte of @fd (any readable descriptor). @pid (out): its holder, or 0 where the kernel does not say. */
-DlkByteState dlk_image_locks_ask(int fd, guint byte, pid_t *pid);
+/**
+ * dlk_image_locks_ask: what another open file description holds on the bytes @first to @last of @fd, which is
+ * open for reading at least. @pid (out, may be %NULL): its holder, or 0 where the kernel does not say.
+ */
+DlkByteState dlk_image_locks_ask(int fd, guint first, guint last, pid_t *pid);
+/**
+ * dlk_image_locks_ask_for_writer: does another open file description hold a write lock on @byte? Unlike
+ * dlk_image_locks_ask() this looks past the read locks of others: an NFS client that finds one of them on its
+ * own host asks the server nothing.
+ */
+DlkByteState dlk_image_locks_ask_for_writer(int fd, guint byte, pid_t *pid);
 /** F_OFD_SETLK: @type is F_RDLCK, F_WRLCK or F_UNLCK. FALSE with errno set; EAGAIN: somebody else has it. */
 gboolean dlk_image_locks_set(int fd, guint byte, short type);
+/** Gives up every lock that @fd's open file description holds. FALSE with errno set. */
+gboolean dlk_image_locks_clear(int fd);
