@@ -1,24 +1,14 @@
 #pragma once
 
+#include "model/mistake.h"
 #include "model/policy.h"
-
-/** DlkMistake: one thing that is wrong in a policy. */
-typedef struct {
-    char *file;
-    guint line; /* from 1; 0: the file as a whole */
-    char *reason;
-} DlkMistake;
-
-void dlk_mistake_free(DlkMistake *self);
-/** "FILE:LINE: REASON". Free with g_free(). */
-char *dlk_mistake_to_string(const DlkMistake *self);
 
 /**
  * DlkPolicyParser: collects files, highest precedence first, and makes one policy of them, or a list of every
  * mistake in them. No I/O.
  *
- * The first word counts: rules are tried in the order in which they were read, and a [Rule NAME], [Host] id or
- * [Limits] key that an earlier file gave is not changed by a later one (a rule is overridden as a whole).
+ * The first word counts: rules are tried in the order in which they were read, and a [Rule NAME], [Host] id
+ * or [Limits] key that an earlier file gave is not changed by a later one (a rule is overridden as a whole).
  */
 typedef struct _DlkPolicyParser DlkPolicyParser;
 
@@ -27,11 +17,15 @@ DlkPolicyParser *dlk_policy_parser_new(const char *const *backends);
 void dlk_policy_parser_free(DlkPolicyParser *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPolicyParser, dlk_policy_parser_free)
 
-/** Reads the text of one file; what is wrong in it is remembered. @length: bytes; the text need not end with NUL. */
+/** Reads the text of one file; what is wrong in it is remembered. @length: bytes; the text need not end with
+ * NUL. */
 void dlk_policy_parser_add(DlkPolicyParser *self, const char *file, const char *text, gsize length);
 /** Adds a mistake that reading the file met ("Permission denied"). */
 void dlk_policy_parser_add_mistake(DlkPolicyParser *self, const char *file, guint line, const char *reason);
 /** The mistakes so far, of DlkMistake, borrowed; empty: the policy is good. */
 GPtrArray *dlk_policy_parser_mistakes(DlkPolicyParser *self);
-/** The policy, or %NULL with DLK_ERROR_BAD_POLICY, whose message holds every mistake, one a line. */
+/**
+ * The policy, or %NULL with DLK_ERROR_BAD_POLICY, whose message holds the mistakes, one a line (the first
+ * 1,000, so that it fits into a D-Bus message). To be called once.
+ */
 DlkPolicy *dlk_policy_parser_finish(DlkPolicyParser *self, GError **error);

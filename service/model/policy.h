@@ -13,8 +13,8 @@ typedef enum {
 } DlkFallback;
 
 /**
- * DlkRule: one [Rule NAME] section; immutable, reference-counted (atomic) so that a lease keeps the rule that it was
- * granted under while the policy moves on.
+ * DlkRule: one [Rule NAME] section; immutable, reference-counted (atomic) so that a lease keeps the rule that
+ * it was granted under while the policy moves on.
  */
 typedef struct {
     char *name;
@@ -24,17 +24,17 @@ typedef struct {
     char **match_transports;  /* globs; %NULL: any */
     char **backends;          /* the first is the default, the others may be asked for */
     DlkFallback fallback;
-    char *lockspace;          /* absolute path, or %NULL */
-    guint modes;              /* bits 1 << DlkMode that may be asked for */
+    char *lockspace; /* absolute path, or %NULL */
+    guint modes;     /* bits 1 << DlkMode that may be asked for */
     gboolean strict_readers;
-    gint64 check_interval;    /* microseconds, as all that follow */
+    gint64 check_interval; /* microseconds, as all that follow */
     gint64 risk_timeout;
     gint64 grace;
     gint64 unreachable_after;
-    char *open_as;            /* a user's name, "owner", or %NULL */
+    char *open_as; /* a user's name, "owner", or %NULL */
     DlkOnBreak on_break;
-    guint on_break_allowed;   /* bits 1 << DlkOnBreak */
-    char *exec;               /* absolute path of the program for DLK_ON_BREAK_EXEC, or %NULL */
+    guint on_break_allowed; /* bits 1 << DlkOnBreak */
+    char *exec;             /* absolute path of the program for DLK_ON_BREAK_EXEC, or %NULL */
     gboolean deny;
 } DlkRule;
 
@@ -46,10 +46,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkRule, dlk_rule_unref)
 gboolean dlk_rule_allows_backend(const DlkRule *self, const char *backend);
 
 typedef struct {
-    guint leases_per_uid;      /* 0: not set: DLK_DEFAULT_LEASES_PER_UID for all but root */
-    guint waiters_per_uid;     /* likewise, DLK_DEFAULT_WAITERS_PER_UID */
+    guint leases_per_uid;  /* 0: not set: DLK_DEFAULT_LEASES_PER_UID for all but root */
+    guint waiters_per_uid; /* likewise, DLK_DEFAULT_WAITERS_PER_UID */
     guint leases;
-    guint string_length;       /* bytes, of every string but paths and domain XML */
+    guint string_length; /* bytes, of every string but paths and domain XML */
 } DlkLimits;
 
 #define DLK_DEFAULT_LEASES_PER_UID 1000
@@ -63,8 +63,8 @@ guint dlk_limits_waiters_for(const DlkLimits *limits, uid_t uid);
 
 /** DlkPolicy: everything the administrator said; immutable, reference-counted (atomic). */
 typedef struct {
-    char *host_id;     /* [Host] id=, or %NULL for one derived from the machine's id */
-    GPtrArray *rules;  /* of DlkRule, in the order in which they are tried */
+    char *host_id;    /* [Host] id=, or %NULL for one derived from the machine's id */
+    GPtrArray *rules; /* of DlkRule, in the order in which they are tried */
     DlkLimits limits;
 } DlkPolicy;
 
@@ -74,15 +74,15 @@ void dlk_policy_unref(DlkPolicy *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPolicy, dlk_policy_unref)
 
 /**
- * dlk_policy_match: the first rule that matches @disk, borrowed. A path glob is tried against where the disk really
- * is and against its other names, never against the name that a caller used: one disk has one rule.
+ * dlk_policy_match: the first rule that matches @disk, borrowed. A path glob is tried against where the disk
+ * really is and against its other names, never against the name that a caller used: one disk has one rule.
  * Never %NULL: behind the last rule stands a built-in one that denies ("no-rule").
  */
 DlkRule *dlk_policy_match(const DlkPolicy *self, const DlkDisk *disk);
 
 /**
- * dlk_policy_match_early: the first rule that may yet match what little is known before the storage is touched: the
- * path as asked for and the filesystem type it seems to be on (either may be %NULL). Its unreachable-after bounds the
- * identification.
+ * dlk_policy_match_early: the first rule that may yet match what little is known before the storage is
+ * touched: the path as asked for and the filesystem type it seems to be on (either may be %NULL). Its
+ * unreachable-after bounds the identification.
  */
 DlkRule *dlk_policy_match_early(const DlkPolicy *self, const char *path, const char *filesystem);
