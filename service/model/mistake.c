@@ -2,6 +2,9 @@
 
 #include "base/text.h"
 
+/* A file of nothing but mistakes must not fill the memory, or a D-Bus message. */
+#define MAX_MISTAKES 1000
+
 void
 dlk_mistake_free(DlkMistake *self)
 {
@@ -19,6 +22,14 @@ dlk_mistakes_new(void)
 void
 dlk_mistakes_add(GPtrArray *mistakes, const char *file, guint line, char *reason)
 {
+    if (mistakes->len == MAX_MISTAKES) {
+        g_free(reason);
+        reason = g_strdup_printf("the file has more than %d mistakes: these are the first", MAX_MISTAKES);
+        line = 0;
+    } else if (mistakes->len > MAX_MISTAKES) {
+        g_free(reason);
+        return;
+    }
     DlkMistake *mistake = g_new(DlkMistake, 1);
     mistake->file = g_strdup(file);
     mistake->line = line;

@@ -13,7 +13,7 @@ void dlk_mistake_free(DlkMistake *self);
 
 /** A list of DlkMistake that frees them. */
 GPtrArray *dlk_mistakes_new(void);
-/** Takes @reason. */
+/** Takes @reason. A list says once that it is full, after 1,000 mistakes, and takes no more. */
 void dlk_mistakes_add(GPtrArray *mistakes, const char *file, guint line, char *reason);
 /** By line; what stands in one line stays in the order in which it was found. */
 void dlk_mistakes_sort(GPtrArray *mistakes);

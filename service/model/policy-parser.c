@@ -7,7 +7,6 @@
 #include <string.h>
 
 #define SHOWN_BYTES 64
-#define MAX_SHOWN_MISTAKES 1000
 
 struct _DlkPolicyParser {
     char **backends;
@@ -122,14 +121,11 @@ check_rule_name(Reader *reader, const DlkPolicySection *section)
     }
 }
 
-/* The first of the two keys that stands in @section and was read well. */
+/* The entry of @key, unless it is missing or its value was a mistake. */
 static const DlkPolicyEntry *
-find_good(const DlkPolicySection *section, const char *key, const char *otherwise)
+find_good(const DlkPolicySection *section, const char *key)
 {
     const DlkPolicyEntry *entry = dlk_policy_section_find(section, key);
-    if (!entry && otherwise) {
-        return find_good(section, otherwise, NULL);
-    }
     return entry && !entry->spoiled ? entry : NULL;
 }
 
@@ -144,8 +140,8 @@ is_spoiled(const DlkPolicySection *section, const char *key)
 static void
 check_conditions(Reader *reader, const DlkPolicySection *section, const DlkRule *rule)
 {
-    const DlkPolicyEntry *filesystem = find_good(section, "match-filesystem", NULL);
-    const DlkPolicyEntry *transport = find_good(section, "match-transport", NULL);
+    const DlkPolicyEntry *filesystem = find_good(section, "match-filesystem");
+    const DlkPolicyEntry *transport = find_good(section, "match-transport");
     if (filesystem && transport) {
         report(
             reader, MAX(filesystem->line, transport->line),
@@ -174,8 +170,9 @@ check_on_break(Reader *reader, const DlkPolicySection *section, DlkRule *rule)
         is_spoiled(section, "exec")) {
         return;
     }
-    const DlkPolicyEntry *allowed = find_good(section, "on-break-allowed", NULL);
-    const DlkPolicyEntry *chosen = find_good(section, "on-break", "on-break-allowed");
+    const DlkPolicyEntry *allowed = find_good(section, "on-break-allowed");
+    const DlkPolicyEntry *given = find_good(section, "on-break");
+    const DlkPolicyEntry *chosen = given ? given : allowed;
     if (rule->exec && !allowed) {
         rule->on_break_allowed |= 1u << DLK_ON_BREAK_EXEC;
     }
@@ -187,7 +184,7 @@ check_on_break(Reader *reader, const DlkPolicySection *section, DlkRule *rule)
     } else if (!(rule->on_break_allowed & 1u << rule->on_break)) {
         report(reader, chosen->line,
                "on-break=%s%s is not among on-break-allowed=: add it there or choose another",
-               dlk_on_break_to_string(rule->on_break), chosen == allowed ? ", the default," : "");
+               dlk_on_break_to_string(rule->on_break), given ? "" : ", the default,");
     }
 }
 
@@ -251,13 +248,9 @@ static char *
 list_mistakes(const GPtrArray *mistakes)
 {
     GString *list = g_string_new(NULL);
-    const guint shown = MIN(mistakes->len, MAX_SHOWN_MISTAKES);
-    for (guint i = 0; i < shown; i++) {
+    for (guint i = 0; i < mistakes->len; i++) {
         g_autofree char *line = dlk_mistake_to_string(mistakes->pdata[i]);
         g_string_append_printf(list, "%s%s", i > 0 ? "\n" : "", line);
-    }
-    if (shown < mistakes->len) {
-        g_string_append_printf(list, "\nand %u more", mistakes->len - shown);
     }
     return g_string_free(list, FALSE);
 }

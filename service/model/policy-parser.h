@@ -22,10 +22,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPolicyParser, dlk_policy_parser_free)
 void dlk_policy_parser_add(DlkPolicyParser *self, const char *file, const char *text, gsize length);
 /** Adds a mistake that reading the file met ("Permission denied"). */
 void dlk_policy_parser_add_mistake(DlkPolicyParser *self, const char *file, guint line, const char *reason);
-/** The mistakes so far, of DlkMistake, borrowed; empty: the policy is good. */
+/** The mistakes so far (at most 1,000 a file, and a note that there are more), of DlkMistake, borrowed;
+ * empty: the policy is good. */
 GPtrArray *dlk_policy_parser_mistakes(DlkPolicyParser *self);
-/**
- * The policy, or %NULL with DLK_ERROR_BAD_POLICY, whose message holds the mistakes, one a line (the first
- * 1,000, so that it fits into a D-Bus message). To be called once.
- */
+/** The policy, or %NULL with DLK_ERROR_BAD_POLICY, whose message holds the mistakes, one a line. To be called
+ * once. */
 DlkPolicy *dlk_policy_parser_finish(DlkPolicyParser *self, GError **error);

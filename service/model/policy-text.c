@@ -112,8 +112,8 @@ static void
 add_entry(Reader *reader, const char *key, const char *value)
 {
     DlkPolicySection *section = reader->current;
-    const DlkPolicyEntry *first = dlk_policy_section_find(section, key);
-    if (first) {
+    if (g_key_file_has_key(section->values, DLK_POLICY_GROUP, key, NULL)) {
+        const DlkPolicyEntry *first = dlk_policy_section_find(section, key);
         report(reader, "%s= stands in line %u already: give it once, several values with \";\" between", key,
                first->line);
         return;
