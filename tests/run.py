@@ -1,0 +1,182 @@
+"""Builds disklock twice and runs all tests on both builds. Called by tools/test."""
+
+import ctypes
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[1]
+PR_SET_CHILD_SUBREAPER = 36
+SUITE_PATIENCE = 1200  # seconds, for a suite as a whole
+# name, compiler, what meson is told
+BUILDS = [
+    ("build", "gcc", []),
+    ("build-asan", "clang", ["-Db_sanitize=address,undefined", "-Db_lundef=false"]),
+]
+QUIET = {"G_DEBUG": "fatal-criticals", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8",
+         "ASAN_OPTIONS": "detect_leaks=1", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
+
+
+class Results:
+    """Every test case that ran: group, name, and what went wrong with it."""
+
+    def __init__(self):
+        self.groups = {}
+        self.failures = []
+
+    def add(self, group, name, problem=None):
+        passed, failed = self.groups.get(group, (0, 0))
+        self.groups[group] = (passed + (problem is None), failed + (problem is not None))
+        if problem is not None:
+            self.failures.append((group, name, problem))
+        print(f"{'ok    ' if problem is None else 'FAILED'} {group:<16} {name}", flush=True)
+
+    def print_summary(self):
+        for group, name, problem in self.failures:
+            print(f"\n--- {group}: {name}\n{problem.strip()}")
+        print()
+        for group, (passed, failed) in self.groups.items():
+            print(f"{group:<16} {passed:5} passed {failed:5} failed")
+        passed = sum(passed for passed, _ in self.groups.values())
+        print(f"{passed} passed, {len(self.failures)} failed", flush=True)
+
+    def add_junit(self, group, file, status, output):
+        """Adds the cases of a JUnit file; a suite that failed without saying in which case is a failure of its own."""
+        cases = {}
+        if file.exists():
+            for case in ElementTree.parse(file).getroot().iter("testcase"):
+                name = f"{case.get('classname').split('.')[-1]}: {case.get('name')}"
+                problems = [element.get("message") or "" for element in case
+                            if element.tag in ("failure", "error", "skipped")]
+                problems += [element.text or "" for element in case if element.tag in ("failure", "error")]
+                cases.setdefault(name, []).extend(problems)
+        for name, problems in cases.items():
+            self.add(group, name, "\n".join(problems) if problems else None)
+        if not cases or (status != 0 and not any(cases.values())):
+            self.add(group, "the suite as a whole", f"it ended with {status}\n{output[-8000:]}")
+
+
+def run(command, **environment):
+    """Runs a command to its end and returns its status and output."""
+    with tempfile.TemporaryFile("w+", errors="replace") as output:
+        child = subprocess.Popen(list(map(str, command)), cwd=SOURCE, stdin=subprocess.DEVNULL, stdout=output,
+                                 stderr=subprocess.STDOUT, env={**os.environ, **QUIET, **environment},
+                                 start_new_session=True)
+        try:
+            status = child.wait(SUITE_PATIENCE)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            status = child.wait()
+        output.seek(0)
+        return status, output.read()
+
+
+def build(name, compiler, options):
+    """Configures where that was not done, and compiles; ends the run where that fails."""
+    print(f"Building {name}/ with {compiler}", flush=True)
+    status, output = 0, ""
+    if not (SOURCE / name / "build.ninja").exists():
+        status, output = run(["meson", "setup", name, *options], CC=compiler)
+    if status == 0:
+        status, output = run(["ninja", "-C", name])
+    if status != 0:
+        sys.exit(f"{output[-12000:]}\n{name}/ does not build with {compiler}\n0 passed, 1 failed")
+
+
+def run_scripts(results, wanted):
+    """Checks of the source, and tests that are programs: one case each."""
+    checks = subprocess.run(["tools/lint", "--list"], cwd=SOURCE, check=True, capture_output=True, text=True)
+    scripts = [("house", f"lint {check}", ["tools/lint", check]) for check in checks.stdout.split()]
+    scripts.append(("house", "check-layers", ["tests/check-layers"]))
+    scripts += [("system", file.name, [file]) for file in sorted((SOURCE / "tests/system").glob("*"))
+                if os.access(file, os.X_OK) and file.is_file()]
+    for group, name, command in scripts:
+        if wanted(name):
+            status, output = run(command, DISKLOCK_BUILD=str(SOURCE / "build"))
+            results.add(group, name, None if status == 0 else f"it ended with {status}\n{output[-8000:]}")
+
+
+def run_unit(results, wanted, build_name):
+    listing = subprocess.run(["meson", "test", "-C", build_name, "--list", "--suite", "unit"], cwd=SOURCE, check=True,
+                             capture_output=True, text=True)
+    programs = [line.split(" / ")[-1] for line in listing.stdout.splitlines() if " / " in line]
+    chosen = [program for program in programs if wanted(program)]
+    if not chosen:
+        return
+    junit = SOURCE / build_name / "meson-logs" / "testlog.junit.xml"
+    junit.unlink(missing_ok=True)
+    status, output = run(["meson", "test", "-C", build_name, "--no-rebuild", "--print-errorlogs", *chosen])
+    results.add_junit(f"unit {build_name}", junit, status, output)
+
+
+def run_bus(results, wanted, build_name):
+    pytest = ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "--tb=short"]
+    _, listing = run([*pytest, "--collect-only", "-q", "tests/bus"])
+    chosen = [line for line in listing.splitlines() if "::" in line and not line.startswith("ERROR")]
+    chosen = [line for line in chosen if wanted(line)]
+    if not chosen:
+        if wanted(""):
+            results.add(f"bus {build_name}", "collection", listing)
+        return
+    junit = SOURCE / build_name / "bus.junit.xml"
+    junit.unlink(missing_ok=True)
+    status, output = run([*pytest, f"--junitxml={junit}", *chosen], DISKLOCK_BUILD=str(SOURCE / build_name))
+    results.add_junit(f"bus {build_name}", junit, status, output)
+
+
+def children():
+    """Processes that have us for a parent: whatever a test left behind ends up here."""
+    found = []
+    for task in Path("/proc").glob("[0-9]*"):
+        try:
+            status = (task / "status").read_text()
+            command = (task / "cmdline").read_text().replace("\0", " ")
+        except OSError:
+            continue
+        if re.search(rf"^PPid:\t{os.getpid()}$", status, re.M) and not re.search(r"^State:\tZ", status, re.M):
+            found.append((int(task.name), command))
+    return found
+
+
+def check_leftovers(results, folder, mounts):
+    """No process, no mount, no file of a test may outlive it."""
+    left = [f"process {pid}: {command}" for pid, command in children()]
+    for pid, _ in children():
+        os.kill(pid, signal.SIGKILL)
+    left += [f"mount: {line}" for line in sorted(set(Path("/proc/self/mounts").read_text().splitlines()) - mounts)]
+    left += [f"file: {path}" for path in folder.iterdir()]
+    results.add("house", "nothing is left behind", "\n".join(left) or None)
+
+
+def main():
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    mounts = set(Path("/proc/self/mounts").read_text().splitlines())
+    folder = Path(tempfile.mkdtemp(prefix="disklock-"))
+    folder.chmod(0o755)
+    os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
+    for arguments in BUILDS:
+        build(*arguments)
+    results = Results()
+    try:
+        run_scripts(results, lambda case: name in case)
+        for build_name, _, _ in BUILDS:
+            run_unit(results, lambda case: name in case, build_name)
+            run_bus(results, lambda case: name in case, build_name)
+        if not results.groups:
+            results.add("house", name, "there is no test that has this in its name")
+        check_leftovers(results, folder, mounts)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    results.print_summary()
+    sys.exit(1 if results.failures else 0)
+
+
+if __name__ == "__main__":
+    main()
