@@ -1,0 +1,53 @@
+#pragma once
+
+#include <glib.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* A process beside the test's own, which has done its work when other_process_start() returns and then waits
+ * to be stopped. It never outlives the test. */
+typedef struct {
+    pid_t pid;
+} OtherProcess;
+
+typedef void (*OtherProcessWork)(gconstpointer data);
+
+static inline OtherProcess
+other_process_start(const char *name, OtherProcessWork work, gconstpointer data)
+{
+    int ready[2];
+    char byte = 0;
+    g_assert_cmpint(pipe(ready), ==, 0);
+    const pid_t pid = fork();
+    g_assert_cmpint(pid, >=, 0);
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        prctl(PR_SET_NAME, name);
+        if (work != NULL) {
+            work(data);
+        }
+        if (write(ready[1], "r", 1) != 1) {
+            _exit(1);
+        }
+        for (;;) {
+            pause();
+        }
+    }
+    close(ready[1]);
+    g_assert_cmpint(read(ready[0], &byte, 1), ==, 1); /* 0: the work failed */
+    close(ready[0]);
+    return (OtherProcess){pid};
+}
+
+static inline void
+other_process_stop(OtherProcess *self)
+{
+    if (self->pid > 0) {
+        kill(self->pid, SIGKILL);
+        g_assert_cmpint(waitpid(self->pid, NULL, 0), ==, self->pid);
+    }
+    self->pid = 0;
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(OtherProcess, other_process_stop)
