@@ -79,7 +79,9 @@ name_process(GArray *locks, guint start, int process)
     if (command == NULL) {
         return;
     }
-    command[strcspn(command, "\n")] = '\0';
+    if (g_str_has_suffix(command, "\n")) {
+        command[strlen(command) - 1] = '\0';
+    }
     for (guint i = start; i < locks->len; i++) {
         DlkProcessLock *lock = &g_array_index(locks, DlkProcessLock, i);
         g_strlcpy(lock->command, command, sizeof lock->command);
