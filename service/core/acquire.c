@@ -1,0 +1,188 @@
+#include "core/acquire.h"
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "core/lock-job.h"
+
+/* The way of one call; authorisation for the path came before, in the bus layer. */
+static void (*const steps[])(DlkAcquire *self) = {
+    dlk_acquire_find_process,    dlk_acquire_authorise_process, dlk_acquire_identify,
+    dlk_acquire_choose_rules,    dlk_acquire_authorise_disks,   dlk_acquire_queue,
+    dlk_acquire_lock,            dlk_acquire_remember,          dlk_acquire_announce,
+};
+
+typedef struct {
+    GPtrArray *leases;
+    int keep_fd;
+} DlkGranted;
+
+static void
+granted_free(gpointer data)
+{
+    DlkGranted *granted = data;
+
+    g_clear_pointer(&granted->leases, g_ptr_array_unref);
+    dlk_close_fd(&granted->keep_fd);
+    g_free(granted);
+}
+
+static void
+acquire_free(DlkAcquire *self)
+{
+    dlk_close_fd(&self->keep_fd);
+    dlk_timers_cancel(self->engine->timers, &self->timer);
+    if (self->gone_handler)
+        g_cancellable_disconnect(self->request->caller->gone, self->gone_handler);
+    for (guint i = 0; i < self->n_items; i++) {
+        DlkItem *item = &self->items[i];
+
+        g_assert(item->hold == NULL);
+        g_clear_pointer(&item->lease, dlk_lease_unref);
+        if (item->target)
+            dlk_lock_job_drop_target(self->engine, item->target);
+    }
+    g_free(self->items);
+    g_clear_pointer(&self->process, dlk_pid_ref_unref);
+    g_clear_error(&self->error);
+    dlk_request_free(self->request);
+    g_object_unref(self->task);
+    g_object_unref(self->engine);
+    g_free(self);
+}
+
+/* Takes back whatever this request has in the table and whatever it has locked. */
+void
+dlk_acquire_take_back(DlkAcquire *self)
+{
+    for (guint i = 0; i < self->n_items; i++) {
+        DlkItem *item = &self->items[i];
+
+        if (item->hold)
+            dlk_lock_job_undo(self->engine, g_steal_pointer(&item->hold));
+        if (item->lease && item->lease->places)
+            dlk_table_remove(self->engine->table, item->lease);
+    }
+    /* Only when all are out: the first to be woken may want several of them. */
+    for (guint i = 0; i < self->n_items; i++) {
+        if (self->items[i].lease)
+            dlk_acquire_wake(self->engine, self->items[i].lease->disk);
+    }
+}
+
+void
+dlk_acquire_fail(DlkAcquire *self, GError *error)
+{
+    const DlkCaller *caller = self->request->caller;
+    g_autofree char *uid = g_strdup_printf("%u", caller->uid);
+    const DlkLogField fields[] = {
+        {"DISKLOCK_OWNER", self->request->options->owner}, {"DISKLOCK_UID", uid}, {"DISKLOCK_REASON", error->message}, {0}};
+    g_autofree char *text = g_strdup_printf("Refused %s (uid %u): %s", caller->command, caller->uid, error->message);
+
+    dlk_acquire_take_back(self);
+    dlk_log_event(G_LOG_LEVEL_INFO, DLK_MESSAGE_REFUSED, fields, text);
+    g_task_return_error(self->task, error);
+    acquire_free(self);
+}
+
+void
+dlk_acquire_fail_literal(DlkAcquire *self, int code, const char *message)
+{
+    dlk_acquire_fail(self, g_error_new_literal(DLK_ERROR, code, message));
+}
+
+/* The caller, the engine, the policy may have changed during every step that waited: each step looks afresh. */
+void
+dlk_acquire_run_step(DlkAcquire *self)
+{
+    if (dlk_caller_is_gone(self->request->caller)) {
+        dlk_acquire_fail_literal(self, DLK_ERROR_NOT_AUTHORIZED, "the caller has left the bus");
+        return;
+    }
+    steps[self->step](self);
+}
+
+void
+dlk_acquire_next(DlkAcquire *self)
+{
+    if (++self->step < G_N_ELEMENTS(steps)) {
+        dlk_acquire_run_step(self);
+        return;
+    }
+
+    DlkGranted *granted = g_new0(DlkGranted, 1);
+    granted->leases = g_ptr_array_new_full(self->n_items, (GDestroyNotify)dlk_lease_unref);
+    for (guint i = 0; i < self->n_items; i++)
+        g_ptr_array_add(granted->leases, g_steal_pointer(&self->items[i].lease));
+    granted->keep_fd = g_steal_fd(&self->keep_fd);
+    g_task_return_pointer(self->task, granted, granted_free);
+    acquire_free(self);
+}
+
+/* A job of this step has come back; the step ends with the last of them. */
+gboolean
+dlk_acquire_job_done(DlkAcquire *self, GError *error)
+{
+    if (error && !self->error)
+        self->error = error;
+    else
+        g_clear_error(&error);
+    return --self->outstanding == 0;
+}
+
+typedef struct {
+    DlkAcquire *acquire;
+    DlkItem *item;
+    DlkItemDone done;
+} ItemCall;
+
+gpointer
+dlk_acquire_item_call(DlkAcquire *self, DlkItem *item, DlkItemDone done)
+{
+    ItemCall *call = g_new(ItemCall, 1);
+
+    *call = (ItemCall){self, item, done};
+    self->outstanding++;
+    return call;
+}
+
+void
+dlk_acquire_on_item_done(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autofree ItemCall *call = user_data;
+
+    call->done(call->acquire, call->item, result);
+}
+
+void
+dlk_engine_acquire_async(DlkEngine *engine, DlkRequest *request, GAsyncReadyCallback callback, gpointer user_data)
+{
+    DlkAcquire *self = g_new0(DlkAcquire, 1);
+
+    self->engine = g_object_ref(engine);
+    self->task = g_task_new(engine, NULL, callback, user_data);
+    self->request = request;
+    self->keep_fd = -1;
+    self->wait_until = g_get_monotonic_time() + (gint64)request->options->wait_ms * 1000;
+    self->n_items = request->wanted->len;
+    self->items = g_new0(DlkItem, self->n_items);
+    for (guint i = 0; i < self->n_items; i++) {
+        self->items[i].wanted = g_ptr_array_index(request->wanted, i);
+        self->items[i].folder_watch = -1;
+    }
+    dlk_acquire_run_step(self);
+}
+
+GPtrArray *
+dlk_engine_acquire_finish(DlkEngine *engine, GAsyncResult *result, int *keep_fd, GError **error)
+{
+    DlkGranted *granted = g_task_propagate_pointer(G_TASK(result), error);
+
+    *keep_fd = -1;
+    if (!granted)
+        return NULL;
+    *keep_fd = g_steal_fd(&granted->keep_fd);
+    GPtrArray *leases = g_steal_pointer(&granted->leases);
+    granted_free(granted);
+    return leases;
+}

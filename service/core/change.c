@@ -1,0 +1,289 @@
+#include "base/error.h"
+#include "core/holding.h"
+#include "core/lock-job.h"
+
+/*
+ * Convert, Suspend and Resume: what changes the lock of a lease that goes on. One at a time for each lease. While a worker
+ * converts, a second claim in the new mode stands in the table beside the lease, so that neither the old nor the new
+ * mode can be taken by somebody else, whichever of them it ends with.
+ */
+typedef enum {
+    CHANGE_CONVERT,
+    CHANGE_SUSPEND,
+    CHANGE_RESUME,
+} ChangeKind;
+
+typedef struct {
+    ChangeKind kind;
+    DlkLease *lease;
+    DlkMode mode;
+    DlkLease *claim; /* convert: the second claim */
+} Change;
+
+typedef struct {
+    ChangeKind kind;
+    DlkHold *hold;
+    DlkRule *rule;
+    DlkMode mode;
+} Input;
+
+static void
+change_free(gpointer data)
+{
+    Change *change = data;
+
+    g_assert(change->claim == NULL);
+    dlk_lease_unref(change->lease);
+    g_free(change);
+}
+
+static void
+input_free(gpointer data)
+{
+    Input *input = data;
+
+    dlk_hold_unref(input->hold);
+    dlk_rule_unref(input->rule);
+    g_free(input);
+}
+
+static gpointer
+run(gpointer data, GError **error)
+{
+    Input *input = data;
+    DlkBackend *backend = input->hold->backend;
+    gboolean done = FALSE;
+
+    switch (input->kind) {
+    case CHANGE_CONVERT:
+        done = dlk_backend_convert(backend, input->hold, input->mode, error);
+        break;
+    case CHANGE_SUSPEND:
+        done = dlk_backend_release(backend, input->hold, error);
+        break;
+    case CHANGE_RESUME:
+        done = dlk_backend_acquire(backend, input->hold, input->rule, error);
+        break;
+    }
+    return done ? dlk_hold_ref(input->hold) : NULL;
+}
+
+/* The storage took so long that the caller was told no: a lock that it then grants belongs to nobody. */
+static void
+give_back(gpointer data)
+{
+    g_autoptr(DlkHold) hold = data;
+
+    dlk_backend_release(hold->backend, hold, NULL);
+}
+
+static const DlkJob convert_job = {"convert", run, input_free, (GDestroyNotify)dlk_hold_unref};
+static const DlkJob suspend_job = {"suspend", run, input_free, (GDestroyNotify)dlk_hold_unref};
+static const DlkJob resume_job = {"resume", run, input_free, give_back};
+
+/* Giving something up is done as far as this host can do it, even where the storage has not answered yet. */
+static gboolean
+gives_up(const Change *change)
+{
+    if (change->kind == CHANGE_CONVERT)
+        return change->lease->mode == DLK_MODE_EXCLUSIVE || change->mode == DLK_MODE_READ_ONLY;
+    return change->kind == CHANGE_SUSPEND;
+}
+
+static void
+apply(DlkEngine *engine, Change *change)
+{
+    DlkLease *lease = change->lease;
+
+    if (change->kind == CHANGE_CONVERT) {
+        lease->mode = change->mode;
+        g_signal_emit_by_name(engine, "changed", lease);
+        dlk_acquire_wake(engine, lease->disk);
+        return;
+    }
+    dlk_break_set_state(engine, lease, change->kind == CHANGE_SUSPEND ? DLK_STATE_SUSPENDED : DLK_STATE_ACTIVE);
+}
+
+static void
+drop_claim(DlkEngine *engine, Change *change)
+{
+    if (!change->claim)
+        return;
+    dlk_table_remove(engine->table, change->claim);
+    g_clear_pointer(&change->claim, dlk_lease_unref);
+    change->lease->group = NULL;
+}
+
+static void
+on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    DlkEngine *engine = g_task_get_source_object(task);
+    Change *change = g_task_get_task_data(task);
+    DlkLease *lease = change->lease;
+    g_autoptr(GError) error = NULL;
+    DlkHold *hold = dlk_pool_run_finish(engine->pool, result, &error);
+    gboolean unreachable = g_error_matches(error, DLK_ERROR, DLK_ERROR_UNREACHABLE);
+
+    if (hold)
+        dlk_lock_job_drop_hold(engine, hold);
+    drop_claim(engine, change);
+    if (unreachable)
+        g_prefix_error(&error, "%s: ", lease->path);
+    /* It may have ended or broken meanwhile; its lock went then, behind this change. */
+    if (lease->phase != DLK_PHASE_HELD || lease->state == DLK_STATE_BROKEN) {
+        g_task_return_new_error(task, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: the lease ended meanwhile", lease->path);
+        dlk_acquire_wake(engine, lease->disk);
+        return;
+    }
+    dlk_holding(lease)->changing = FALSE;
+    dlk_holding(lease)->changes++;
+    if (!error || (unreachable && gives_up(change)))
+        apply(engine, change);
+    else
+        dlk_acquire_wake(engine, lease->disk);
+    if (error)
+        g_task_return_error(task, g_steal_pointer(&error));
+    else
+        g_task_return_boolean(task, TRUE);
+}
+
+static void
+submit(GTask *task)
+{
+    static const DlkJob *const jobs[] = {&convert_job, &suspend_job, &resume_job};
+    DlkEngine *engine = g_task_get_source_object(task);
+    Change *change = g_task_get_task_data(task);
+    DlkLease *lease = change->lease;
+    DlkHolding *holding = dlk_holding(lease);
+    Input *input = g_new0(Input, 1);
+
+    holding->changing = TRUE;
+    holding->changes++;
+    input->kind = change->kind;
+    input->hold = dlk_hold_ref(holding->hold);
+    input->rule = dlk_rule_ref(lease->rule);
+    input->mode = change->mode;
+    dlk_pool_run_async(engine->pool, jobs[change->kind], input, lease->disk->lane, lease->disk->id,
+                       g_get_monotonic_time() + lease->rule->unreachable_after, on_changed, g_object_ref(task));
+}
+
+/* May such a change begin? */
+static gboolean
+check_lease(const DlkLease *lease, ChangeKind kind, GError **error)
+{
+    if (lease->phase != DLK_PHASE_HELD || lease->state == DLK_STATE_BROKEN)
+        g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: the lease is broken (%s): release it and acquire anew",
+                    lease->path, lease->broken_reason ? lease->broken_reason : "");
+    else if (dlk_holding(lease)->changing)
+        g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "%s: another change of this lease is under way", lease->path);
+    else if (kind == CHANGE_CONVERT && lease->state == DLK_STATE_SUSPENDED)
+        g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED, "%s: the lease is suspended: resume it first", lease->path);
+    else
+        return TRUE;
+    return FALSE;
+}
+
+static GTask *
+task_for(DlkEngine *engine, DlkLease *lease, ChangeKind kind, DlkMode mode, GAsyncReadyCallback callback,
+         gpointer user_data)
+{
+    GTask *task = g_task_new(engine, NULL, callback, user_data);
+    Change *change = g_new0(Change, 1);
+
+    change->kind = kind;
+    change->lease = dlk_lease_ref(lease);
+    change->mode = mode;
+    g_task_set_task_data(task, change, change_free);
+    return task;
+}
+
+static void
+claim_mode(DlkEngine *engine, Change *change)
+{
+    DlkLease *lease = change->lease;
+
+    change->claim = dlk_lease_new(lease->disk, lease->rule, change->mode);
+    change->claim->uid = lease->uid;
+    change->claim->path = g_strdup(lease->path);
+    change->claim->owner = g_ref_string_acquire(lease->owner);
+    change->claim->pid = lease->pid;
+    change->claim->backend = lease->backend;
+    change->claim->group = lease;
+    lease->group = lease;
+    dlk_table_insert(engine->table, change->claim, DLK_PHASE_LOCKING);
+}
+
+static void
+on_refusal_described(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    g_autofree char *text = dlk_refusal_describe_finish(result);
+
+    g_task_return_new_error(task, DLK_ERROR, DLK_ERROR_BUSY, "%s", text);
+}
+
+void
+dlk_engine_convert_async(DlkEngine *self, DlkLease *lease, DlkMode mode, DlkCaller *caller,
+                         GAsyncReadyCallback callback, gpointer user_data)
+{
+    g_autoptr(GTask) task = task_for(self, lease, CHANGE_CONVERT, mode, callback, user_data);
+    GError *error = NULL;
+
+    if (!check_lease(lease, CHANGE_CONVERT, &error)) {
+        g_task_return_error(task, error);
+        return;
+    }
+    if (lease->mode == mode) {
+        g_task_return_boolean(task, TRUE);
+        return;
+    }
+    if (!(lease->rule->modes & 1U << mode)) {
+        g_task_return_new_error(task, DLK_ERROR, DLK_ERROR_POLICY_DENIED,
+                                "%s: the policy's rule \"%s\" does not allow mode %s", lease->path, lease->rule->name,
+                                dlk_mode_to_string(mode));
+        return;
+    }
+
+    DlkLease *obstacle = dlk_table_conflict_in_mode(self->table, lease, mode);
+    if (obstacle) {
+        dlk_refusal_describe_async(self, lease, obstacle, caller, on_refusal_described, g_steal_pointer(&task));
+        return;
+    }
+    claim_mode(self, g_task_get_task_data(task));
+    submit(task);
+}
+
+void
+dlk_engine_suspend_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback, gpointer user_data)
+{
+    g_autoptr(GTask) task = task_for(self, lease, CHANGE_SUSPEND, lease->mode, callback, user_data);
+    GError *error = NULL;
+
+    if (!check_lease(lease, CHANGE_SUSPEND, &error))
+        g_task_return_error(task, error);
+    else if (lease->state == DLK_STATE_SUSPENDED)
+        g_task_return_boolean(task, TRUE);
+    else
+        submit(task);
+}
+
+void
+dlk_engine_resume_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback, gpointer user_data)
+{
+    g_autoptr(GTask) task = task_for(self, lease, CHANGE_RESUME, lease->mode, callback, user_data);
+    GError *error = NULL;
+
+    if (!check_lease(lease, CHANGE_RESUME, &error))
+        g_task_return_error(task, error);
+    else if (lease->state != DLK_STATE_SUSPENDED)
+        g_task_return_boolean(task, TRUE);
+    else
+        submit(task);
+}
+
+gboolean
+dlk_engine_change_finish(DlkEngine *self, GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_boolean(G_TASK(result), error);
+}

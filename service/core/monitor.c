@@ -1,0 +1,255 @@
+#include "base/error.h"
+#include "core/check-job.h"
+#include "core/holding.h"
+
+/*
+ * Every lease is asked after once in its rule's check-interval, evenly spread, and at once when the folder of its file stirs.
+ * The leases of one lane that are due at nearly the same time share one job, so that a lease costs little.
+ */
+#define GATHER_US (50 * G_TIME_SPAN_MILLISECOND)
+
+typedef struct {
+    DlkEngine *engine;
+    GPtrArray *leases; /* of DlkLease, as in the job */
+    GArray *changes;   /* their holding's counter when they were asked */
+    GTask *task;       /* of a Check() call, or NULL */
+} Round;
+
+static void submit(DlkEngine *engine, GPtrArray *leases, GTask *task);
+
+static gboolean
+wants_checks(const DlkLease *lease)
+{
+    return lease->phase == DLK_PHASE_HELD && (lease->state == DLK_STATE_ACTIVE || lease->state == DLK_STATE_AT_RISK);
+}
+
+static void
+flush_due(gpointer user_data)
+{
+    DlkEngine *engine = user_data;
+    GHashTableIter iter;
+    gpointer leases;
+
+    engine->due_timer = NULL;
+    g_hash_table_iter_init(&iter, engine->due);
+    while (g_hash_table_iter_next(&iter, NULL, &leases)) {
+        submit(engine, g_ptr_array_ref(leases), NULL);
+        g_hash_table_iter_remove(&iter);
+    }
+}
+
+static void
+add_due(DlkEngine *engine, DlkLease *lease)
+{
+    const char *lane = lease->disk->lane;
+    GPtrArray *leases = g_hash_table_lookup(engine->due, lane);
+
+    if (leases && leases->len == DLK_CHECK_BATCH) {
+        submit(engine, g_ptr_array_ref(leases), NULL);
+        g_hash_table_remove(engine->due, lane);
+        leases = NULL;
+    }
+    if (!leases) {
+        leases = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_lease_unref);
+        g_hash_table_insert(engine->due, g_strdup(lane), leases);
+    }
+    g_ptr_array_add(leases, dlk_lease_ref(lease));
+    dlk_holding(lease)->checking = TRUE;
+    if (!engine->due_timer)
+        engine->due_timer = dlk_timers_add(engine->timers, g_get_monotonic_time() + GATHER_US, flush_due, engine);
+}
+
+static void
+on_due(gpointer user_data)
+{
+    DlkLease *lease = user_data;
+    DlkHolding *holding = dlk_holding(lease);
+
+    holding->check_timer = NULL;
+    if (!holding->checking)
+        add_due(holding->engine, lease);
+}
+
+static void
+schedule(DlkEngine *engine, DlkLease *lease, gint64 pause)
+{
+    DlkHolding *holding = dlk_holding(lease);
+
+    dlk_timers_cancel(engine->timers, &holding->check_timer);
+    holding->check_timer = dlk_timers_add(engine->timers, g_get_monotonic_time() + pause, on_due, lease);
+}
+
+/* What the worker found out about one lease, applied if the lease is still what it was when it was asked after. */
+static void
+apply(DlkEngine *engine, DlkLease *lease, guint changes, const DlkChecked *checked)
+{
+    DlkHolding *holding = dlk_holding(lease);
+
+    if (!wants_checks(lease) || holding->changing || holding->changes != changes)
+        return;
+    switch (checked->answer) {
+    case DLK_CHECK_HELD:
+        lease->checked_at = g_get_real_time();
+        dlk_break_restore(engine, lease);
+        break;
+    case DLK_CHECK_UNKNOWN:
+        dlk_break_set_at_risk(engine, lease, checked->reason);
+        break;
+    case DLK_CHECK_LOST:
+        dlk_break_now(engine, lease, checked->reason);
+        break;
+    }
+}
+
+static void
+round_one_done(Round *round, guint index, const DlkChecked *checked)
+{
+    DlkLease *lease = g_ptr_array_index(round->leases, index);
+    DlkHolding *holding = dlk_holding(lease);
+
+    if (holding)
+        holding->checking = FALSE;
+    if (checked && checked->answered)
+        apply(round->engine, lease, g_array_index(round->changes, guint, index), checked);
+    /* It may just have been given up. */
+    holding = dlk_holding(lease);
+    if (!holding || !wants_checks(lease))
+        return;
+    if (!checked->answered || holding->stirred) {
+        holding->stirred = FALSE;
+        add_due(round->engine, lease);
+    } else {
+        schedule(round->engine, lease, lease->rule->check_interval);
+    }
+}
+
+static void
+round_free(Round *round)
+{
+    g_ptr_array_unref(round->leases);
+    g_array_unref(round->changes);
+    g_clear_object(&round->task);
+    g_object_unref(round->engine);
+    g_free(round);
+}
+
+static void
+on_checked(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    Round *round = user_data;
+    g_autoptr(GArray) checked = dlk_check_job_finish(round->engine, result);
+
+    for (guint i = 0; i < round->leases->len; i++)
+        round_one_done(round, i, &g_array_index(checked, DlkChecked, i));
+    if (round->task) {
+        DlkLease *lease = g_ptr_array_index(round->leases, 0);
+
+        g_task_return_int(round->task, lease->state);
+    }
+    round_free(round);
+}
+
+/* Takes @leases, all of one lane. */
+static void
+submit(DlkEngine *engine, GPtrArray *leases, GTask *task)
+{
+    Round *round = g_new0(Round, 1);
+    g_autoptr(GPtrArray) holds = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_hold_unref);
+    gint64 unreachable_after = 0;
+
+    round->engine = g_object_ref(engine);
+    round->leases = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_lease_unref);
+    round->changes = g_array_new(FALSE, FALSE, sizeof(guint));
+    round->task = task ? g_object_ref(task) : NULL;
+    for (guint i = 0; i < leases->len; i++) {
+        DlkLease *lease = g_ptr_array_index(leases, i);
+        DlkHolding *holding = dlk_holding(lease);
+
+        /* Since it was due it may have ended, or broken. */
+        if (!holding || !holding->hold)
+            continue;
+        holding->checking = TRUE;
+        g_ptr_array_add(round->leases, dlk_lease_ref(lease));
+        g_array_append_val(round->changes, holding->changes);
+        g_ptr_array_add(holds, dlk_hold_ref(holding->hold));
+        unreachable_after = MAX(unreachable_after, lease->rule->unreachable_after);
+    }
+    g_ptr_array_unref(leases);
+    if (holds->len == 0) {
+        if (task)
+            g_task_return_int(task, DLK_STATE_BROKEN);
+        round_free(round);
+        return;
+    }
+    dlk_check_job_run(engine, g_steal_pointer(&holds), unreachable_after, on_checked, round);
+}
+
+void
+dlk_monitor_watch(DlkEngine *engine, DlkLease *lease)
+{
+    DlkHolding *holding = dlk_holding(lease);
+    double part = g_random_double_range(0.5, 1.0);
+
+    if (holding->folder_watch >= 0)
+        dlk_folder_watch_keep(engine->folder_watch, holding->folder_watch, holding->hold->target);
+    schedule(engine, lease, (gint64)((double)lease->rule->check_interval * part));
+}
+
+void
+dlk_monitor_forget(DlkEngine *engine, DlkLease *lease, DlkTarget *target)
+{
+    DlkHolding *holding = dlk_holding(lease);
+
+    if (holding->folder_watch >= 0)
+        dlk_folder_watch_drop(engine->folder_watch, holding->folder_watch, target);
+    holding->folder_watch = -1;
+    dlk_timers_cancel(engine->timers, &holding->check_timer);
+}
+
+void
+dlk_monitor_disk_stirred(const char *disk_id, gpointer user_data)
+{
+    DlkEngine *engine = user_data;
+    const DlkDisk disk = {.id = (char *)disk_id};
+    g_autoptr(GPtrArray) leases = dlk_table_overlapping(engine->table, &disk);
+
+    for (guint i = 0; i < leases->len; i++) {
+        DlkLease *lease = g_ptr_array_index(leases, i);
+
+        if (!wants_checks(lease))
+            continue;
+        if (dlk_holding(lease)->checking) {
+            dlk_holding(lease)->stirred = TRUE;
+            continue;
+        }
+        GPtrArray *one = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_lease_unref);
+        g_ptr_array_add(one, dlk_lease_ref(lease));
+        submit(engine, one, NULL);
+    }
+}
+
+void
+dlk_engine_check_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback, gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
+
+    if (!wants_checks(lease)) {
+        g_task_return_int(task, lease->state);
+        return;
+    }
+    GPtrArray *one = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_lease_unref);
+    g_ptr_array_add(one, dlk_lease_ref(lease));
+    submit(self, one, task);
+}
+
+DlkLeaseState
+dlk_engine_check_finish(DlkEngine *self, GAsyncResult *result)
+{
+    return (DlkLeaseState)g_task_propagate_int(G_TASK(result), NULL);
+}
+
+void
+dlk_monitor_init_engine(DlkEngine *engine)
+{
+    engine->due = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+}

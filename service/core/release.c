@@ -1,0 +1,126 @@
+#include "base/error.h"
+#include "base/log.h"
+#include "core/holding.h"
+
+/*
+ * The end of a lease. It leaves the bus at once, but keeps others out until a worker has really given its lock up: that
+ * may take as long as the storage hangs.
+ */
+typedef struct {
+    DlkEngine *engine;
+    DlkLease *lease;
+    GTask *task;     /* NULL once answered */
+    DlkTimer *timer; /* the answer's deadline */
+} DlkEnding;
+
+static gpointer
+run(gpointer data, GError **error)
+{
+    DlkHold *hold = data;
+
+    dlk_backend_release(hold->backend, hold, error);
+    return NULL;
+}
+
+static const DlkJob release_job = {"release", run, (GDestroyNotify)dlk_hold_unref, NULL};
+
+static void
+on_unreachable(gpointer user_data)
+{
+    DlkEnding *ending = user_data;
+    g_autoptr(GTask) task = g_steal_pointer(&ending->task);
+
+    ending->timer = NULL;
+    g_task_return_new_error(task, DLK_ERROR, DLK_ERROR_UNREACHABLE,
+                            "%s: the storage does not answer; the lease has ended, and its lock goes as soon as the "
+                            "storage answers",
+                            ending->lease->path);
+}
+
+static void
+on_released(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    DlkEnding *ending = user_data;
+    g_autoptr(GError) error = NULL;
+
+    dlk_pool_run_finish(ending->engine->pool, result, &error);
+    if (error) /* the descriptor is closed all the same, and the lock with it */
+        g_message("%s: %s", ending->lease->path, error->message);
+    dlk_table_remove(ending->engine->table, ending->lease);
+    dlk_acquire_wake(ending->engine, ending->lease->disk);
+    dlk_timers_cancel(ending->engine->timers, &ending->timer);
+    if (ending->task)
+        g_task_return_boolean(ending->task, TRUE);
+    g_clear_object(&ending->task);
+    dlk_lease_unref(ending->lease);
+    g_object_unref(ending->engine);
+    g_free(ending);
+}
+
+static void
+leave_bus(DlkEngine *engine, DlkLease *lease, const char *why)
+{
+    dlk_journal_lease(G_LOG_LEVEL_INFO, DLK_MESSAGE_RELEASED, lease, why, "%s no longer holds %s: %s", lease->owner,
+                      lease->path, why);
+    g_signal_emit_by_name(engine, "released", lease);
+}
+
+static void
+end_held(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
+{
+    DlkHolding *holding = dlk_holding(lease);
+    DlkEnding *ending = g_new0(DlkEnding, 1);
+    DlkHold *hold = g_steal_pointer(&holding->hold);
+
+    ending->engine = g_object_ref(engine);
+    ending->lease = dlk_lease_ref(lease);
+    if (task) {
+        ending->task = g_object_ref(task);
+        ending->timer = dlk_timers_add(engine->timers, g_get_monotonic_time() + lease->rule->unreachable_after,
+                                       on_unreachable, ending);
+    }
+    dlk_monitor_forget(engine, lease, hold->target);
+    dlk_holding_unwatch(engine, lease);
+    dlk_holding_free(lease);
+    dlk_table_set_phase(engine->table, lease, DLK_PHASE_ENDING);
+    leave_bus(engine, lease, why);
+    dlk_pool_run_async(engine->pool, &release_job, hold, lease->disk->lane, lease->disk->id, G_MAXINT64, on_released,
+                       ending);
+}
+
+static void
+end(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
+{
+    g_autoptr(DlkLease) kept = dlk_lease_ref(lease);
+
+    if (lease->phase == DLK_PHASE_HELD) {
+        end_held(engine, lease, why, task);
+        return;
+    }
+    if (lease->phase == DLK_PHASE_BROKEN) {
+        dlk_table_remove(engine->table, lease);
+        leave_bus(engine, lease, why);
+    }
+    if (task)
+        g_task_return_boolean(task, TRUE);
+}
+
+void
+dlk_engine_release_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback, gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
+
+    end(self, lease, "released", task);
+}
+
+gboolean
+dlk_engine_release_finish(DlkEngine *self, GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_boolean(G_TASK(result), error);
+}
+
+void
+dlk_engine_release(DlkEngine *self, DlkLease *lease, const char *why)
+{
+    end(self, lease, why, NULL);
+}

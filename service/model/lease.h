@@ -73,6 +73,7 @@ typedef struct {
     DlkRule *rule;
     DlkPidRef *process;    /* or %NULL once it has ended */
     gpointer group;        /* leases of one request carry the same value and do not hinder each other */
+    gpointer holding;      /* the core's: what keeps a held lease alive, or %NULL */
     struct _DlkPlace *places; /* the table's */
     guint64 order;            /* the table's: place in the queue */
 } DlkLease;

@@ -1,0 +1,74 @@
+#pragma once
+
+#include "core/internal.h"
+
+/*
+ * One acquisition, from the authorised request to the granted leases: the steps in acquire.c, in that order. Each ends
+ * with dlk_acquire_next() or with dlk_acquire_fail(), after whatever it started has come back. All disks of a request go through a step
+ * together, and in the queue step all of them are reserved at once, so that sets cannot deadlock.
+ */
+typedef struct _DlkAcquire DlkAcquire;
+
+/** DlkItem: one disk of the request. */
+typedef struct {
+    DlkWanted *wanted;
+    DlkTarget *target;
+    DlkLease *lease;
+    DlkBackend *backend, *fallback;
+    DlkHold *hold; /* from lock to remember */
+    int folder_watch;
+} DlkItem;
+
+struct _DlkAcquire {
+    DlkEngine *engine;
+    GTask *task;
+    DlkRequest *request;
+    DlkPidRef *process; /* whom the leases are for, or %NULL */
+    DlkItem *items;
+    guint n_items;
+
+    guint step;
+    guint outstanding; /* jobs of this step that have not come back */
+    GError *error;     /* the first failure of this step */
+
+    guint asked;         /* authorise_disks: disks that polkit was asked about */
+    gint64 wait_until;   /* monotonic µs */
+    DlkTimer *timer;     /* waiting: the end of the wait, or the next try */
+    gulong gone_handler; /* waiting: the caller may leave the bus */
+    guint back_off_ms;
+    int keep_fd; /* for the caller, or -1 */
+};
+
+/* The steps. */
+void dlk_acquire_find_process(DlkAcquire *self);
+void dlk_acquire_authorise_process(DlkAcquire *self);
+void dlk_acquire_identify(DlkAcquire *self);
+void dlk_acquire_choose_rules(DlkAcquire *self);
+void dlk_acquire_authorise_disks(DlkAcquire *self);
+void dlk_acquire_queue(DlkAcquire *self);
+void dlk_acquire_lock(DlkAcquire *self);
+void dlk_acquire_remember(DlkAcquire *self);
+void dlk_acquire_announce(DlkAcquire *self);
+
+/** The step is done. */
+void dlk_acquire_next(DlkAcquire *self);
+/** Runs the current step again. */
+void dlk_acquire_run_step(DlkAcquire *self);
+/** The request has failed: takes back what it has, and answers @error (taken over). */
+void dlk_acquire_fail(DlkAcquire *self, GError *error);
+void dlk_acquire_fail_literal(DlkAcquire *self, int code, const char *message);
+/** Takes back whatever this request has in the table and whatever it has locked. */
+void dlk_acquire_take_back(DlkAcquire *self);
+
+/** Waits until @until (monotonic µs), then calls @on_timer; or fails, if the caller leaves the bus meanwhile. */
+void dlk_acquire_start_waiting(DlkAcquire *self, gint64 until, GSourceOnceFunc on_timer);
+void dlk_acquire_stop_waiting(DlkAcquire *self);
+
+/**
+ * Starts a job for @item: counts it, and makes the user_data for dlk_acquire_on_item_done(), which calls @done.
+ */
+typedef void (*DlkItemDone)(DlkAcquire *self, DlkItem *item, GAsyncResult *result);
+gpointer dlk_acquire_item_call(DlkAcquire *self, DlkItem *item, DlkItemDone done);
+void dlk_acquire_on_item_done(GObject *source, GAsyncResult *result, gpointer user_data);
+/** A job of this step has come back, with @error (taken over) or %NULL. TRUE: it was the last. */
+gboolean dlk_acquire_job_done(DlkAcquire *self, GError *error);

@@ -1,0 +1,143 @@
+#include "core/check-job.h"
+
+#include "base/error.h"
+
+/* Shared with the worker, who may still be at it when the main thread has given up waiting. */
+typedef struct {
+    gatomicrefcount references;
+    GPtrArray *holds;
+    GMutex mutex;
+    gboolean started;
+    GArray *checked; /* of DlkChecked */
+} Batch;
+
+static void
+checked_clear(gpointer data)
+{
+    DlkChecked *checked = data;
+
+    g_free(checked->reason);
+}
+
+static Batch *
+batch_ref(Batch *batch)
+{
+    g_atomic_ref_count_inc(&batch->references);
+    return batch;
+}
+
+static void
+batch_unref(gpointer data)
+{
+    Batch *batch = data;
+
+    if (!g_atomic_ref_count_dec(&batch->references))
+        return;
+    g_clear_pointer(&batch->holds, g_ptr_array_unref);
+    g_array_unref(batch->checked);
+    g_mutex_clear(&batch->mutex);
+    g_free(batch);
+}
+
+/* Only the worker drops the holds: closing one may block. */
+static void
+input_free(gpointer data)
+{
+    Batch *batch = data;
+
+    g_clear_pointer(&batch->holds, g_ptr_array_unref);
+    batch_unref(batch);
+}
+
+static gpointer
+run(gpointer data, GError **error)
+{
+    Batch *batch = data;
+
+    for (guint i = 0; i < batch->holds->len; i++) {
+        DlkHold *hold = g_ptr_array_index(batch->holds, i);
+        DlkChecked checked = {.answered = TRUE};
+
+        g_mutex_lock(&batch->mutex);
+        batch->started = TRUE;
+        g_mutex_unlock(&batch->mutex);
+        checked.answer = dlk_backend_check(hold->backend, hold, &checked.reason);
+
+        g_mutex_lock(&batch->mutex);
+        g_array_append_val(batch->checked, checked);
+        g_mutex_unlock(&batch->mutex);
+    }
+    return NULL;
+}
+
+static const DlkJob check_job = {"check", run, input_free, NULL};
+
+typedef struct {
+    Batch *batch;
+    guint n_holds;
+} Question;
+
+static void
+question_free(gpointer data)
+{
+    Question *question = data;
+
+    batch_unref(question->batch);
+    g_free(question);
+}
+
+static void
+on_done(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    DlkEngine *engine = g_task_get_source_object(task);
+    Question *question = g_task_get_task_data(task);
+    g_autoptr(GArray) answers = g_array_sized_new(FALSE, TRUE, sizeof(DlkChecked), question->n_holds);
+    Batch *batch = question->batch;
+    g_autoptr(GError) error = NULL;
+
+    dlk_pool_run_finish(engine->pool, result, &error);
+    g_array_set_clear_func(answers, checked_clear);
+    g_mutex_lock(&batch->mutex);
+    for (guint i = 0; i < question->n_holds; i++) {
+        DlkChecked checked = {0};
+
+        if (i < batch->checked->len) {
+            checked = g_array_index(batch->checked, DlkChecked, i);
+            checked.reason = g_strdup(checked.reason);
+        } else if (i == batch->checked->len || !batch->started) {
+            /* The one that it hangs on; or all, where the whole filesystem hangs and the job had no turn. */
+            checked = (DlkChecked){TRUE, DLK_CHECK_UNKNOWN, g_strdup(error ? error->message : "no answer")};
+        }
+        g_array_append_val(answers, checked);
+    }
+    g_mutex_unlock(&batch->mutex);
+    g_task_return_pointer(task, g_steal_pointer(&answers), (GDestroyNotify)g_array_unref);
+}
+
+void
+dlk_check_job_run(DlkEngine *engine, GPtrArray *holds, gint64 unreachable_after, GAsyncReadyCallback callback,
+                  gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(engine, NULL, callback, user_data);
+    const DlkHold *first = g_ptr_array_index(holds, 0);
+    Batch *batch = g_new0(Batch, 1);
+    Question *question = g_new0(Question, 1);
+
+    g_atomic_ref_count_init(&batch->references);
+    g_mutex_init(&batch->mutex);
+    batch->holds = holds;
+    batch->checked = g_array_new(FALSE, FALSE, sizeof(DlkChecked));
+    g_array_set_clear_func(batch->checked, checked_clear);
+    question->batch = batch_ref(batch);
+    question->n_holds = holds->len;
+    g_task_set_task_data(task, question, question_free);
+    dlk_pool_run_async(engine->pool, &check_job, batch, first->target->disk->lane, NULL,
+                       g_get_monotonic_time() + unreachable_after, on_done, g_object_ref(task));
+}
+
+GArray *
+dlk_check_job_finish(DlkEngine *engine, GAsyncResult *result)
+{
+    return g_task_propagate_pointer(G_TASK(result), NULL);
+}

@@ -1,0 +1,221 @@
+#include "core/holding.h"
+
+#include "base/error.h"
+#include "base/fd.h"
+
+#include <errno.h>
+
+/* What ends together: the leases of one process, or of one connection. */
+typedef struct {
+    DlkEngine *engine;
+    DlkPidRef *process;
+    DlkWatch *watch;
+    GHashTable *leases; /* set of DlkLease, borrowed: a lease leaves before it is freed */
+} DlkProcessEntry;
+
+static void
+process_entry_free(gpointer data)
+{
+    DlkProcessEntry *entry = data;
+
+    dlk_watcher_cancel(entry->engine->watcher, &entry->watch);
+    g_hash_table_unref(entry->leases);
+    dlk_pid_ref_unref(entry->process);
+    g_free(entry);
+}
+
+static GPtrArray *
+referenced_leases(GHashTable *set)
+{
+    GPtrArray *leases = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_lease_unref);
+    GHashTableIter iter;
+    gpointer lease;
+
+    g_hash_table_iter_init(&iter, set);
+    while (g_hash_table_iter_next(&iter, &lease, NULL))
+        g_ptr_array_add(leases, dlk_lease_ref(lease));
+    return leases;
+}
+
+static void
+on_process_ended(gpointer user_data)
+{
+    DlkProcessEntry *entry = user_data;
+    DlkEngine *engine = entry->engine;
+    g_autoptr(GPtrArray) leases = referenced_leases(entry->leases);
+
+    entry->watch = NULL;
+    g_hash_table_remove(engine->processes, entry->process);
+    for (guint i = 0; i < leases->len; i++) {
+        DlkLease *lease = g_ptr_array_index(leases, i);
+
+        g_clear_pointer(&lease->process, dlk_pid_ref_unref);
+        if (lease->phase != DLK_PHASE_HELD)
+            continue;
+        if (lease->state == DLK_STATE_BROKEN)
+            dlk_break_process_ended(engine, lease);
+        else if (lease->lifetime == DLK_LIFETIME_PROCESS)
+            dlk_engine_release(engine, lease, "its process has ended");
+    }
+}
+
+static gboolean
+watch_process(DlkEngine *engine, DlkLease *lease, GError **error)
+{
+    DlkProcessEntry *entry = g_hash_table_lookup(engine->processes, lease->process);
+
+    if (!entry) {
+        entry = g_new0(DlkProcessEntry, 1);
+        entry->engine = engine;
+        entry->process = dlk_pid_ref_ref(lease->process);
+        entry->leases = g_hash_table_new(NULL, NULL);
+        entry->watch =
+            dlk_watcher_add(engine->watcher, dlk_pid_ref_fd(entry->process), FALSE, on_process_ended, entry);
+        if (!entry->watch) {
+            int saved_errno = errno;
+
+            process_entry_free(entry);
+            return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, saved_errno, "cannot watch process %d",
+                                       (int)lease->pid);
+        }
+        g_hash_table_insert(engine->processes, entry->process, entry);
+    }
+    g_hash_table_add(entry->leases, lease);
+    return TRUE;
+}
+
+static void
+unwatch_process(DlkEngine *engine, DlkLease *lease)
+{
+    DlkProcessEntry *entry = lease->process ? g_hash_table_lookup(engine->processes, lease->process) : NULL;
+
+    if (!entry)
+        return;
+    g_hash_table_remove(entry->leases, lease);
+    if (g_hash_table_size(entry->leases) == 0)
+        g_hash_table_remove(engine->processes, entry->process);
+}
+
+static void
+watch_connection(DlkEngine *engine, DlkLease *lease, const char *bus_name)
+{
+    GHashTable *leases = g_hash_table_lookup(engine->connections, bus_name);
+
+    if (!leases) {
+        leases = g_hash_table_new(NULL, NULL);
+        g_hash_table_insert(engine->connections, g_strdup(bus_name), leases);
+    }
+    g_hash_table_add(leases, lease);
+    dlk_holding(lease)->bus_name = g_strdup(bus_name);
+}
+
+static void
+unwatch_connection(DlkEngine *engine, DlkLease *lease)
+{
+    DlkHolding *holding = dlk_holding(lease);
+    GHashTable *leases = holding->bus_name ? g_hash_table_lookup(engine->connections, holding->bus_name) : NULL;
+
+    if (leases) {
+        g_hash_table_remove(leases, lease);
+        if (g_hash_table_size(leases) == 0)
+            g_hash_table_remove(engine->connections, holding->bus_name);
+    }
+    g_clear_pointer(&holding->bus_name, g_free);
+}
+
+void
+dlk_engine_caller_gone(DlkEngine *self, const char *bus_name)
+{
+    GHashTable *set = g_hash_table_lookup(self->connections, bus_name);
+    g_autoptr(GPtrArray) leases = set ? referenced_leases(set) : NULL;
+
+    for (guint i = 0; leases && i < leases->len; i++) {
+        DlkLease *lease = g_ptr_array_index(leases, i);
+
+        if (lease->phase == DLK_PHASE_HELD)
+            dlk_engine_release(self, lease, "its connection has left the bus");
+    }
+}
+
+static void
+on_keep_closed(gpointer user_data)
+{
+    DlkLease *lease = user_data;
+
+    dlk_holding(lease)->keep_watch = NULL;
+    dlk_engine_release(dlk_holding(lease)->engine, lease, "its keep descriptor is closed");
+}
+
+static gboolean
+watch_keep(DlkEngine *engine, DlkLease *lease, int keep_fd, GError **error)
+{
+    DlkHolding *holding = dlk_holding(lease);
+
+    holding->keep_fd = keep_fd;
+    holding->keep_watch = dlk_watcher_add(engine->watcher, keep_fd, TRUE, on_keep_closed, lease);
+    if (holding->keep_watch)
+        return TRUE;
+    return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot watch the keep descriptor");
+}
+
+DlkHolding *
+dlk_holding_attach(DlkEngine *engine, DlkLease *lease, DlkHold *hold, int folder_watch)
+{
+    DlkHolding *holding = g_new0(DlkHolding, 1);
+
+    holding->engine = engine;
+    holding->hold = hold;
+    holding->folder_watch = folder_watch;
+    holding->keep_fd = -1;
+    lease->holding = holding;
+    return holding;
+}
+
+gboolean
+dlk_holding_watch(DlkEngine *engine, DlkLease *lease, DlkCaller *caller, int keep_fd, GError **error)
+{
+    if (lease->process && !watch_process(engine, lease, error)) {
+        dlk_close_fd(&keep_fd);
+        return FALSE;
+    }
+    if (lease->lifetime == DLK_LIFETIME_CONNECTION)
+        watch_connection(engine, lease, caller->name);
+    if (keep_fd >= 0 && !watch_keep(engine, lease, keep_fd, error)) {
+        dlk_holding_unwatch(engine, lease);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+void
+dlk_holding_unwatch(DlkEngine *engine, DlkLease *lease)
+{
+    DlkHolding *holding = dlk_holding(lease);
+
+    unwatch_process(engine, lease);
+    unwatch_connection(engine, lease);
+    dlk_watcher_cancel(engine->watcher, &holding->keep_watch);
+    dlk_close_fd(&holding->keep_fd);
+    holding->keep_fd = -1;
+    dlk_timers_cancel(engine->timers, &holding->risk_timer);
+    dlk_timers_cancel(engine->timers, &holding->grace_timer);
+    g_clear_pointer(&lease->process, dlk_pid_ref_unref);
+}
+
+void
+dlk_holding_free(DlkLease *lease)
+{
+    DlkHolding *holding = g_steal_pointer(&lease->holding);
+
+    g_assert(holding->hold == NULL && holding->check_timer == NULL);
+    g_clear_object(&holding->program);
+    g_free(holding);
+}
+
+void
+dlk_holding_init_engine(DlkEngine *engine)
+{
+    engine->processes = g_hash_table_new_full(NULL, NULL, NULL, process_entry_free);
+    engine->connections =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
+}

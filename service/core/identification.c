@@ -1,0 +1,216 @@
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "core/internal.h"
+
+#include <limits.h>
+#include <string.h>
+
+/* A path may lead from filesystem to filesystem by its links; as many as a kernel's walk has links. */
+#define MAX_LANES 40
+
+typedef struct {
+    char *path; /* what is left to resolve, or NULL for a descriptor */
+    char *named; /* what the caller named, for messages */
+    char *lane;
+    gint64 deadline;
+    guint lanes;
+} Identification;
+
+typedef struct {
+    DlkMounts *mounts;
+    char *path;
+    int fd;
+    DlkMode mode;
+    char *lane;
+} Input;
+
+typedef struct {
+    DlkTarget *target;
+    char *elsewhere;
+} Output;
+
+static void
+input_free(gpointer data)
+{
+    Input *input = data;
+
+    dlk_close_fd(&input->fd);
+    dlk_mounts_unref(input->mounts);
+    g_free(input->path);
+    g_free(input->lane);
+    g_free(input);
+}
+
+static void
+output_free(gpointer data)
+{
+    Output *output = data;
+
+    g_clear_pointer(&output->target, dlk_target_unref);
+    g_free(output->elsewhere);
+    g_free(output);
+}
+
+static void
+identification_free(gpointer data)
+{
+    Identification *self = data;
+
+    g_free(self->path);
+    g_free(self->named);
+    g_free(self->lane);
+    g_free(self);
+}
+
+static gpointer
+run(gpointer data, GError **error)
+{
+    Input *input = data;
+    g_autofree char *elsewhere = NULL;
+    DlkTarget *target =
+        input->path ? dlk_identify_path(input->mounts, input->path, input->lane, &elsewhere, error)
+                    : dlk_identify_fd(input->mounts, g_steal_fd(&input->fd), input->mode, input->lane, error);
+
+    if (!target && !elsewhere)
+        return NULL;
+
+    Output *output = g_new0(Output, 1);
+    output->target = target;
+    output->elsewhere = g_steal_pointer(&elsewhere);
+    return output;
+}
+
+static const DlkJob identify_job = {"identify", run, input_free, output_free};
+
+static void on_identified(GObject *source, GAsyncResult *result, gpointer user_data);
+
+static void
+submit(GTask *task, int fd, DlkMode mode)
+{
+    DlkEngine *engine = g_task_get_source_object(task);
+    Identification *self = g_task_get_task_data(task);
+    Input *input = g_new0(Input, 1);
+
+    input->mounts = dlk_mounts_ref(dlk_mount_table_get(engine->mounts));
+    input->path = g_strdup(self->path);
+    input->fd = fd;
+    input->mode = mode;
+    input->lane = g_strdup(self->lane);
+    dlk_pool_run_async(engine->pool, &identify_job, input, self->lane, NULL, self->deadline, on_identified,
+                       g_object_ref(task));
+}
+
+/* The lane of the filesystem that self->path seems to be on; the rule that may match bounds the time. */
+static void
+choose_lane(DlkEngine *engine, Identification *self)
+{
+    g_autofree char *normal = dlk_resolve_normalize(self->path);
+    const DlkMount *mount = dlk_mounts_of_path(dlk_mount_table_get(engine->mounts), normal);
+    const char *filesystem = mount ? mount->filesystem : NULL;
+
+    g_free(self->lane);
+    self->lane = g_strdup(mount ? mount->lane : "");
+    if (self->lanes++ == 0)
+        self->deadline = g_get_monotonic_time() +
+                         dlk_policy_match_early(engine->policy, normal, filesystem)->unreachable_after;
+}
+
+static void
+on_identified(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    DlkEngine *engine = g_task_get_source_object(task);
+    Identification *self = g_task_get_task_data(task);
+    g_autoptr(GError) error = NULL;
+    Output *output = dlk_pool_run_finish(engine->pool, result, &error);
+
+    if (!output) {
+        if (g_error_matches(error, DLK_ERROR, DLK_ERROR_UNREACHABLE))
+            g_prefix_error(&error, "%s: ", self->named);
+        g_task_return_error(task, g_steal_pointer(&error));
+        return;
+    }
+    if (output->target) {
+        g_task_return_pointer(task, g_steal_pointer(&output->target), (GDestroyNotify)dlk_target_unref);
+        output_free(output);
+        return;
+    }
+
+    g_free(self->path);
+    self->path = g_steal_pointer(&output->elsewhere);
+    output_free(output);
+    if (self->lanes >= MAX_LANES) {
+        g_task_return_new_error(task, DLK_ERROR, DLK_ERROR_NOT_A_DISK, "%s: too many links", self->named);
+        return;
+    }
+    choose_lane(engine, self);
+    submit(task, -1, DLK_MODE_READ_ONLY);
+}
+
+static gboolean
+check_path(const char *path, GError **error)
+{
+    g_autofree char *printable = dlk_text_printable(path, 80);
+
+    if (path[0] != '/') {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "\"%s\" is not an absolute path: it must start with /",
+                    printable);
+        return FALSE;
+    }
+    if (strlen(path) >= PATH_MAX) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "the path %s has %" G_GSIZE_FORMAT " bytes; at most %d are allowed",
+                    printable, strlen(path), PATH_MAX - 1);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+/*
+ * Root's descriptors wait with everybody else on their filesystem; anybody else's in a lane of his own, because he may
+ * have made the filesystem himself, and made it hang.
+ */
+static char *
+lane_of_fd(DlkEngine *engine, int fd, uid_t uid)
+{
+    if (uid != 0)
+        return g_strdup_printf("uid:%u", uid);
+
+    g_autofree char *id = dlk_fd_info(fd, "mnt_id");
+    const DlkMount *mount =
+        id ? dlk_mounts_by_id(dlk_mount_table_get(engine->mounts), g_ascii_strtoull(id, NULL, 10)) : NULL;
+    return mount ? g_strdup(mount->lane) : g_strdup_printf("mount:%s", id ? id : "");
+}
+
+void
+dlk_identification_start(DlkEngine *engine, const char *path, int fd, DlkMode mode, uid_t lane_uid,
+                         GAsyncReadyCallback callback, gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(engine, NULL, callback, user_data);
+    Identification *self = g_new0(Identification, 1);
+    GError *error = NULL;
+
+    g_task_set_task_data(task, self, identification_free);
+    if (!path) {
+        self->named = g_strdup("the disk behind the descriptor");
+        self->lane = lane_of_fd(engine, fd, lane_uid);
+        self->deadline =
+            g_get_monotonic_time() + dlk_policy_match_early(engine->policy, NULL, NULL)->unreachable_after;
+        submit(task, fd, mode);
+        return;
+    }
+    if (!check_path(path, &error)) {
+        g_task_return_error(task, error);
+        return;
+    }
+    self->path = g_strdup(path);
+    self->named = dlk_text_printable(path, 0);
+    choose_lane(engine, self);
+    submit(task, -1, mode);
+}
+
+DlkTarget *
+dlk_identification_finish(GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_pointer(G_TASK(result), error);
+}

@@ -1,0 +1,94 @@
+#pragma once
+
+/* What the files of the core share. */
+
+#include "backend/backend.h"
+#include "base/timers.h"
+#include "core/engine.h"
+#include "host/folder-watch.h"
+#include "host/identify.h"
+#include "host/mounts.h"
+#include "host/pool.h"
+#include "host/token.h"
+#include "host/watcher.h"
+
+struct _DlkEngine {
+    GObject parent_instance;
+
+    char *runtime_dir;
+    char *config_file;
+    char *host_id;
+    DlkPolicy *policy;
+    guint64 policy_generation;
+
+    DlkTable *table;
+    DlkTokens *tokens;
+    DlkPool *pool;
+    DlkTimers *timers;
+    DlkMountTable *mounts;
+    DlkWatcher *watcher;
+    DlkFolderWatch *folder_watch;
+    DlkPolkit *polkit;
+
+    GHashTable *processes;   /* DlkPidRef → set of the leases that it is the process of */
+    GHashTable *connections; /* bus name → set of its `connection` leases */
+    GHashTable *due;         /* lane → GPtrArray of the leases that are to be checked next */
+    DlkTimer *due_timer;
+};
+
+/* identification.c: path or descriptor → target, over as many lanes as its links lead through */
+
+/** @fd: taken over; -1 where @path is given. @lane_uid: whose lane a descriptor's work is charged to. */
+void dlk_identification_start(DlkEngine *engine, const char *path, int fd, DlkMode mode, uid_t lane_uid,
+                              GAsyncReadyCallback callback, gpointer user_data);
+DlkTarget *dlk_identification_finish(GAsyncResult *result, GError **error);
+
+/* acquire.c */
+
+/** @lease waits in the queue: can its request be served now? */
+void dlk_acquire_try_again(gpointer acquire);
+/** Serves those who wait for @disk, first come, first served. */
+void dlk_acquire_wake(DlkEngine *engine, DlkDisk *disk);
+
+/* refusal.c: why somebody is refused, as far as he may know */
+
+/** Gives a DLK_ERROR_BUSY that says who is in the way of @lease; asks polkit whether @caller may know. */
+void dlk_refusal_describe_async(DlkEngine *engine, const DlkLease *lease, DlkLease *obstacle, DlkCaller *caller,
+                                GAsyncReadyCallback callback, gpointer user_data);
+/** The sentence, transfer full. */
+char *dlk_refusal_describe_finish(GAsyncResult *result);
+/** "held exclusively by web01 (qemu-system-x86, pid 4711, uid 64055) on this host since 2026-11-23 14:10:05". Transfer full. */
+char *dlk_refusal_describe_holder(const DlkLease *holder);
+
+/* break.c: active, at risk, broken, and back */
+
+/** A step that nobody has to be alarmed about: suspended, resumed. */
+void dlk_break_set_state(DlkEngine *engine, DlkLease *lease, DlkLeaseState state);
+void dlk_break_set_at_risk(DlkEngine *engine, DlkLease *lease, const char *reason);
+void dlk_break_restore(DlkEngine *engine, DlkLease *lease);
+/** The lease is broken: its on-break action runs, and when that is done its lock is given up. */
+void dlk_break_now(DlkEngine *engine, DlkLease *lease, const char *reason);
+/** The process of a broken lease has ended. */
+void dlk_break_process_ended(DlkEngine *engine, DlkLease *lease);
+/** The lock of a broken lease is given up: others may have the disk. */
+void dlk_break_give_up(DlkEngine *engine, DlkLease *lease);
+
+/* action.c: what is done to the process of a lease that breaks */
+
+/**
+ * Runs @lease's on-break action. TRUE: nothing more is to come, the lock may be given up; FALSE: the process still has
+ * to end, and dlk_break_process_ended() or dlk_break_give_up() will be called.
+ */
+gboolean dlk_action_run(DlkEngine *engine, DlkLease *lease);
+
+/* monitor.c: every lease is asked after by its rule's interval, and at once when its folder stirs */
+
+void dlk_monitor_watch(DlkEngine *engine, DlkLease *lease);
+void dlk_monitor_forget(DlkEngine *engine, DlkLease *lease, DlkTarget *target);
+void dlk_monitor_disk_stirred(const char *disk_id, gpointer engine);
+void dlk_monitor_init_engine(DlkEngine *engine);
+
+/* journal.c: what happened to a lease, with the fields that every entry has */
+
+void dlk_journal_lease(GLogLevelFlags level, const char *message_id, const DlkLease *lease, const char *reason,
+                       const char *format, ...) G_GNUC_PRINTF(5, 6);

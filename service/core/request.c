@@ -1,0 +1,66 @@
+#include "core/request.h"
+
+#include "base/fd.h"
+
+static void
+wanted_free(gpointer data)
+{
+    DlkWanted *wanted = data;
+
+    dlk_close_fd(&wanted->fd);
+    g_free(wanted->path);
+    g_free(wanted);
+}
+
+DlkRequest *
+dlk_request_new(DlkCaller *caller, const char *action, DlkOptions *options)
+{
+    DlkRequest *self = g_new0(DlkRequest, 1);
+
+    self->caller = dlk_caller_ref(caller);
+    self->action = action;
+    self->options = options;
+    self->pidfd = -1;
+    self->wanted = g_ptr_array_new_with_free_func(wanted_free);
+    return self;
+}
+
+void
+dlk_request_add(DlkRequest *self, const char *path, int fd, DlkMode mode)
+{
+    DlkWanted *wanted = g_new0(DlkWanted, 1);
+
+    wanted->path = g_strdup(path);
+    wanted->fd = fd;
+    wanted->mode = mode;
+    g_ptr_array_add(self->wanted, wanted);
+}
+
+void
+dlk_request_free(DlkRequest *self)
+{
+    dlk_caller_unref(self->caller);
+    dlk_options_free(self->options);
+    dlk_close_fd(&self->pidfd);
+    g_ptr_array_unref(self->wanted);
+    g_free(self);
+}
+
+GVariant *
+dlk_request_details(const DlkRequest *self, const DlkWanted *wanted, const char *disk, const char *backend)
+{
+    GVariantBuilder builder;
+    g_autofree char *fd_path = wanted->path ? NULL : dlk_fd_path(wanted->fd);
+    const char *path = wanted->path ? wanted->path : fd_path;
+
+    g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
+    g_variant_builder_add(&builder, "{ss}", "path", path && g_utf8_validate(path, -1, NULL) ? path : "");
+    g_variant_builder_add(&builder, "{ss}", "mode", dlk_mode_to_string(wanted->mode));
+    g_variant_builder_add(&builder, "{ss}", "owner",
+                          self->options->owner ? self->options->owner : self->caller->command);
+    if (disk)
+        g_variant_builder_add(&builder, "{ss}", "disk", disk);
+    if (backend)
+        g_variant_builder_add(&builder, "{ss}", "backend", backend);
+    return g_variant_builder_end(&builder);
+}
