@@ -25,8 +25,9 @@ try_lock_again(gpointer user_data)
 }
 
 /*
- * Somebody outside of the table has the disk. Who waits asks again, ever less often; he keeps his place in the table
- * and nothing that he got: two hosts that each hold half of what the other wants would wait for ever.
+ * Somebody outside of the table has the disk. Who waits asks again, ever less often; he keeps his place in
+ * the table and nothing that he got: two hosts that each hold half of what the other wants would wait for
+ * ever.
  */
 static gboolean
 back_off(DlkAcquire *self)
@@ -80,8 +81,8 @@ dlk_acquire_lock(DlkAcquire *self)
     for (guint i = 0; i < self->n_items; i++) {
         DlkItem *item = &self->items[i];
 
-        dlk_lock_job_run(self->engine, item->lease, item->target, item->backend, item->fallback, dlk_acquire_on_item_done,
-                         dlk_acquire_item_call(self, item, lock_one_done));
+        dlk_lock_job_run(self->engine, item->lease, item->target, item->backend, item->fallback,
+                         dlk_acquire_on_item_done, dlk_acquire_item_call(self, item, lock_one_done));
     }
 }
 
@@ -96,7 +97,8 @@ make_keep(DlkAcquire *self, int *ours, GError **error)
     if (!self->request->keep)
         return TRUE;
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
-        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot make the descriptor that keeps the lease");
+        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno,
+                                   "cannot make the descriptor that keeps the lease");
     /* The caller gets the end to read from: nothing that he does with it reaches us but its closing. */
     self->keep_fd = ends[0];
     *ours = ends[1];
@@ -167,10 +169,9 @@ dlk_acquire_announce(DlkAcquire *self)
     for (guint i = 0; i < self->n_items; i++) {
         DlkLease *lease = self->items[i].lease;
 
-        dlk_journal_lease(G_LOG_LEVEL_INFO, DLK_MESSAGE_ACQUIRED, lease, NULL, "%s holds %s %s by %s", lease->owner,
-                          lease->path, dlk_mode_adverb(lease->mode), lease->backend);
+        dlk_journal_lease(G_LOG_LEVEL_INFO, DLK_MESSAGE_ACQUIRED, lease, NULL, "%s holds %s %s by %s",
+                          lease->owner, lease->path, dlk_mode_adverb(lease->mode), lease->backend);
         g_signal_emit_by_name(self->engine, "acquired", lease);
     }
     dlk_acquire_next(self);
 }
-

@@ -21,8 +21,9 @@ dlk_acquire_find_process(DlkAcquire *self)
     else if (caller->process)
         self->process = dlk_pid_ref_ref(caller->process);
     else if (options->lifetime == DLK_LIFETIME_PROCESS)
-        g_set_error_literal(&error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
-                            "lifetime process needs a process, and the caller's cannot be seen from here: give pidfd");
+        g_set_error_literal(
+            &error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
+            "lifetime process needs a process, and the caller's cannot be seen from here: give pidfd");
     if (error)
         dlk_acquire_fail(self, error);
     else
@@ -95,19 +96,20 @@ rule_allows(DlkAcquire *self, const DlkRule *rule, const DlkDisk *disk, DlkMode 
     const char *label = dlk_disk_label(disk);
 
     if (rule->deny)
-        g_set_error(error, DLK_ERROR, DLK_ERROR_POLICY_DENIED, "%s: the policy's rule \"%s\" denies this disk", label,
-                    rule->name);
+        g_set_error(error, DLK_ERROR, DLK_ERROR_POLICY_DENIED,
+                    "%s: the policy's rule \"%s\" denies this disk", label, rule->name);
     else if (!(rule->modes & 1U << mode))
-        g_set_error(error, DLK_ERROR, DLK_ERROR_POLICY_DENIED, "%s: the policy's rule \"%s\" does not allow mode %s",
-                    label, rule->name, dlk_mode_to_string(mode));
+        g_set_error(error, DLK_ERROR, DLK_ERROR_POLICY_DENIED,
+                    "%s: the policy's rule \"%s\" does not allow mode %s", label, rule->name,
+                    dlk_mode_to_string(mode));
     else if (options->backend && !dlk_rule_allows_backend(rule, options->backend))
         g_set_error(error, DLK_ERROR, DLK_ERROR_POLICY_DENIED,
-                    "%s: the policy's rule \"%s\" does not allow backend %s (see backend= there)", label, rule->name,
-                    options->backend);
+                    "%s: the policy's rule \"%s\" does not allow backend %s (see backend= there)", label,
+                    rule->name, options->backend);
     else if (options->on_break_given && !(rule->on_break_allowed & 1U << options->on_break))
         g_set_error(error, DLK_ERROR, DLK_ERROR_POLICY_DENIED,
-                    "%s: the policy's rule \"%s\" does not allow on-break %s (see on-break-allowed= there)", label,
-                    rule->name, dlk_on_break_to_string(options->on_break));
+                    "%s: the policy's rule \"%s\" does not allow on-break %s (see on-break-allowed= there)",
+                    label, rule->name, dlk_on_break_to_string(options->on_break));
     else
         return TRUE;
     return FALSE;
@@ -139,7 +141,8 @@ make_lease(DlkAcquire *self, const DlkItem *item, DlkRule *rule)
 
     lease->path = g_utf8_validate(path, -1, NULL) ? g_strdup(path) : dlk_text_printable(path, 0);
     lease->uid = request->caller->uid;
-    lease->owner = options->owner ? g_ref_string_new(options->owner) : g_ref_string_acquire(request->caller->command);
+    lease->owner =
+        options->owner ? g_ref_string_new(options->owner) : g_ref_string_acquire(request->caller->command);
     lease->owner_uuid = options->owner_uuid ? g_ref_string_new(options->owner_uuid) : NULL;
     lease->why = options->why ? g_ref_string_new(options->why) : NULL;
     lease->lifetime = options->lifetime;
@@ -162,8 +165,9 @@ is_new_to_request(DlkAcquire *self, guint index, GError **error)
 
         if (!dlk_disk_overlaps(other, disk))
             continue;
-        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "%s and %s are one disk or parts of one: name it once",
-                    dlk_disk_label(other), dlk_disk_label(disk));
+        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
+                    "%s and %s are one disk or parts of one: name it once", dlk_disk_label(other),
+                    dlk_disk_label(disk));
         return FALSE;
     }
     return TRUE;
@@ -193,8 +197,8 @@ dlk_acquire_choose_rules(DlkAcquire *self)
 static void on_disk_authorised(GObject *source, GAsyncResult *result, gpointer user_data);
 
 /*
- * polkit said yes to a path; where that leads is known only now, and its rules may know the disk. A caller for whom a
- * person has just given a password is not asked for it again.
+ * polkit said yes to a path; where that leads is known only now, and its rules may know the disk. A caller
+ * for whom a person has just given a password is not asked for it again.
  */
 void
 dlk_acquire_authorise_disks(DlkAcquire *self)
@@ -206,9 +210,10 @@ dlk_acquire_authorise_disks(DlkAcquire *self)
         dlk_acquire_next(self);
         return;
     }
-    dlk_authority_ask_async(self->engine, request->caller, request->action,
-                            dlk_request_details(request, item->wanted, item->lease->disk->id, item->lease->backend),
-                            request->interactive && !request->prompted, on_disk_authorised, self);
+    dlk_authority_ask_async(
+        self->engine, request->caller, request->action,
+        dlk_request_details(request, item->wanted, item->lease->disk->id, item->lease->backend),
+        request->interactive && !request->prompted, on_disk_authorised, self);
 }
 
 static void
@@ -224,4 +229,3 @@ on_disk_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
     self->asked++;
     dlk_acquire_run_step(self);
 }
-

@@ -40,8 +40,8 @@ within_limits(DlkAcquire *self, gboolean wait, GError **error)
     }
     if ((guint64)dlk_table_live_count(table) + self->n_items > limits->leases) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_LIMIT_EXCEEDED,
-                    "there are %u leases, and the policy allows %u in all (leases)", dlk_table_live_count(table),
-                    limits->leases);
+                    "there are %u leases, and the policy allows %u in all (leases)",
+                    dlk_table_live_count(table), limits->leases);
         return FALSE;
     }
     return TRUE;
@@ -76,7 +76,7 @@ on_refusal_described(GObject *source, GAsyncResult *result, gpointer user_data)
 
     if (waited)
         dlk_acquire_fail(self, g_error_new(DLK_ERROR, DLK_ERROR_TIMED_OUT, "waited %.1f s: %s",
-                               self->request->options->wait_ms / 1000.0, text));
+                                           self->request->options->wait_ms / 1000.0, text));
     else
         dlk_acquire_fail_literal(self, DLK_ERROR_BUSY, text);
 }
@@ -84,7 +84,8 @@ on_refusal_described(GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 refuse(DlkAcquire *self, DlkItem *item, DlkLease *obstacle)
 {
-    dlk_refusal_describe_async(self->engine, item->lease, obstacle, self->request->caller, on_refusal_described, self);
+    dlk_refusal_describe_async(self->engine, item->lease, obstacle, self->request->caller,
+                               on_refusal_described, self);
 }
 
 void
@@ -124,7 +125,8 @@ on_caller_gone_later(gpointer user_data)
     dlk_acquire_fail_literal(self, DLK_ERROR_NOT_AUTHORIZED, "the caller has left the bus");
 }
 
-/* A cancellable must not be disconnected from within its own signal: the end comes in the next turn of the loop. */
+/* A cancellable must not be disconnected from within its own signal: the end comes in the next turn of the
+ * loop. */
 static void
 on_caller_gone(GCancellable *gone, gpointer user_data)
 {
@@ -194,4 +196,3 @@ dlk_acquire_wake(DlkEngine *engine, DlkDisk *disk)
             dlk_acquire_try_again(lease->group);
     }
 }
-

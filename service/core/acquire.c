@@ -7,9 +7,9 @@
 
 /* The way of one call; authorisation for the path came before, in the bus layer. */
 static void (*const steps[])(DlkAcquire *self) = {
-    dlk_acquire_find_process,    dlk_acquire_authorise_process, dlk_acquire_identify,
-    dlk_acquire_choose_rules,    dlk_acquire_authorise_disks,   dlk_acquire_queue,
-    dlk_acquire_lock,            dlk_acquire_remember,          dlk_acquire_announce,
+    dlk_acquire_find_process, dlk_acquire_authorise_process, dlk_acquire_identify,
+    dlk_acquire_choose_rules, dlk_acquire_authorise_disks,   dlk_acquire_queue,
+    dlk_acquire_lock,         dlk_acquire_remember,          dlk_acquire_announce,
 };
 
 typedef struct {
@@ -75,9 +75,12 @@ dlk_acquire_fail(DlkAcquire *self, GError *error)
 {
     const DlkCaller *caller = self->request->caller;
     g_autofree char *uid = g_strdup_printf("%u", caller->uid);
-    const DlkLogField fields[] = {
-        {"DISKLOCK_OWNER", self->request->options->owner}, {"DISKLOCK_UID", uid}, {"DISKLOCK_REASON", error->message}, {0}};
-    g_autofree char *text = g_strdup_printf("Refused %s (uid %u): %s", caller->command, caller->uid, error->message);
+    const DlkLogField fields[] = {{"DISKLOCK_OWNER", self->request->options->owner},
+                                  {"DISKLOCK_UID", uid},
+                                  {"DISKLOCK_REASON", error->message},
+                                  {0}};
+    g_autofree char *text =
+        g_strdup_printf("Refused %s (uid %u): %s", caller->command, caller->uid, error->message);
 
     dlk_acquire_take_back(self);
     dlk_log_event(G_LOG_LEVEL_INFO, DLK_MESSAGE_REFUSED, fields, text);
@@ -91,7 +94,8 @@ dlk_acquire_fail_literal(DlkAcquire *self, int code, const char *message)
     dlk_acquire_fail(self, g_error_new_literal(DLK_ERROR, code, message));
 }
 
-/* The caller, the engine, the policy may have changed during every step that waited: each step looks afresh. */
+/* The caller, the engine, the policy may have changed during every step that waited: each step looks afresh.
+ */
 void
 dlk_acquire_run_step(DlkAcquire *self)
 {
@@ -155,7 +159,8 @@ dlk_acquire_on_item_done(GObject *source, GAsyncResult *result, gpointer user_da
 }
 
 void
-dlk_engine_acquire_async(DlkEngine *engine, DlkRequest *request, GAsyncReadyCallback callback, gpointer user_data)
+dlk_engine_acquire_async(DlkEngine *engine, DlkRequest *request, GAsyncReadyCallback callback,
+                         gpointer user_data)
 {
     DlkAcquire *self = g_new0(DlkAcquire, 1);
 

@@ -3,9 +3,10 @@
 #include "core/internal.h"
 
 /*
- * One acquisition, from the authorised request to the granted leases: the steps in acquire.c, in that order. Each ends
- * with dlk_acquire_next() or with dlk_acquire_fail(), after whatever it started has come back. All disks of a request go through a step
- * together, and in the queue step all of them are reserved at once, so that sets cannot deadlock.
+ * One acquisition, from the authorised request to the granted leases: the steps in acquire.c, in that order.
+ * Each ends with dlk_acquire_next() or with dlk_acquire_fail(), after whatever it started has come back. All
+ * disks of a request go through a step together, and in the queue step all of them are reserved at once, so
+ * that sets cannot deadlock.
  */
 typedef struct _DlkAcquire DlkAcquire;
 
@@ -60,12 +61,14 @@ void dlk_acquire_fail_literal(DlkAcquire *self, int code, const char *message);
 /** Takes back whatever this request has in the table and whatever it has locked. */
 void dlk_acquire_take_back(DlkAcquire *self);
 
-/** Waits until @until (monotonic µs), then calls @on_timer; or fails, if the caller leaves the bus meanwhile. */
+/** Waits until @until (monotonic µs), then calls @on_timer; or fails, if the caller leaves the bus meanwhile.
+ */
 void dlk_acquire_start_waiting(DlkAcquire *self, gint64 until, GSourceOnceFunc on_timer);
 void dlk_acquire_stop_waiting(DlkAcquire *self);
 
 /**
- * Starts a job for @item: counts it, and makes the user_data for dlk_acquire_on_item_done(), which calls @done.
+ * Starts a job for @item: counts it, and makes the user_data for dlk_acquire_on_item_done(), which calls
+ * @done.
  */
 typedef void (*DlkItemDone)(DlkAcquire *self, DlkItem *item, GAsyncResult *result);
 gpointer dlk_acquire_item_call(DlkAcquire *self, DlkItem *item, DlkItemDone done);

@@ -6,8 +6,8 @@
 #include <string.h>
 
 /*
- * What is done to the process of a lease that breaks, through its pidfd, so that no other process can be met. While
- * the process may still write, the disk stays closed to others on this host.
+ * What is done to the process of a lease that breaks, through its pidfd, so that no other process can be met.
+ * While the process may still write, the disk stays closed to others on this host.
  */
 
 static void
@@ -15,8 +15,8 @@ send_signal(DlkLease *lease, int signal_number)
 {
     if (lease->process && !dlk_pid_ref_signal(lease->process, signal_number) && errno != ESRCH)
         dlk_journal_lease(G_LOG_LEVEL_WARNING, DLK_MESSAGE_BROKEN, lease, NULL,
-                          "Cannot send signal %d to process %d, which may go on writing to %s: %s", signal_number,
-                          (int)lease->pid, lease->path, g_strerror(errno));
+                          "Cannot send signal %d to process %d, which may go on writing to %s: %s",
+                          signal_number, (int)lease->pid, lease->path, g_strerror(errno));
 }
 
 static void
@@ -120,15 +120,15 @@ start_program(DlkEngine *engine, DlkLease *lease)
     g_subprocess_launcher_set_cwd(launcher, "/");
     holding->program = g_subprocess_launcher_spawnv(launcher, arguments, &error);
     if (!holding->program) {
-        dlk_journal_lease(G_LOG_LEVEL_WARNING, DLK_MESSAGE_BROKEN, lease, error->message, "Cannot run %s for %s: %s",
-                          lease->rule->exec, lease->path, error->message);
+        dlk_journal_lease(G_LOG_LEVEL_WARNING, DLK_MESSAGE_BROKEN, lease, error->message,
+                          "Cannot run %s for %s: %s", lease->rule->exec, lease->path, error->message);
         return FALSE;
     }
     run = g_new(Run, 1);
     *run = (Run){g_object_ref(engine), dlk_lease_ref(lease)};
     g_subprocess_wait_check_async(holding->program, NULL, on_program_ended, run);
-    holding->grace_timer =
-        dlk_timers_add(engine->timers, g_get_monotonic_time() + lease->rule->grace, on_program_overdue, lease);
+    holding->grace_timer = dlk_timers_add(engine->timers, g_get_monotonic_time() + lease->rule->grace,
+                                          on_program_overdue, lease);
     return TRUE;
 }
 

@@ -43,14 +43,15 @@ dlk_authority_ask_async(DlkEngine *engine, DlkCaller *caller, const char *action
     g_autoptr(GTask) task = g_task_new(engine, NULL, callback, user_data);
     g_autoptr(GVariant) sunk = details ? g_variant_ref_sink(details) : NULL;
 
-    g_task_set_static_name(task, action);
+    g_task_set_name(task, action);
     if (caller->uid == 0) {
         return_answer(task, DLK_ANSWER_YES, NULL);
     } else if (!engine->polkit) {
         return_answer(task, DLK_ANSWER_NO, g_strdup("there is no way to polkit"));
     } else {
         g_task_set_task_data(task, engine->polkit, NULL);
-        dlk_polkit_check_async(engine->polkit, caller, action, sunk, interactive, on_answer, g_steal_pointer(&task));
+        dlk_polkit_check_async(engine->polkit, caller, action, sunk, interactive, on_answer,
+                               g_steal_pointer(&task));
     }
 }
 
@@ -71,11 +72,11 @@ dlk_authority_ask_finish(DlkEngine *engine, GAsyncResult *result, gboolean *prom
         return TRUE;
     if (value == DLK_ANSWER_CHALLENGE) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_INTERACTION_REQUIRED,
-                    "polkit wants a password for %s%s, and the call does not allow to ask for one", DLK_ACTION_PREFIX,
-                    action);
+                    "polkit wants a password for %s%s, and the call does not allow to ask for one",
+                    DLK_ACTION_PREFIX, action);
         return FALSE;
     }
-    g_set_error(error, DLK_ERROR, DLK_ERROR_NOT_AUTHORIZED, "polkit does not allow %s%s%s%s", DLK_ACTION_PREFIX, action,
-                why ? ": " : "", why ? why : "");
+    g_set_error(error, DLK_ERROR, DLK_ERROR_NOT_AUTHORIZED, "polkit does not allow %s%s%s%s",
+                DLK_ACTION_PREFIX, action, why ? ": " : "", why ? why : "");
     return FALSE;
 }

@@ -10,8 +10,9 @@ void dlk_authority_ask_async(DlkEngine *engine, DlkCaller *caller, const char *a
                              gboolean interactive, GAsyncReadyCallback callback, gpointer user_data);
 
 /**
- * dlk_authority_ask_finish: TRUE: yes. Errors: DLK_ERROR_NOT_AUTHORIZED; DLK_ERROR_INTERACTION_REQUIRED where a prompt would
- * be needed and was not allowed. @prompted (inout, optional): set where a person was asked and agreed; if it is set
- * already, a further prompt is not needed: he said yes to this very request.
+ * dlk_authority_ask_finish: TRUE: yes. Errors: DLK_ERROR_NOT_AUTHORIZED; DLK_ERROR_INTERACTION_REQUIRED where
+ * a prompt would be needed and was not allowed. @prompted (inout, optional): set where a person was asked and
+ * agreed; if it is set already, a further prompt is not needed: he said yes to this very request.
  */
-gboolean dlk_authority_ask_finish(DlkEngine *engine, GAsyncResult *result, gboolean *prompted, GError **error);
+gboolean dlk_authority_ask_finish(DlkEngine *engine, GAsyncResult *result, gboolean *prompted,
+                                  GError **error);

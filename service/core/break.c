@@ -21,7 +21,6 @@ dlk_break_set_state(DlkEngine *engine, DlkLease *lease, DlkLeaseState state)
     g_signal_emit_by_name(engine, "changed", lease);
 }
 
-
 static void
 on_risk_timeout(gpointer user_data)
 {
@@ -41,10 +40,10 @@ dlk_break_set_at_risk(DlkEngine *engine, DlkLease *lease, const char *reason)
     if (lease->state != DLK_STATE_ACTIVE)
         return;
     enter(lease, DLK_STATE_AT_RISK);
-    holding->risk_timer =
-        dlk_timers_add(engine->timers, g_get_monotonic_time() + lease->rule->risk_timeout, on_risk_timeout, lease);
-    dlk_journal_lease(G_LOG_LEVEL_WARNING, DLK_MESSAGE_AT_RISK, lease, reason, "The lease of %s on %s is at risk: %s",
-                      lease->owner, lease->path, reason);
+    holding->risk_timer = dlk_timers_add(engine->timers, g_get_monotonic_time() + lease->rule->risk_timeout,
+                                         on_risk_timeout, lease);
+    dlk_journal_lease(G_LOG_LEVEL_WARNING, DLK_MESSAGE_AT_RISK, lease, reason,
+                      "The lease of %s on %s is at risk: %s", lease->owner, lease->path, reason);
     g_signal_emit_by_name(engine, "at-risk", lease, reason);
     g_signal_emit_by_name(engine, "changed", lease);
 }
@@ -97,8 +96,8 @@ dlk_break_now(DlkEngine *engine, DlkLease *lease, const char *reason)
     enter(lease, DLK_STATE_BROKEN);
     lease->broken_reason = g_strdup(reason);
     dlk_journal_lease(G_LOG_LEVEL_WARNING, DLK_MESSAGE_BROKEN, lease, reason,
-                      "The lease of %s on %s is broken: %s; on-break is %s", lease->owner, lease->path, reason,
-                      dlk_on_break_to_string(lease->on_break));
+                      "The lease of %s on %s is broken: %s; on-break is %s", lease->owner, lease->path,
+                      reason, dlk_on_break_to_string(lease->on_break));
     g_signal_emit_by_name(engine, "broken", lease, reason);
     g_signal_emit_by_name(engine, "changed", lease);
     if (dlk_action_run(engine, lease))
@@ -117,8 +116,8 @@ gboolean
 dlk_engine_break(DlkEngine *self, DlkLease *lease, const char *reason, GError **error)
 {
     if (lease->phase != DLK_PHASE_HELD || lease->state == DLK_STATE_BROKEN) {
-        g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: the lease is broken already (%s)", lease->path,
-                    lease->broken_reason ? lease->broken_reason : "");
+        g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: the lease is broken already (%s)",
+                    lease->path, lease->broken_reason ? lease->broken_reason : "");
         return FALSE;
     }
     dlk_break_now(self, lease, reason);

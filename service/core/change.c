@@ -3,9 +3,9 @@
 #include "core/lock-job.h"
 
 /*
- * Convert, Suspend and Resume: what changes the lock of a lease that goes on. One at a time for each lease. While a worker
- * converts, a second claim in the new mode stands in the table beside the lease, so that neither the old nor the new
- * mode can be taken by somebody else, whichever of them it ends with.
+ * Convert, Suspend and Resume: what changes the lock of a lease that goes on. One at a time for each lease.
+ * While a worker converts, a second claim in the new mode stands in the table beside the lease, so that
+ * neither the old nor the new mode can be taken by somebody else, whichever of them it ends with.
  */
 typedef enum {
     CHANGE_CONVERT,
@@ -101,7 +101,8 @@ apply(DlkEngine *engine, Change *change)
         dlk_acquire_wake(engine, lease->disk);
         return;
     }
-    dlk_break_set_state(engine, lease, change->kind == CHANGE_SUSPEND ? DLK_STATE_SUSPENDED : DLK_STATE_ACTIVE);
+    dlk_break_set_state(engine, lease,
+                        change->kind == CHANGE_SUSPEND ? DLK_STATE_SUSPENDED : DLK_STATE_ACTIVE);
 }
 
 static void
@@ -132,7 +133,8 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
         g_prefix_error(&error, "%s: ", lease->path);
     /* It may have ended or broken meanwhile; its lock went then, behind this change. */
     if (lease->phase != DLK_PHASE_HELD || lease->state == DLK_STATE_BROKEN) {
-        g_task_return_new_error(task, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: the lease ended meanwhile", lease->path);
+        g_task_return_new_error(task, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: the lease ended meanwhile",
+                                lease->path);
         dlk_acquire_wake(engine, lease->disk);
         return;
     }
@@ -165,7 +167,8 @@ submit(GTask *task)
     input->rule = dlk_rule_ref(lease->rule);
     input->mode = change->mode;
     dlk_pool_run_async(engine->pool, jobs[change->kind], input, lease->disk->lane, lease->disk->id,
-                       g_get_monotonic_time() + lease->rule->unreachable_after, on_changed, g_object_ref(task));
+                       g_get_monotonic_time() + lease->rule->unreachable_after, on_changed,
+                       g_object_ref(task));
 }
 
 /* May such a change begin? */
@@ -173,12 +176,15 @@ static gboolean
 check_lease(const DlkLease *lease, ChangeKind kind, GError **error)
 {
     if (lease->phase != DLK_PHASE_HELD || lease->state == DLK_STATE_BROKEN)
-        g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: the lease is broken (%s): release it and acquire anew",
-                    lease->path, lease->broken_reason ? lease->broken_reason : "");
+        g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST,
+                    "%s: the lease is broken (%s): release it and acquire anew", lease->path,
+                    lease->broken_reason ? lease->broken_reason : "");
     else if (dlk_holding(lease)->changing)
-        g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "%s: another change of this lease is under way", lease->path);
+        g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "%s: another change of this lease is under way",
+                    lease->path);
     else if (kind == CHANGE_CONVERT && lease->state == DLK_STATE_SUSPENDED)
-        g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED, "%s: the lease is suspended: resume it first", lease->path);
+        g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED, "%s: the lease is suspended: resume it first",
+                    lease->path);
     else
         return TRUE;
     return FALSE;
@@ -240,14 +246,15 @@ dlk_engine_convert_async(DlkEngine *self, DlkLease *lease, DlkMode mode, DlkCall
     }
     if (!(lease->rule->modes & 1U << mode)) {
         g_task_return_new_error(task, DLK_ERROR, DLK_ERROR_POLICY_DENIED,
-                                "%s: the policy's rule \"%s\" does not allow mode %s", lease->path, lease->rule->name,
-                                dlk_mode_to_string(mode));
+                                "%s: the policy's rule \"%s\" does not allow mode %s", lease->path,
+                                lease->rule->name, dlk_mode_to_string(mode));
         return;
     }
 
     DlkLease *obstacle = dlk_table_conflict_in_mode(self->table, lease, mode);
     if (obstacle) {
-        dlk_refusal_describe_async(self, lease, obstacle, caller, on_refusal_described, g_steal_pointer(&task));
+        dlk_refusal_describe_async(self, lease, obstacle, caller, on_refusal_described,
+                                   g_steal_pointer(&task));
         return;
     }
     claim_mode(self, g_task_get_task_data(task));

@@ -13,10 +13,10 @@ typedef struct {
 } DlkChecked;
 
 /**
- * dlk_check_job_run: asks the backends about @holds (array of DlkHold of one lane, taken over), one after the other.
- * Where the storage hangs, the hold that it hangs on is UNKNOWN at the end of @unreachable_after (µs).
+ * dlk_check_job_run: asks the backends about @holds (array of DlkHold of one lane, taken over), one after the
+ * other. Where the storage hangs, the hold that it hangs on is UNKNOWN at the end of @unreachable_after (µs).
  */
-void dlk_check_job_run(DlkEngine *engine, GPtrArray *holds, gint64 unreachable_after, GAsyncReadyCallback callback,
-                       gpointer user_data);
+void dlk_check_job_run(DlkEngine *engine, GPtrArray *holds, gint64 unreachable_after,
+                       GAsyncReadyCallback callback, gpointer user_data);
 /** One DlkChecked a hold, in their order; transfer full. */
 GArray *dlk_check_job_finish(DlkEngine *engine, GAsyncResult *result);

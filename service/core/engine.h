@@ -7,12 +7,12 @@
 #include <gio/gio.h>
 
 /**
- * DlkEngine: all state of the service: table, policy, leases and what watches them. Main thread only; nothing else
- * changes the table.
+ * DlkEngine: all state of the service: table, policy, leases and what watches them. Main thread only; nothing
+ * else changes the table.
  *
  * Signals, for the bus to pass on; each has the lease (a DlkLease pointer) as its first argument:
- * `acquired`, `released`, `at-risk` (reason), `restored`, `broken` (reason), `changed` (a property of a held lease),
- * and `policy-changed` without arguments.
+ * `acquired`, `released`, `at-risk` (reason), `restored`, `broken` (reason), `changed` (a property of a held
+ * lease), and `policy-changed` without arguments.
  */
 #define DLK_TYPE_ENGINE dlk_engine_get_type()
 G_DECLARE_FINAL_TYPE(DlkEngine, dlk_engine, DLK, ENGINE, GObject)
@@ -24,9 +24,9 @@ G_DECLARE_FINAL_TYPE(DlkEngine, dlk_engine, DLK, ENGINE, GObject)
  */
 DlkEngine *dlk_engine_new(const char *runtime_dir, const char *config_file, GError **error);
 
-/** The way to polkit, which comes and goes with the bus; %NULL: every question is answered no. Borrowed until replaced. */
+/** The way to polkit, which comes and goes with the bus; %NULL: every question is answered no. Borrowed until
+ * replaced. */
 void dlk_engine_set_polkit(DlkEngine *self, DlkPolkit *polkit);
-DlkPolkit *dlk_engine_polkit(DlkEngine *self);
 
 const char *dlk_engine_host_id(DlkEngine *self);
 const DlkLimits *dlk_engine_limits(DlkEngine *self);
@@ -37,45 +37,54 @@ DlkTable *dlk_engine_table(DlkEngine *self);
 gboolean dlk_engine_reload(DlkEngine *self, GError **error);
 
 /**
- * dlk_engine_acquire_async: takes every disk of @request (taken over), or none. The request must have been authorised.
- * It is dropped when its caller leaves the bus.
+ * dlk_engine_acquire_async: takes every disk of @request (taken over), or none. The request must have been
+ * authorised. It is dropped when its caller leaves the bus.
  */
-void dlk_engine_acquire_async(DlkEngine *self, DlkRequest *request, GAsyncReadyCallback callback, gpointer user_data);
+void dlk_engine_acquire_async(DlkEngine *self, DlkRequest *request, GAsyncReadyCallback callback,
+                              gpointer user_data);
 /**
- * The leases, in the order of the request, transfer container and elements. @keep_fd (out): for a request with `keep` the
- * descriptor whose last copy holds the leases, otherwise -1.
+ * The leases, in the order of the request, transfer container and elements. @keep_fd (out): for a request
+ * with `keep` the descriptor whose last copy holds the leases, otherwise -1.
  */
 GPtrArray *dlk_engine_acquire_finish(DlkEngine *self, GAsyncResult *result, int *keep_fd, GError **error);
 
 /**
- * dlk_engine_release_async: ends @lease, which is on the bus. It leaves the bus at once; the answer comes when its lock is gone, or
- * DLK_ERROR_UNREACHABLE when the storage takes longer than the rule allows; it then goes as soon as the storage
- * answers, and keeps others out until then.
+ * dlk_engine_release_async: ends @lease, which is on the bus. It leaves the bus at once; the answer comes
+ * when its lock is gone, or DLK_ERROR_UNREACHABLE when the storage takes longer than the rule allows; it then
+ * goes as soon as the storage answers, and keeps others out until then.
  */
-void dlk_engine_release_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback, gpointer user_data);
+void dlk_engine_release_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback,
+                              gpointer user_data);
 gboolean dlk_engine_release_finish(DlkEngine *self, GAsyncResult *result, GError **error);
 /** As above, when nobody waits for the answer. @why: for the journal: "its process ended". */
 void dlk_engine_release(DlkEngine *self, DlkLease *lease, const char *why);
 
 /** Asks the backend now. A storage that does not answer is an answer too: at risk. */
-void dlk_engine_check_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback, gpointer user_data);
+void dlk_engine_check_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback,
+                            gpointer user_data);
 DlkLeaseState dlk_engine_check_finish(DlkEngine *self, GAsyncResult *result);
 
 /**
- * Convert, Suspend and Resume. DLK_ERROR_BUSY: somebody is in the way, or another change of this lease is under way;
- * DLK_ERROR_LEASE_LOST: the lease is broken; DLK_ERROR_POLICY_DENIED, DLK_ERROR_UNREACHABLE, DLK_ERROR_BACKEND_FAILED.
+ * Convert, Suspend and Resume. DLK_ERROR_BUSY: somebody is in the way, or another change of this lease is
+ * under way; DLK_ERROR_LEASE_LOST: the lease is broken; DLK_ERROR_POLICY_DENIED, DLK_ERROR_UNREACHABLE,
+ * DLK_ERROR_BACKEND_FAILED.
  */
 void dlk_engine_convert_async(DlkEngine *self, DlkLease *lease, DlkMode mode, DlkCaller *caller,
                               GAsyncReadyCallback callback, gpointer user_data);
-void dlk_engine_suspend_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback, gpointer user_data);
-void dlk_engine_resume_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback, gpointer user_data);
+void dlk_engine_suspend_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback,
+                              gpointer user_data);
+void dlk_engine_resume_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback,
+                             gpointer user_data);
 gboolean dlk_engine_change_finish(DlkEngine *self, GAsyncResult *result, GError **error);
 
-/** An administrator revokes @lease: its on-break action runs and its lock is given up. DLK_ERROR_LEASE_LOST where it is broken already. */
+/** An administrator revokes @lease: its on-break action runs and its lock is given up. DLK_ERROR_LEASE_LOST
+ * where it is broken already. */
 gboolean dlk_engine_break(DlkEngine *self, DlkLease *lease, const char *reason, GError **error);
 
-/** What @path is and who has it: a{sv} as the contract lists it. @caller: whose view; must have been authorised. */
-void dlk_engine_inspect_async(DlkEngine *self, const char *path, GAsyncReadyCallback callback, gpointer user_data);
+/** What @path is and who has it: a{sv} as the contract lists it. @caller: whose view; must have been
+ * authorised. */
+void dlk_engine_inspect_async(DlkEngine *self, const char *path, GAsyncReadyCallback callback,
+                              gpointer user_data);
 /** Transfer full, not floating. */
 GVariant *dlk_engine_inspect_finish(DlkEngine *self, GAsyncResult *result, GError **error);
 

@@ -75,8 +75,8 @@ watch_process(DlkEngine *engine, DlkLease *lease, GError **error)
             int saved_errno = errno;
 
             process_entry_free(entry);
-            return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, saved_errno, "cannot watch process %d",
-                                       (int)lease->pid);
+            return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, saved_errno,
+                                       "cannot watch process %d", (int)lease->pid);
         }
         g_hash_table_insert(engine->processes, entry->process, entry);
     }
@@ -113,7 +113,8 @@ static void
 unwatch_connection(DlkEngine *engine, DlkLease *lease)
 {
     DlkHolding *holding = dlk_holding(lease);
-    GHashTable *leases = holding->bus_name ? g_hash_table_lookup(engine->connections, holding->bus_name) : NULL;
+    GHashTable *leases =
+        holding->bus_name ? g_hash_table_lookup(engine->connections, holding->bus_name) : NULL;
 
     if (leases) {
         g_hash_table_remove(leases, lease);

@@ -6,20 +6,20 @@
  * DlkHolding: what keeps one held lease alive: its lock, and what its end depends on.
  */
 typedef struct {
-    DlkEngine *engine;    /* borrowed: it outlives every holding */
-    DlkHold *hold;        /* %NULL once the lock is given up */
-    int folder_watch;     /* of DlkFolderWatch, or -1 */
+    DlkEngine *engine; /* borrowed: it outlives every holding */
+    DlkHold *hold;     /* %NULL once the lock is given up */
+    int folder_watch;  /* of DlkFolderWatch, or -1 */
     DlkTimer *check_timer;
-    DlkTimer *risk_timer; /* runs while the lease is at risk */
+    DlkTimer *risk_timer;  /* runs while the lease is at risk */
     DlkTimer *grace_timer; /* runs while a terminated process, or the program, is given time */
     GSubprocess *program;  /* on-break exec: while it runs */
-    char *bus_name;       /* lifetime connection: whose */
-    int keep_fd;          /* lifetime fd: our end of the pipe, or -1 */
+    char *bus_name;        /* lifetime connection: whose */
+    int keep_fd;           /* lifetime fd: our end of the pipe, or -1 */
     DlkWatch *keep_watch;
-    guint changes;        /* convert, suspend, resume: begun and ended; an answer from before one is out of date */
-    gboolean changing;    /* one of them is under way */
-    gboolean checking;    /* a check is under way or queued */
-    gboolean stirred;     /* meanwhile something happened that the check may have missed */
+    guint changes; /* convert, suspend, resume: begun and ended; an answer from before one is out of date */
+    gboolean changing; /* one of them is under way */
+    gboolean checking; /* a check is under way or queued */
+    gboolean stirred;  /* meanwhile something happened that the check may have missed */
 } DlkHolding;
 
 static inline DlkHolding *
@@ -31,9 +31,11 @@ dlk_holding(const DlkLease *lease)
 /** Gives @lease its holding; takes @hold over. */
 DlkHolding *dlk_holding_attach(DlkEngine *engine, DlkLease *lease, DlkHold *hold, int folder_watch);
 /**
- * Starts to watch what @lease's end depends on: its process, @caller's connection, @keep_fd (taken over; -1: none).
+ * Starts to watch what @lease's end depends on: its process, @caller's connection, @keep_fd (taken over; -1:
+ * none).
  */
-gboolean dlk_holding_watch(DlkEngine *engine, DlkLease *lease, DlkCaller *caller, int keep_fd, GError **error);
+gboolean dlk_holding_watch(DlkEngine *engine, DlkLease *lease, DlkCaller *caller, int keep_fd,
+                           GError **error);
 /** Stops all watching; the hold is left. */
 void dlk_holding_unwatch(DlkEngine *engine, DlkLease *lease);
 /** Sets up what the engine keeps of processes and connections. */

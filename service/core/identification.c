@@ -2,6 +2,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "core/internal.h"
+#include "host/resolve.h"
 
 #include <limits.h>
 #include <string.h>
@@ -10,7 +11,7 @@
 #define MAX_LANES 40
 
 typedef struct {
-    char *path; /* what is left to resolve, or NULL for a descriptor */
+    char *path;  /* what is left to resolve, or NULL for a descriptor */
     char *named; /* what the caller named, for messages */
     char *lane;
     gint64 deadline;
@@ -154,21 +155,22 @@ check_path(const char *path, GError **error)
     g_autofree char *printable = dlk_text_printable(path, 80);
 
     if (path[0] != '/') {
-        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "\"%s\" is not an absolute path: it must start with /",
-                    printable);
+        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
+                    "\"%s\" is not an absolute path: it must start with /", printable);
         return FALSE;
     }
     if (strlen(path) >= PATH_MAX) {
-        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "the path %s has %" G_GSIZE_FORMAT " bytes; at most %d are allowed",
-                    printable, strlen(path), PATH_MAX - 1);
+        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
+                    "the path %s has %" G_GSIZE_FORMAT " bytes; at most %d are allowed", printable,
+                    strlen(path), PATH_MAX - 1);
         return FALSE;
     }
     return TRUE;
 }
 
 /*
- * Root's descriptors wait with everybody else on their filesystem; anybody else's in a lane of his own, because he may
- * have made the filesystem himself, and made it hang.
+ * Root's descriptors wait with everybody else on their filesystem; anybody else's in a lane of his own,
+ * because he may have made the filesystem himself, and made it hang.
  */
 static char *
 lane_of_fd(DlkEngine *engine, int fd, uid_t uid)

@@ -1,0 +1,230 @@
+#include "base/error.h"
+#include "base/text.h"
+#include "core/lock-job.h"
+#include "core/survey-job.h"
+
+/* What a disk is, which rule it falls under, and who has it: the a{sv} of the contract. */
+typedef struct {
+    char *path;
+    DlkTarget *target;
+    DlkRule *rule;
+} Inspection;
+
+static void
+inspection_free(gpointer data)
+{
+    Inspection *inspection = data;
+
+    g_assert(inspection->target == NULL);
+    g_clear_pointer(&inspection->rule, dlk_rule_unref);
+    g_free(inspection->path);
+    g_free(inspection);
+}
+
+static gboolean
+holds(const DlkLease *lease)
+{
+    return lease->phase != DLK_PHASE_BROKEN;
+}
+
+static void
+add_holder(GVariantBuilder *holders, DlkEngine *engine, const DlkLease *lease)
+{
+    char id[DLK_LEASE_ID_LENGTH + 1];
+
+    dlk_lease_id_format(&lease->id, id);
+    g_variant_builder_open(holders, G_VARIANT_TYPE("a{sv}"));
+    g_variant_builder_add(holders, "{sv}", "lease", g_variant_new_string(id));
+    g_variant_builder_add(holders, "{sv}", "mode", g_variant_new_string(dlk_mode_to_string(lease->mode)));
+    g_variant_builder_add(holders, "{sv}", "owner", g_variant_new_string(lease->owner));
+    g_variant_builder_add(holders, "{sv}", "uid", g_variant_new_uint32(lease->uid));
+    g_variant_builder_add(holders, "{sv}", "pid", g_variant_new_uint32((guint32)lease->pid));
+    g_variant_builder_add(holders, "{sv}", "host", g_variant_new_string(engine->host_id));
+    g_variant_builder_add(holders, "{sv}", "since", g_variant_new_uint64((guint64)lease->acquired_at));
+    g_variant_builder_add(holders, "{sv}", "this-host", g_variant_new_boolean(TRUE));
+    g_variant_builder_close(holders);
+}
+
+static void
+add_related(GVariantBuilder *related, const DlkDisk *disk, const DlkLease *lease)
+{
+    gboolean contains =
+        disk->ancestors && g_strv_contains((const char *const *)disk->ancestors, lease->disk->id);
+
+    g_variant_builder_open(related, G_VARIANT_TYPE("a{sv}"));
+    g_variant_builder_add(related, "{sv}", "disk", g_variant_new_string(lease->disk->id));
+    g_variant_builder_add(related, "{sv}", "path", g_variant_new_string(lease->path));
+    g_variant_builder_add(related, "{sv}", "relation", g_variant_new_string(contains ? "contains" : "part"));
+    g_variant_builder_add(related, "{sv}", "held", g_variant_new_boolean(holds(lease)));
+    g_variant_builder_close(related);
+}
+
+/* The disks that contain this one are related whether or not anybody holds them. */
+static void
+add_ancestors(GVariantBuilder *related, const DlkDisk *disk, GPtrArray *leases)
+{
+    for (char **id = disk->ancestors; id && *id; id++) {
+        gboolean listed = FALSE;
+
+        for (guint i = 0; i < leases->len; i++)
+            listed = listed || g_str_equal(((DlkLease *)g_ptr_array_index(leases, i))->disk->id, *id);
+        if (listed)
+            continue;
+        g_variant_builder_open(related, G_VARIANT_TYPE("a{sv}"));
+        g_variant_builder_add(related, "{sv}", "disk", g_variant_new_string(*id));
+        g_variant_builder_add(related, "{sv}", "relation", g_variant_new_string("contains"));
+        g_variant_builder_add(related, "{sv}", "held", g_variant_new_boolean(FALSE));
+        g_variant_builder_close(related);
+    }
+}
+
+/* A user of the disk for whose process a lease was taken is no foreigner. */
+static gboolean
+is_explained(const DlkForeign *foreign, GPtrArray *leases, const DlkDisk *disk)
+{
+    for (guint i = 0; i < leases->len; i++) {
+        const DlkLease *lease = g_ptr_array_index(leases, i);
+
+        if (foreign->pid != 0 && lease->process && lease->pid == foreign->pid && holds(lease) &&
+            g_str_equal(lease->disk->id, disk->id))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static guint
+add_foreign(GVariantBuilder *report, const DlkSurvey *survey, GPtrArray *leases, const DlkDisk *disk)
+{
+    GVariantBuilder array;
+    guint n = 0;
+
+    g_variant_builder_init(&array, G_VARIANT_TYPE("aa{sv}"));
+    for (guint i = 0; survey->foreign && i < survey->foreign->len; i++) {
+        const DlkForeign *foreign = g_ptr_array_index(survey->foreign, i);
+
+        if (is_explained(foreign, leases, disk))
+            continue;
+        n++;
+        g_variant_builder_open(&array, G_VARIANT_TYPE("a{sv}"));
+        g_variant_builder_add(&array, "{sv}", "pid", g_variant_new_uint32((guint32)foreign->pid));
+        g_variant_builder_add(&array, "{sv}", "command", g_variant_new_string(foreign->command));
+        g_variant_builder_add(&array, "{sv}", "what", g_variant_new_string(foreign->what));
+        g_variant_builder_add(&array, "{sv}", "writes", g_variant_new_boolean(foreign->writes));
+        g_variant_builder_close(&array);
+    }
+    g_variant_builder_add(report, "{sv}", "foreign", g_variant_builder_end(&array));
+    return n;
+}
+
+static const char *
+state_of(const DlkSurvey *survey, guint n_holders, guint n_foreign)
+{
+    if (n_holders > 0)
+        return "held";
+    if (n_foreign > 0)
+        return "in-use";
+    return survey->foreign ? "free" : "unknown";
+}
+
+static void
+add_leases(GVariantBuilder *report, DlkEngine *engine, const DlkDisk *disk, GPtrArray *leases,
+           guint *n_holders)
+{
+    GVariantBuilder holders, related;
+
+    g_variant_builder_init(&holders, G_VARIANT_TYPE("aa{sv}"));
+    g_variant_builder_init(&related, G_VARIANT_TYPE("aa{sv}"));
+    *n_holders = 0;
+    for (guint i = 0; i < leases->len; i++) {
+        const DlkLease *lease = g_ptr_array_index(leases, i);
+
+        if (!g_str_equal(lease->disk->id, disk->id)) {
+            add_related(&related, disk, lease);
+        } else if (holds(lease)) {
+            (*n_holders)++;
+            add_holder(&holders, engine, lease);
+        }
+    }
+    add_ancestors(&related, disk, leases);
+    g_variant_builder_add(report, "{sv}", "holders", g_variant_builder_end(&holders));
+    g_variant_builder_add(report, "{sv}", "related", g_variant_builder_end(&related));
+}
+
+static GVariant *
+make_report(DlkEngine *engine, const Inspection *inspection, const DlkSurvey *survey)
+{
+    const DlkDisk *disk = inspection->target->disk;
+    g_autoptr(GPtrArray) leases = dlk_table_overlapping(engine->table, disk);
+    GVariantBuilder report;
+    guint n_holders, n_foreign;
+
+    g_variant_builder_init(&report, G_VARIANT_TYPE("a{sv}"));
+    g_variant_builder_add(&report, "{sv}", "path", g_variant_new_string(inspection->path));
+    g_variant_builder_add(&report, "{sv}", "disk", g_variant_new_string(disk->id));
+    g_variant_builder_add(&report, "{sv}", "kind", g_variant_new_string(dlk_kind_to_string(disk->kind)));
+    g_variant_builder_add(&report, "{sv}", "rule", g_variant_new_string(inspection->rule->name));
+    g_variant_builder_add(&report, "{sv}", "backend", g_variant_new_string(survey->backend));
+    if (disk->kind == DLK_KIND_BLOCK) {
+        g_variant_builder_add(&report, "{sv}", "wwid", g_variant_new_string(disk->wwid ? disk->wwid : ""));
+        g_variant_builder_add(&report, "{sv}", "reservation", g_variant_new("a{sv}", NULL));
+    }
+    if (survey->problem)
+        g_variant_builder_add(&report, "{sv}", "problem", g_variant_new_string(survey->problem));
+    add_leases(&report, engine, disk, leases, &n_holders);
+    n_foreign = add_foreign(&report, survey, leases, disk);
+    g_variant_builder_add(&report, "{sv}", "state",
+                          g_variant_new_string(state_of(survey, n_holders, n_foreign)));
+    return g_variant_ref_sink(g_variant_builder_end(&report));
+}
+
+static void
+on_surveyed(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    DlkEngine *engine = g_task_get_source_object(task);
+    Inspection *inspection = g_task_get_task_data(task);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DlkSurvey) survey = dlk_survey_job_finish(engine, result, &error);
+
+    if (survey) {
+        g_task_return_pointer(task, make_report(engine, inspection, survey), (GDestroyNotify)g_variant_unref);
+    } else {
+        g_prefix_error(&error, "%s: ", inspection->path);
+        g_task_return_error(task, g_steal_pointer(&error));
+    }
+    dlk_lock_job_drop_target(engine, g_steal_pointer(&inspection->target));
+}
+
+static void
+on_identified(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    DlkEngine *engine = g_task_get_source_object(task);
+    Inspection *inspection = g_task_get_task_data(task);
+    GError *error = NULL;
+
+    inspection->target = dlk_identification_finish(result, &error);
+    if (!inspection->target) {
+        g_task_return_error(task, error);
+        return;
+    }
+    inspection->rule = dlk_rule_ref(dlk_policy_match(engine->policy, inspection->target->disk));
+    dlk_survey_job_run(engine, inspection->target, inspection->rule, on_surveyed, g_object_ref(task));
+}
+
+void
+dlk_engine_inspect_async(DlkEngine *self, const char *path, GAsyncReadyCallback callback, gpointer user_data)
+{
+    g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
+    Inspection *inspection = g_new0(Inspection, 1);
+
+    inspection->path = g_strdup(path);
+    g_task_set_task_data(task, inspection, inspection_free);
+    dlk_identification_start(self, path, -1, DLK_MODE_READ_ONLY, 0, on_identified, g_object_ref(task));
+}
+
+GVariant *
+dlk_engine_inspect_finish(DlkEngine *self, GAsyncResult *result, GError **error)
+{
+    return g_task_propagate_pointer(G_TASK(result), error);
+}

@@ -53,11 +53,12 @@ void dlk_acquire_wake(DlkEngine *engine, DlkDisk *disk);
 /* refusal.c: why somebody is refused, as far as he may know */
 
 /** Gives a DLK_ERROR_BUSY that says who is in the way of @lease; asks polkit whether @caller may know. */
-void dlk_refusal_describe_async(DlkEngine *engine, const DlkLease *lease, DlkLease *obstacle, DlkCaller *caller,
-                                GAsyncReadyCallback callback, gpointer user_data);
+void dlk_refusal_describe_async(DlkEngine *engine, const DlkLease *lease, DlkLease *obstacle,
+                                DlkCaller *caller, GAsyncReadyCallback callback, gpointer user_data);
 /** The sentence, transfer full. */
 char *dlk_refusal_describe_finish(GAsyncResult *result);
-/** "held exclusively by web01 (qemu-system-x86, pid 4711, uid 64055) on this host since 2026-11-23 14:10:05". Transfer full. */
+/** "held exclusively by web01 (qemu-system-x86, pid 4711, uid 64055) on this host since 2026-11-23 14:10:05".
+ * Transfer full. */
 char *dlk_refusal_describe_holder(const DlkLease *holder);
 
 /* break.c: active, at risk, broken, and back */
@@ -76,8 +77,8 @@ void dlk_break_give_up(DlkEngine *engine, DlkLease *lease);
 /* action.c: what is done to the process of a lease that breaks */
 
 /**
- * Runs @lease's on-break action. TRUE: nothing more is to come, the lock may be given up; FALSE: the process still has
- * to end, and dlk_break_process_ended() or dlk_break_give_up() will be called.
+ * Runs @lease's on-break action. TRUE: nothing more is to come, the lock may be given up; FALSE: the process
+ * still has to end, and dlk_break_process_ended() or dlk_break_give_up() will be called.
  */
 gboolean dlk_action_run(DlkEngine *engine, DlkLease *lease);
 
@@ -90,5 +91,5 @@ void dlk_monitor_init_engine(DlkEngine *engine);
 
 /* journal.c: what happened to a lease, with the fields that every entry has */
 
-void dlk_journal_lease(GLogLevelFlags level, const char *message_id, const DlkLease *lease, const char *reason,
-                       const char *format, ...) G_GNUC_PRINTF(5, 6);
+void dlk_journal_lease(GLogLevelFlags level, const char *message_id, const DlkLease *lease,
+                       const char *reason, const char *format, ...) G_GNUC_PRINTF(5, 6);

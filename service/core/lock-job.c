@@ -66,8 +66,9 @@ still_the_same(DlkHold *hold, GError **error)
 
     if (dlk_backend_check(hold->backend, hold, &reason) == DLK_CHECK_HELD)
         return TRUE;
-    g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED, "%s changed while it was being locked (%s): try again",
-                dlk_disk_label(hold->target->disk), reason);
+    g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED,
+                "%s changed while it was being locked (%s): try again", dlk_disk_label(hold->target->disk),
+                reason);
     return FALSE;
 }
 
@@ -80,8 +81,8 @@ run(gpointer data, GError **error)
     if (!backend)
         return NULL;
 
-    g_autoptr(DlkHold) hold =
-        dlk_hold_new(backend, dlk_target_ref(input->target), input->mode, input->rule->strict_readers, input->pid);
+    g_autoptr(DlkHold) hold = dlk_hold_new(backend, dlk_target_ref(input->target), input->mode,
+                                           input->rule->strict_readers, input->pid);
     if (!dlk_backend_acquire(backend, hold, input->rule, error))
         return NULL;
 
@@ -169,8 +170,8 @@ static const DlkJob drop_target_job = {"let go", run_nothing, (GDestroyNotify)dl
 void
 dlk_lock_job_drop_target(DlkEngine *engine, DlkTarget *target)
 {
-    dlk_pool_run_async(engine->pool, &drop_target_job, target, target->disk->lane, NULL, G_MAXINT64, on_nothing,
-                       g_object_ref(engine));
+    dlk_pool_run_async(engine->pool, &drop_target_job, target, target->disk->lane, NULL, G_MAXINT64,
+                       on_nothing, g_object_ref(engine));
 }
 
 static const DlkJob drop_hold_job = {"let go", run_nothing, (GDestroyNotify)dlk_hold_unref, NULL};
@@ -178,6 +179,6 @@ static const DlkJob drop_hold_job = {"let go", run_nothing, (GDestroyNotify)dlk_
 void
 dlk_lock_job_drop_hold(DlkEngine *engine, DlkHold *hold)
 {
-    dlk_pool_run_async(engine->pool, &drop_hold_job, hold, hold->target->disk->lane, NULL, G_MAXINT64, on_nothing,
-                       g_object_ref(engine));
+    dlk_pool_run_async(engine->pool, &drop_hold_job, hold, hold->target->disk->lane, NULL, G_MAXINT64,
+                       on_nothing, g_object_ref(engine));
 }

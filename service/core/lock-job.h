@@ -9,8 +9,9 @@ typedef struct {
 } DlkLocked;
 
 /**
- * dlk_lock_job_run: takes the lock of @lease on @target in a worker: first choice @backend, and where that one cannot
- * lock such a disk, @fallback, if any. What a hanging storage grants after the deadline is given back by the worker.
+ * dlk_lock_job_run: takes the lock of @lease on @target in a worker: first choice @backend, and where that
+ * one cannot lock such a disk, @fallback, if any. What a hanging storage grants after the deadline is given
+ * back by the worker.
  */
 void dlk_lock_job_run(DlkEngine *engine, const DlkLease *lease, DlkTarget *target, DlkBackend *backend,
                       DlkBackend *fallback, GAsyncReadyCallback callback, gpointer user_data);
@@ -21,5 +22,6 @@ gboolean dlk_lock_job_finish(DlkEngine *engine, GAsyncResult *result, DlkLocked 
 void dlk_lock_job_undo(DlkEngine *engine, DlkHold *hold);
 /** Lets go of @target (taken over) in a worker: closing its descriptors may block. */
 void dlk_lock_job_drop_target(DlkEngine *engine, DlkTarget *target);
-/** Lets go of a reference to a hold (taken over) in a worker; unlocks nothing that somebody else still holds. */
+/** Lets go of a reference to a hold (taken over) in a worker; unlocks nothing that somebody else still holds.
+ */
 void dlk_lock_job_drop_hold(DlkEngine *engine, DlkHold *hold);

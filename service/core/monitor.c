@@ -3,8 +3,9 @@
 #include "core/holding.h"
 
 /*
- * Every lease is asked after once in its rule's check-interval, evenly spread, and at once when the folder of its file stirs.
- * The leases of one lane that are due at nearly the same time share one job, so that a lease costs little.
+ * Every lease is asked after once in its rule's check-interval, evenly spread, and at once when the folder of
+ * its file stirs. The leases of one lane that are due at nearly the same time share one job, so that a lease
+ * costs little.
  */
 #define GATHER_US (50 * G_TIME_SPAN_MILLISECOND)
 
@@ -20,7 +21,8 @@ static void submit(DlkEngine *engine, GPtrArray *leases, GTask *task);
 static gboolean
 wants_checks(const DlkLease *lease)
 {
-    return lease->phase == DLK_PHASE_HELD && (lease->state == DLK_STATE_ACTIVE || lease->state == DLK_STATE_AT_RISK);
+    return lease->phase == DLK_PHASE_HELD &&
+           (lease->state == DLK_STATE_ACTIVE || lease->state == DLK_STATE_AT_RISK);
 }
 
 static void
@@ -56,7 +58,8 @@ add_due(DlkEngine *engine, DlkLease *lease)
     g_ptr_array_add(leases, dlk_lease_ref(lease));
     dlk_holding(lease)->checking = TRUE;
     if (!engine->due_timer)
-        engine->due_timer = dlk_timers_add(engine->timers, g_get_monotonic_time() + GATHER_US, flush_due, engine);
+        engine->due_timer =
+            dlk_timers_add(engine->timers, g_get_monotonic_time() + GATHER_US, flush_due, engine);
 }
 
 static void
@@ -79,7 +82,8 @@ schedule(DlkEngine *engine, DlkLease *lease, gint64 pause)
     holding->check_timer = dlk_timers_add(engine->timers, g_get_monotonic_time() + pause, on_due, lease);
 }
 
-/* What the worker found out about one lease, applied if the lease is still what it was when it was asked after. */
+/* What the worker found out about one lease, applied if the lease is still what it was when it was asked
+ * after. */
 static void
 apply(DlkEngine *engine, DlkLease *lease, guint changes, const DlkChecked *checked)
 {

@@ -17,16 +17,17 @@ dlk_refusal_describe_holder(const DlkLease *holder)
     else if (holder->phase == DLK_PHASE_WAITING)
         g_string_append_printf(text, "is waited for by %s, who came first", holder->owner);
     else if (holder->phase == DLK_PHASE_ENDING)
-        g_string_append_printf(text, "is being released by %s, and the storage has not yet let go", holder->owner);
-    else if (holder->state == DLK_STATE_BROKEN)
-        g_string_append_printf(text, "was held by %s, whose lease is broken and whose process is being stopped",
+        g_string_append_printf(text, "is being released by %s, and the storage has not yet let go",
                                holder->owner);
+    else if (holder->state == DLK_STATE_BROKEN)
+        g_string_append_printf(
+            text, "was held by %s, whose lease is broken and whose process is being stopped", holder->owner);
     else
         g_string_append_printf(text, "is held %s by %s", dlk_mode_adverb(holder->mode), holder->owner);
 
     if (holder->process)
-        g_string_append_printf(text, " (%s, pid %d, uid %u)", dlk_pid_ref_command(holder->process), (int)holder->pid,
-                               holder->uid);
+        g_string_append_printf(text, " (%s, pid %d, uid %u)", dlk_pid_ref_command(holder->process),
+                               (int)holder->pid, holder->uid);
     else
         g_string_append_printf(text, " (uid %u)", holder->uid);
     if (holder->phase == DLK_PHASE_HELD)
@@ -86,8 +87,9 @@ dlk_refusal_describe_async(DlkEngine *engine, const DlkLease *lease, DlkLease *o
     Texts *texts = g_new0(Texts, 1);
 
     texts->full = describe(lease, obstacle);
-    texts->guarded = g_strdup_printf("%s is in use by a lease of another user (polkit's %sinspect would let you see whose)",
-                                     lease->path, DLK_ACTION_PREFIX);
+    texts->guarded = g_strdup_printf(
+        "%s is in use by a lease of another user (polkit's %sinspect would let you see whose)", lease->path,
+        DLK_ACTION_PREFIX);
     g_task_set_task_data(task, texts, texts_free);
     if (caller->uid == 0 || caller->uid == obstacle->uid) {
         g_task_return_pointer(task, g_strdup(texts->full), g_free);

@@ -3,8 +3,8 @@
 #include "core/holding.h"
 
 /*
- * The end of a lease. It leaves the bus at once, but keeps others out until a worker has really given its lock up: that
- * may take as long as the storage hangs.
+ * The end of a lease. It leaves the bus at once, but keeps others out until a worker has really given its
+ * lock up: that may take as long as the storage hangs.
  */
 typedef struct {
     DlkEngine *engine;
@@ -31,10 +31,11 @@ on_unreachable(gpointer user_data)
     g_autoptr(GTask) task = g_steal_pointer(&ending->task);
 
     ending->timer = NULL;
-    g_task_return_new_error(task, DLK_ERROR, DLK_ERROR_UNREACHABLE,
-                            "%s: the storage does not answer; the lease has ended, and its lock goes as soon as the "
-                            "storage answers",
-                            ending->lease->path);
+    g_task_return_new_error(
+        task, DLK_ERROR, DLK_ERROR_UNREACHABLE,
+        "%s: the storage does not answer; the lease has ended, and its lock goes as soon as the "
+        "storage answers",
+        ending->lease->path);
 }
 
 static void
@@ -60,8 +61,8 @@ on_released(GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 leave_bus(DlkEngine *engine, DlkLease *lease, const char *why)
 {
-    dlk_journal_lease(G_LOG_LEVEL_INFO, DLK_MESSAGE_RELEASED, lease, why, "%s no longer holds %s: %s", lease->owner,
-                      lease->path, why);
+    dlk_journal_lease(G_LOG_LEVEL_INFO, DLK_MESSAGE_RELEASED, lease, why, "%s no longer holds %s: %s",
+                      lease->owner, lease->path, why);
     g_signal_emit_by_name(engine, "released", lease);
 }
 
@@ -76,16 +77,16 @@ end_held(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
     ending->lease = dlk_lease_ref(lease);
     if (task) {
         ending->task = g_object_ref(task);
-        ending->timer = dlk_timers_add(engine->timers, g_get_monotonic_time() + lease->rule->unreachable_after,
-                                       on_unreachable, ending);
+        ending->timer = dlk_timers_add(
+            engine->timers, g_get_monotonic_time() + lease->rule->unreachable_after, on_unreachable, ending);
     }
     dlk_monitor_forget(engine, lease, hold->target);
     dlk_holding_unwatch(engine, lease);
     dlk_holding_free(lease);
     dlk_table_set_phase(engine->table, lease, DLK_PHASE_ENDING);
     leave_bus(engine, lease, why);
-    dlk_pool_run_async(engine->pool, &release_job, hold, lease->disk->lane, lease->disk->id, G_MAXINT64, on_released,
-                       ending);
+    dlk_pool_run_async(engine->pool, &release_job, hold, lease->disk->lane, lease->disk->id, G_MAXINT64,
+                       on_released, ending);
 }
 
 static void

@@ -30,5 +30,7 @@ void dlk_request_add(DlkRequest *self, const char *path, int fd, DlkMode mode);
 void dlk_request_free(DlkRequest *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkRequest, dlk_request_free)
 
-/** What polkit's rules are told of the first disk: a{ss}, floating: path, mode, owner, and disk and backend where known. */
-GVariant *dlk_request_details(const DlkRequest *self, const DlkWanted *wanted, const char *disk, const char *backend);
+/** What polkit's rules are told of the first disk: a{ss}, floating: path, mode, owner, and disk and backend
+ * where known. */
+GVariant *dlk_request_details(const DlkRequest *self, const DlkWanted *wanted, const char *disk,
+                              const char *backend);

@@ -1,0 +1,68 @@
+#include "core/survey-job.h"
+
+#include "backend/backends.h"
+#include "backend/foreign.h"
+
+typedef struct {
+    DlkTarget *target;
+    DlkRule *rule;
+    DlkBackend *backend, *fallback;
+} Input;
+
+static void
+input_free(gpointer data)
+{
+    Input *input = data;
+
+    dlk_target_unref(input->target);
+    dlk_rule_unref(input->rule);
+    g_free(input);
+}
+
+void
+dlk_survey_free(DlkSurvey *self)
+{
+    g_clear_pointer(&self->foreign, g_ptr_array_unref);
+    g_free(self->problem);
+    g_free(self);
+}
+
+static gpointer
+run(gpointer data, GError **error)
+{
+    Input *input = data;
+    DlkSurvey *survey = g_new0(DlkSurvey, 1);
+    g_autoptr(GError) problem = NULL;
+
+    survey->backend = "";
+    if (input->backend && dlk_backend_probe(input->backend, input->target, input->rule, NULL))
+        survey->backend = dlk_backend_name(input->backend);
+    else if (input->fallback && dlk_backend_probe(input->fallback, input->target, input->rule, NULL))
+        survey->backend = dlk_backend_name(input->fallback);
+    survey->foreign = dlk_foreign_find(input->target, 0, &problem);
+    if (problem)
+        survey->problem = g_strdup(problem->message);
+    return survey;
+}
+
+static const DlkJob survey_job = {"inspect", run, input_free, (GDestroyNotify)dlk_survey_free};
+
+void
+dlk_survey_job_run(DlkEngine *engine, DlkTarget *target, DlkRule *rule, GAsyncReadyCallback callback,
+                   gpointer user_data)
+{
+    Input *input = g_new0(Input, 1);
+
+    input->target = dlk_target_ref(target);
+    input->rule = dlk_rule_ref(rule);
+    input->backend = rule->deny ? NULL : dlk_backends_get(rule->backends[0]);
+    input->fallback = rule->fallback == DLK_FALLBACK_HOST ? dlk_backends_get("host") : NULL;
+    dlk_pool_run_async(engine->pool, &survey_job, input, target->disk->lane, NULL,
+                       g_get_monotonic_time() + rule->unreachable_after, callback, user_data);
+}
+
+DlkSurvey *
+dlk_survey_job_finish(DlkEngine *engine, GAsyncResult *result, GError **error)
+{
+    return dlk_pool_run_finish(engine->pool, result, error);
+}

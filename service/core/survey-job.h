@@ -1,0 +1,18 @@
+#pragma once
+
+#include "core/internal.h"
+
+/** DlkSurvey: what a worker found out about a disk that nobody asked to lock. */
+typedef struct {
+    const char *backend; /* that would lock it: interned, or "" where none can */
+    GPtrArray *foreign;  /* of DlkForeign; %NULL: could not be asked */
+    char *problem;       /* why not, or %NULL */
+} DlkSurvey;
+
+void dlk_survey_free(DlkSurvey *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkSurvey, dlk_survey_free)
+
+/** Looks at @target, which matches @rule, in a worker; locks nothing. */
+void dlk_survey_job_run(DlkEngine *engine, DlkTarget *target, DlkRule *rule, GAsyncReadyCallback callback,
+                        gpointer user_data);
+DlkSurvey *dlk_survey_job_finish(DlkEngine *engine, GAsyncResult *result, GError **error);
