@@ -10,7 +10,7 @@ from .process import Process
 SOURCE = Path(__file__).resolve().parents[3]
 POLICY = """
 [Rule everything]
-backend=fcntl host
+backend=fcntl;host
 fallback=host
 unreachable-after=2
 check-interval=0.2
@@ -40,7 +40,7 @@ class Service:
         self.policy_file.write_text(policy)
         self.fake = self.folder / "fake"
         self.fake.mkdir(exist_ok=True)
-        self.binary = build_dir() / ("tests/tools/disklockd-fake" if fake else "service/disklockd")
+        self.binary = build_dir() / "service" / ("disklockd-fake" if fake else "disklockd")
         self.start()
 
     def start(self):
@@ -51,6 +51,12 @@ class Service:
             "disklockd", [self.binary, "--runtime-dir", self.runtime, "--config", self.policy_file], self.bus.folder,
             env=environment)
         self.bus.wait_for_name(NAME, self.process)
+
+    def tell_fake(self, call, *words):
+        """Tells the scriptable backend how to meet every "acquire", "check", "convert" or "release" from now on; no words: well."""
+        unfinished = self.fake / ".new"
+        unfinished.write_text(" ".join(words))
+        unfinished.rename(self.fake / call)
 
     @property
     def pid(self):
