@@ -27,8 +27,9 @@ wrong_escape(const DlkPolicyValue *value)
 static char *
 get_text(const DlkPolicyValue *value, char **reason)
 {
-    g_autofree char *text = g_key_file_get_string(value->file, DLK_POLICY_GROUP, value->name, NULL);
-    if (!text) {
+    g_autoptr(GError) error = NULL;
+    g_autofree char *text = g_key_file_get_string(value->file, DLK_POLICY_GROUP, value->name, &error);
+    if (error) {
         *reason = wrong_escape(value);
         return NULL;
     }
@@ -43,8 +44,10 @@ get_text(const DlkPolicyValue *value, char **reason)
 static char **
 get_list(const DlkPolicyValue *value, char **reason)
 {
-    g_auto(GStrv) items = g_key_file_get_string_list(value->file, DLK_POLICY_GROUP, value->name, NULL, NULL);
-    if (!items) {
+    g_autoptr(GError) error = NULL;
+    g_auto(GStrv) items =
+        g_key_file_get_string_list(value->file, DLK_POLICY_GROUP, value->name, NULL, &error);
+    if (error) {
         *reason = wrong_escape(value);
         return NULL;
     }

@@ -83,7 +83,7 @@ static const Wrong wrongs[] = {
     {"Limits", "readers=strict", "there is no key readers= in [Limits]: there are leases-per-uid, "},
     {"Rule r", "id=x", "there is no key id= in [Rule]: there are match-path, match-kind, "},
     {"Rule r", "just words", "\"just words\" is no key=value, no [section] and no comment"},
-    {"Rule r", "; comment", "a comment"},
+    {"Rule r", "; comment", "no comment, which begins with #"},
     {"Rule r", "=x", "\"=x\" is no key=value"},
     {"Rule r", "on-break[de]=kill", "is no key=value"},
     {"Rule r", "deny=\x01", "the line holds a control character"},

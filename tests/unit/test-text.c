@@ -13,14 +13,8 @@ test_plain_and_foreign_words_are_clean(void)
 static void
 test_control_characters_are_not_clean(void)
 {
-    static const char *const texts[] = {"\n",
-                                        "a\tb",
-                                        "\x1b[31m",
-                                        "\x7f",
-                                        "\xc2\x80",
-                                        "\xc2\x9b"
-                                        "31m",
-                                        "\xc2\x9f"};
+    static const char *const texts[] = {"\n",       "a\tb",        "\x1b[31m", "\x7f",
+                                        "\xc2\x80", "\xc2\x9b;1m", "\xc2\x9f"};
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
         g_assert_false(dlk_text_is_clean(texts[i]));
     }
