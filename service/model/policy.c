@@ -105,18 +105,21 @@ dlk_policy_unref(DlkPolicy *self)
     g_atomic_rc_box_release_full(self, clear_policy);
 }
 
+static gpointer
+make_no_rule(gpointer data)
+{
+    DlkRule *rule = dlk_rule_new("no-rule");
+    rule->deny = TRUE;
+    return rule;
+}
+
 /* Stands behind the last rule of every policy: what nobody thought of is denied. Lives as long as the
  * process. */
 static DlkRule *
 no_rule(void)
 {
-    static DlkRule *rule;
-    if (g_once_init_enter(&rule)) {
-        DlkRule *denial = dlk_rule_new("no-rule");
-        denial->deny = TRUE;
-        g_once_init_leave(&rule, denial);
-    }
-    return rule;
+    static GOnce once = G_ONCE_INIT;
+    return g_once(&once, make_no_rule, NULL);
 }
 
 static gboolean

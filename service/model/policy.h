@@ -84,5 +84,6 @@ DlkRule *dlk_policy_match(const DlkPolicy *self, const DlkDisk *disk);
  * dlk_policy_match_early: the first rule that may yet match what little is known before the storage is
  * touched: the path as asked for and the filesystem type it seems to be on (either may be %NULL). Its
  * unreachable-after bounds the identification.
+ * Where a filesystem is known that holds no device nodes, rules for block devices do not come into question.
  */
 DlkRule *dlk_policy_match_early(const DlkPolicy *self, const char *path, const char *filesystem);
