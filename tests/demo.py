@@ -1,0 +1,222 @@
+"""The main job, step by step, with busctl and with disklockctl. Called by tools/demo."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "bus"))
+import harness  # noqa: E402
+
+MANAGER = f"{harness.NAME} {harness.OBJECT} {harness.MANAGER}"
+USER, UID = "games", 5  # a user that every Debian has; not root, and not you
+POLICY = """
+[Rule images]
+match-kind=file
+backend=fcntl
+check-interval=0.5
+"""
+BOLD, DIM, PLAIN = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if sys.stdout.isatty() and "NO_COLOR" not in os.environ else ("",) * 3
+
+
+class Demo:
+    """Runs commands where the reader can see them, and holds them to what was promised."""
+
+    def __init__(self, bus, polkit, folder):
+        self.polkit, self.folder = polkit, folder
+        programs = folder / "bin"
+        programs.mkdir()
+        # Where the build stands the demo's user may not be able to go.
+        shutil.copy(harness.build_dir() / "client" / "disklockctl", programs)
+        self.environment = bus.environment(PATH=f"{programs}:{os.environ['PATH']}", M=MANAGER, LC_ALL="C.UTF-8")
+        self.background = []
+
+    def title(self, text):
+        print(f"\n{BOLD}{text}{PLAIN}", flush=True)
+
+    def say(self, text):
+        print(f"{DIM}# {text}{PLAIN}", flush=True)
+
+    def run(self, command, *promised, status=0, session=False):
+        """Shows a command and its output, which must hold each of `promised`; returns the output."""
+        print(f"$ {command}", flush=True)
+        child = subprocess.Popen(["bash", "-c", f"kill -STOP $$; {command}" if session else command],
+                                 cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True)
+        if session:
+            os.waitid(os.P_PID, child.pid, os.WSTOPPED | os.WNOWAIT)
+            self.polkit.log_in(UID, child.pid)
+            child.send_signal(signal.SIGCONT)
+        output, _ = child.communicate(timeout=120)
+        self.show(output)
+        self.hold_to(output, promised)
+        if (child.returncode == 0) != (status == 0) or (status > 0 and child.returncode != status):
+            sys.exit(f"This ended with {child.returncode}, not with {status}.")
+        return output
+
+    def show(self, output):
+        for line in output.rstrip().splitlines():
+            print(f"    {line}", flush=True)
+
+    def hold_to(self, output, promised):
+        for pattern in promised:
+            if not re.search(pattern, output, re.S):
+                sys.exit(f"This should have shown {pattern!r}.")
+
+    def lease_of(self, output):
+        return re.search(r"/org/disklock/DiskLock1/lease/[0-9a-f]{32}|\b[0-9a-f]{32}\b", output).group(0)
+
+    def start(self, command):
+        """Shows a command and leaves it running."""
+        print(f"$ {command} &", flush=True)
+        arguments = ["bash", "-c", f"exec {command}"]
+        self.background.append(harness.Process(f"background{len(self.background)}", arguments, self.folder,
+                                               cwd=self.folder, env=self.environment))
+        return self.background[-1]
+
+    def wait_for(self, process, pattern):
+        """Until what runs in the background has said so; shows that line."""
+        def line():
+            assert process.is_alive() or re.search(pattern, process.output()), process.output()
+            return next((line for line in process.output().splitlines() if re.search(pattern, line)), None)
+        self.show(harness.wait_until(line, pattern))
+
+    def close(self):
+        for process in self.background:
+            process.kill()
+
+
+def take(demo):
+    demo.title("1. A disk is taken; who comes second is told who has it")
+    demo.run("qemu-img create -q -f qcow2 web.qcow2 64M && qemu-img create -q -f raw data.raw 64M && ls -s *.qcow2 *.raw")
+    first = demo.run("busctl call $M Acquire 'ssa{sv}' $PWD/web.qcow2 exclusive 1 owner s web01", r"^ot ")
+    refusal = (r"web\.qcow2", "web01", "exclusive", r"\d{4}-\d\d-\d\d \d\d:\d\d")
+    demo.run("busctl call $M Acquire 'ssa{sv}' $PWD/web.qcow2 exclusive 1 owner s db01", *refusal, status=1)
+    demo.run("disklockctl acquire --owner=db01 web.qcow2", *refusal, status=3)
+    demo.say("Two who share, and two who read, stand together; one who wants it alone does not.")
+    leases = [demo.run(f"busctl call $M Acquire 'ssa{{sv}}' $PWD/data.raw {mode} 1 owner s {owner}", r"^ot ")
+              for mode, owner in (("shared", "node1"), ("read-only", "backup1"))]
+    leases += [demo.run(f"disklockctl acquire --mode={mode} --owner={owner} data.raw", "[0-9a-f]{32}")
+               for mode, owner in (("shared", "node2"), ("read-only", "backup2"))]
+    demo.run("disklockctl acquire --owner=db01 data.raw", "data.raw", status=3)
+    demo.run("disklockctl", "web01", "node1", "node2", "backup1", "backup2")
+    for lease in leases:
+        path = f"/org/disklock/DiskLock1/lease/{demo.lease_of(lease)[-32:]}"
+        demo.run(f"busctl call $M Release o {path}")
+    return demo.lease_of(first)
+
+
+def inspect(demo):
+    demo.title("2. What is this disk, and who has it?")
+    demo.run("busctl --json=pretty call $M Inspect s $PWD/web.qcow2", '"images"', '"fcntl"', '"held"', "web01")
+    demo.run("disklockctl inspect web.qcow2", "images", "fcntl", "held", "web01")
+    demo.say("A QEMU that nobody told us of opens an image for writing.")
+    demo.run("qemu-img create -q -f qcow2 other.qcow2 64M")
+    qemu = demo.start("qemu-system-x86_64 -machine q35 -accel tcg -m 64 -nodefaults -display none -S "
+                      "-drive file=other.qcow2,if=virtio -qmp unix:qmp,server=on,wait=off")
+    harness.wait_until((demo.folder / "qmp").exists, "QEMU")
+    demo.run("busctl --json=short call $M Inspect s $PWD/other.qcow2", '"in-use"', '"qemu"', str(qemu.pid))
+    demo.run("disklockctl inspect other.qcow2", "in-use", "qemu", str(qemu.pid))
+    demo.run("busctl call $M Acquire 'ssa{sv}' $PWD/other.qcow2 exclusive 1 owner s db01", "qemu", str(qemu.pid), status=1)
+    demo.run("disklockctl acquire --owner=db01 other.qcow2", "qemu", str(qemu.pid), status=3)
+    demo.say("It ends; the image is free.")
+    qemu.kill()
+    demo.run("disklockctl inspect other.qcow2", "free")
+
+
+def give_back(demo, lease):
+    demo.title("3. Released, and waited for")
+    first = demo.start("busctl call --timeout=60 $M Acquire 'ssa{sv}' $PWD/web.qcow2 exclusive 2 wait u 60000 owner s first")
+    settle(demo)
+    second = demo.start("disklockctl acquire --wait=60 --owner=second web.qcow2")
+    settle(demo)
+    demo.run(f"busctl call $M Release o {lease}")
+    demo.wait_for(first, r"^ot ")
+    if second.output():
+        sys.exit("The second got the disk before the first.")
+    demo.run(f"disklockctl release {demo.lease_of(first.output())[-32:]}")
+    demo.wait_for(second, "[0-9a-f]{32}")
+    demo.run("disklockctl", "second")
+    demo.run("busctl call $M ReleaseOwner s second", "^u 1")
+
+
+def settle(demo):
+    """Until what was just started stands in the queue: a while, since nothing on the bus shows who waits."""
+    time.sleep(0.5)
+
+
+def lose(demo):
+    demo.title("4. A disk is lost, and whoever listens hears it")
+    bus_monitor = demo.start(f"busctl monitor --json=short --match=\"type='signal',sender='{harness.NAME}'\"")
+    monitor = demo.start("disklockctl monitor")
+    demo.wait_for(monitor, "service-up")
+    for number, (command, path) in enumerate([("mv other.qcow2 web.qcow2", "web.qcow2"), ("rm data.raw", "data.raw")]):
+        lease = demo.lease_of(demo.run(f"disklockctl acquire --owner=web0{number} {path}"))
+        demo.run(command)
+        started = time.monotonic()
+        demo.wait_for(monitor, f"broken.*{lease[:12]}")
+        demo.wait_for(bus_monitor, f"LeaseBroken.*{lease}")
+        demo.say(f"heard {time.monotonic() - started:.2f} s after it happened")
+        demo.run(f"disklockctl show {lease}", "broken")
+        demo.run(f"disklockctl release {lease}")
+
+
+def authorise(demo):
+    demo.title("5. Who may do this")
+    as_user = f"setpriv --reuid={USER} --regid={USER} --clear-groups "
+    acquire = as_user + "busctl call $M Acquire 'ssa{sv}' $PWD/web.qcow2 exclusive 0"
+    demo.say(f"{USER} is not root: polkit wants an administrator's password, and nobody is there to give it.")
+    demo.run(acquire, "(?i)auth", status=1)
+    demo.run(as_user + "disklockctl --no-ask-password acquire web.qcow2", status=4)
+    rule = f'''polkit.addRule(function(action, subject) {{
+    if (action.id == "org.disklock.disklock1.acquire" && subject.user == "{USER}")
+        return polkit.Result.YES;
+}});
+'''
+    demo.say("A file in /etc/polkit-1/rules.d:")
+    demo.show(rule)
+    demo.polkit.add_rule(rule)
+    demo.run(acquire, "^ot ")
+    demo.run(as_user + "disklockctl list", USER)
+    demo.run(as_user + "disklockctl release $(" + as_user + "disklockctl list --no-legend | cut -d' ' -f1)")
+    demo.say(f"An image of {USER}'s own needs no rule: who sits at the machine and could open a disk may lock it.")
+    demo.run(f"qemu-img create -q -f qcow2 own.qcow2 64M && chown {USER}: own.qcow2 && chmod 600 own.qcow2")
+    demo.run(as_user + "bash -c \"exec busctl call $M AcquireFd 'hsa{sv}' 3 exclusive 1 owner s desktop 3<>own.qcow2\"",
+             "^ot ", session=True)
+    demo.run("disklockctl", "desktop")
+
+
+def main():
+    folder = Path(tempfile.mkdtemp(prefix="disklock-demo-"))
+    folder.chmod(0o755)
+    bus = harness.Bus(folder)
+    polkit = harness.Polkit(bus, harness.policy_files())
+    service = harness.Service(bus, POLICY)
+    demo = Demo(bus, polkit, folder)
+    demo.title("A private system bus with the real polkitd and disklockd")
+    print(f"export DBUS_SYSTEM_BUS_ADDRESS={bus.address}\ncd {folder}; PATH=$PWD/bin:$PATH\nM='{MANAGER}'")
+    try:
+        demo.run("disklockctl status")
+        lease = take(demo)
+        inspect(demo)
+        give_back(demo, lease)
+        lose(demo)
+        authorise(demo)
+        demo.close()
+        service.stop()
+    finally:
+        demo.close()
+        service.process.kill()
+        polkit.close()
+        bus.close()
+        shutil.rmtree(folder)
+    demo.title("All of it was as it must be.")
+
+
+if __name__ == "__main__":
+    main()
