@@ -1,0 +1,233 @@
+#include "host/identify.h"
+
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "host/block-device.h"
+#include "host/resolve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+/* Majors of terminals: virtual consoles and serial lines, /dev/tty and /dev/console, pseudo-terminals. */
+static gboolean
+is_terminal(dev_t device)
+{
+    return major(device) == 4 || major(device) == 5 || (major(device) >= 136 && major(device) <= 143);
+}
+
+static const char *
+what_it_is(const struct stat *status)
+{
+    if (S_ISDIR(status->st_mode))
+        return "a folder";
+    if (S_ISFIFO(status->st_mode))
+        return "a FIFO";
+    if (S_ISSOCK(status->st_mode))
+        return "a socket";
+    if (S_ISCHR(status->st_mode))
+        return is_terminal(status->st_rdev) ? "a terminal" : "a character device";
+    return "of no kind that can hold data";
+}
+
+static DlkDisk *
+file_new(const struct stat *status)
+{
+    g_autofree char *id = g_strdup_printf("file:%u:%u:%" G_GUINT64_FORMAT, major(status->st_dev),
+                                          minor(status->st_dev), (guint64)status->st_ino);
+    DlkDisk *disk = dlk_disk_new(DLK_KIND_FILE, id);
+    disk->device = status->st_dev;
+    disk->inode = status->st_ino;
+    return disk;
+}
+
+/* A device that hangs must hold up no other device, so each has a lane of its own; they share one filesystem.
+ */
+static DlkDisk *
+block_device_new(const struct stat *status)
+{
+    g_autofree char *id = g_strdup_printf("block:%u:%u", major(status->st_rdev), minor(status->st_rdev));
+    DlkDisk *disk = dlk_disk_new(DLK_KIND_BLOCK, id);
+    disk->device = status->st_rdev;
+    disk->lane = g_strdup(id);
+    dlk_block_device_describe(disk, "/sys", "/run/udev");
+    return disk;
+}
+
+/* @label: for messages. */
+static DlkDisk *
+disk_behind(int fd, const char *label, GError **error)
+{
+    struct stat status;
+    if (fstat(fd, &status) < 0) {
+        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "%s", label);
+        return NULL;
+    }
+    if (S_ISBLK(status.st_mode))
+        return block_device_new(&status);
+    if (S_ISREG(status.st_mode) && status.st_nlink > 0)
+        return file_new(&status);
+    if (S_ISREG(status.st_mode))
+        g_set_error(error, DLK_ERROR, DLK_ERROR_NOT_A_DISK,
+                    "%s is a file without a name: nobody else could ever find it", label);
+    else
+        g_set_error(error, DLK_ERROR, DLK_ERROR_NOT_A_DISK, "%s is %s, not a disk", label,
+                    what_it_is(&status));
+    return NULL;
+}
+
+static void
+set_lane(DlkDisk *disk, const char *lane)
+{
+    if (disk->lane == NULL)
+        disk->lane = g_strdup(lane);
+}
+
+static void
+set_filesystem(DlkDisk *disk, const char *filesystem)
+{
+    if (disk->kind == DLK_KIND_FILE)
+        disk->filesystem = g_strdup(filesystem);
+}
+
+static DlkTarget *
+target_take(DlkDisk *disk, DlkResolved *place)
+{
+    return dlk_target_new(disk, g_steal_fd(&place->fd), g_steal_fd(&place->folder_fd), place->name);
+}
+
+DlkTarget *
+dlk_identify_path(DlkMounts *mounts, const char *path, const char *lane, char **elsewhere, GError **error)
+{
+    *elsewhere = NULL;
+    g_autoptr(DlkResolved) place = dlk_resolve(mounts, path, lane, error);
+    if (place == NULL)
+        return NULL;
+    if (place->elsewhere != NULL) {
+        *elsewhere = g_steal_pointer(&place->elsewhere);
+        return NULL;
+    }
+    g_autofree char *label = dlk_text_printable(place->path, PATH_MAX);
+    g_autoptr(DlkDisk) disk = disk_behind(place->fd, label, error);
+    if (disk == NULL)
+        return NULL;
+
+    const DlkMount *mount = dlk_mounts_of_path(mounts, place->path);
+    set_lane(disk, mount != NULL ? mount->lane : lane);
+    set_filesystem(disk, mount != NULL ? mount->filesystem : NULL);
+    disk->path = g_strdup(place->path);
+    return target_take(disk, place);
+}
+
+static gboolean
+check_access(int fd, DlkMode mode, GError **error)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return dlk_set_error_errno(error, DLK_ERROR_INVALID_ARGS, errno, "the descriptor");
+    if ((flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_ACCMODE) {
+        g_set_error_literal(
+            error, DLK_ERROR, DLK_ERROR_NOT_AUTHORIZED,
+            "a descriptor opened with O_PATH or for ioctl(2) alone proves no access: open the disk "
+            "for writing, or for reading where the mode is read-only");
+        return FALSE;
+    }
+    if (!dlk_mode_writes(mode) || (flags & O_ACCMODE) != O_RDONLY)
+        return TRUE;
+    g_set_error(
+        error, DLK_ERROR, DLK_ERROR_NOT_AUTHORIZED,
+        "the descriptor is open for reading only, which proves no right to use the disk %s: open it for "
+        "writing, or ask for the mode read-only",
+        dlk_mode_adverb(mode));
+    return FALSE;
+}
+
+static const struct {
+    guint32 magic;
+    const char *filesystem;
+} by_magic[] = {
+    {NFS_SUPER_MAGIC, "nfs"},     {FUSE_SUPER_MAGIC, "fuse"},   {EXT4_SUPER_MAGIC, "ext4"},
+    {XFS_SUPER_MAGIC, "xfs"},     {BTRFS_SUPER_MAGIC, "btrfs"}, {OVERLAYFS_SUPER_MAGIC, "overlay"},
+    {TMPFS_MAGIC, "tmpfs"},       {CEPH_SUPER_MAGIC, "ceph"},   {SMB2_SUPER_MAGIC, "cifs"},
+    {OCFS2_SUPER_MAGIC, "ocfs2"}, {PROC_SUPER_MAGIC, "proc"},
+};
+
+/* For a mount that is not in our namespace. */
+static const char *
+filesystem_by_magic(int fd)
+{
+    struct statfs status;
+    if (fstatfs(fd, &status) < 0)
+        return NULL;
+    for (guint i = 0; i < G_N_ELEMENTS(by_magic); i++) {
+        if (by_magic[i].magic == (guint32)status.f_type)
+            return by_magic[i].filesystem;
+    }
+    return NULL;
+}
+
+static const DlkMount *
+mount_of_fd(const DlkMounts *mounts, int fd)
+{
+    guint64 id = 0;
+    g_autofree char *text = dlk_fd_info(fd, "mnt_id");
+    if (text == NULL || !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT64, &id, NULL))
+        return NULL;
+    return dlk_mounts_by_id(mounts, id);
+}
+
+/*
+ * Where @fd stands, if its path as the kernel gives it leads to it in our namespace too. A path of the
+ * client's own mount namespace proves nothing: the policy must not go by it, and the check for a replaced
+ * file could not.
+ */
+static DlkResolved *
+place_of_fd(const DlkMounts *mounts, const DlkMount *mount, int fd)
+{
+    g_autofree char *path = mount != NULL ? dlk_fd_path(fd) : NULL;
+    g_autoptr(DlkResolved) place = path != NULL ? dlk_resolve(mounts, path, mount->lane, NULL) : NULL;
+    struct stat theirs, ours;
+    if (place == NULL || place->fd < 0 || fstat(fd, &theirs) < 0 || fstat(place->fd, &ours) < 0)
+        return NULL;
+    gboolean is_same = theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+    return is_same ? g_steal_pointer(&place) : NULL;
+}
+
+DlkTarget *
+dlk_identify_fd(DlkMounts *mounts, int fd, DlkMode mode, const char *lane, GError **error)
+{
+    dlk_autofd theirs = fd;
+    if (!check_access(theirs, mode, error))
+        return NULL;
+    g_autoptr(DlkDisk) disk = disk_behind(theirs, "the descriptor's object", error);
+    if (disk == NULL)
+        return NULL;
+
+    const DlkMount *mount = mount_of_fd(mounts, theirs);
+    const char *filesystem = mount != NULL ? mount->filesystem : filesystem_by_magic(theirs);
+    if (g_strcmp0(filesystem, "proc") == 0) {
+        g_set_error_literal(error, DLK_ERROR, DLK_ERROR_NOT_A_DISK,
+                            "the descriptor's file is in /proc, where nothing is a disk");
+        return NULL;
+    }
+    set_lane(disk, lane);
+    set_filesystem(disk, filesystem);
+    g_autoptr(DlkResolved) place = place_of_fd(mounts, mount, theirs);
+    if (place != NULL) {
+        disk->path = g_strdup(place->path);
+        return target_take(disk, place);
+    }
+    int target_fd = dlk_fd_reopen(theirs, O_PATH);
+    if (target_fd < 0) {
+        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno,
+                            "the descriptor's object cannot be opened again");
+        return NULL;
+    }
+    return dlk_target_new(disk, target_fd, -1, NULL);
+}
