@@ -88,7 +88,7 @@ dlk_break_give_up(DlkEngine *engine, DlkLease *lease)
 void
 dlk_break_now(DlkEngine *engine, DlkLease *lease, const char *reason)
 {
-    g_autoptr(DlkLease) kept = dlk_lease_ref(lease);
+    g_autoptr(DlkLease) kept G_GNUC_UNUSED = dlk_lease_ref(lease);
     DlkHolding *holding = dlk_holding(lease);
 
     dlk_timers_cancel(engine->timers, &holding->risk_timer);

@@ -92,7 +92,7 @@ end_held(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
 static void
 end(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
 {
-    g_autoptr(DlkLease) kept = dlk_lease_ref(lease);
+    g_autoptr(DlkLease) kept G_GNUC_UNUSED = dlk_lease_ref(lease);
 
     if (lease->phase == DLK_PHASE_HELD) {
         end_held(engine, lease, why, task);

@@ -66,7 +66,7 @@ return_outcome(GTask *task, DlkAnswer answer, const char *why)
 static void
 finish(GTask *task, DlkAnswer answer, const char *why)
 {
-    g_autoptr(GTask) keep = g_object_ref(task);
+    g_autoptr(GTask) keep G_GNUC_UNUSED = g_object_ref(task);
     Check *check = g_task_get_task_data(task);
     if (!g_hash_table_remove(check->polkit->open, task))
         return;

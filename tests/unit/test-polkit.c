@@ -104,7 +104,7 @@ authority_start(Authority *self, GTestDBus *bus)
                                                  self, NULL, NULL);
     g_assert_cmpuint(id, !=, 0);
     g_autoptr(GError) error = NULL;
-    g_autoptr(GVariant) owner = g_dbus_connection_call_sync(
+    g_autoptr(GVariant) owner G_GNUC_UNUSED = g_dbus_connection_call_sync(
         self->connection, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
         "RequestName", g_variant_new("(su)", POLKIT_NAME, 0), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL, &error);
     g_assert_no_error(error);
