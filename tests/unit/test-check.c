@@ -18,7 +18,8 @@ test_readers_beside_each_other_are_not_taken_for_a_loss(Image *image, gconstpoin
 {
     g_autoptr(DlkHold) reader = image_take(image, DLK_MODE_READ_ONLY, FALSE);
     g_autoptr(DlkHold) shared = image_take(image, DLK_MODE_SHARED, FALSE);
-    g_auto(OtherProcess) other = image_lock_elsewhere(image, "virtlockd", F_SETLK, F_RDLCK, 0, 0);
+    G_GNUC_UNUSED g_auto(OtherProcess) other =
+        image_lock_elsewhere(image, "virtlockd", F_SETLK, F_RDLCK, 0, 0);
     image_assert_check(reader, DLK_CHECK_HELD, NULL);
     image_assert_check(shared, DLK_CHECK_HELD, NULL);
 }
@@ -29,7 +30,8 @@ test_lock_that_another_has_taken_is_lost(Image *image, gconstpointer data)
     for (DlkMode mode = 0; mode < DLK_N_MODES; mode++) {
         g_autoptr(DlkHold) hold = image_take(image, mode, FALSE);
         g_assert_true(dlk_image_locks_clear(hold->fd)); /* as an administrator of the server may */
-        g_auto(OtherProcess) thief = image_lock_elsewhere(image, "thief", F_OFD_SETLK, F_WRLCK, 0, 0);
+        G_GNUC_UNUSED g_auto(OtherProcess) thief =
+            image_lock_elsewhere(image, "thief", F_OFD_SETLK, F_WRLCK, 0, 0);
         image_assert_check(hold, DLK_CHECK_LOST, DLK_REASON_LOCK_TAKEN);
     }
 }

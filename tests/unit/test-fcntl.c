@@ -114,24 +114,27 @@ test_virtlockd_keeps_us_out_and_is_named(Image *image, gconstpointer data)
     assert_busy(image, DLK_MODE_SHARED, TOGETHER, who);
     assert_busy(image, DLK_MODE_READ_ONLY, TOGETHER, who);
     other_process_stop(&virtlockd);
-    g_autoptr(DlkHold) hold = image_take(image, DLK_MODE_EXCLUSIVE, TOGETHER);
+    G_GNUC_UNUSED g_autoptr(DlkHold) hold = image_take(image, DLK_MODE_EXCLUSIVE, TOGETHER);
 }
 
 static void
 test_shareable_disk_of_virtlockd_can_be_shared(Image *image, gconstpointer data)
 {
-    g_auto(OtherProcess) virtlockd = image_lock_elsewhere(image, "virtlockd", F_SETLK, F_RDLCK, 0, 0);
+    G_GNUC_UNUSED g_auto(OtherProcess) virtlockd =
+        image_lock_elsewhere(image, "virtlockd", F_SETLK, F_RDLCK, 0, 0);
     assert_busy(image, DLK_MODE_EXCLUSIVE, TOGETHER, "virtlockd");
     assert_busy(image, DLK_MODE_READ_ONLY, STRICT, "virtlockd");
-    g_autoptr(DlkHold) shared = image_take(image, DLK_MODE_SHARED, TOGETHER);
-    g_autoptr(DlkHold) reader = image_take(image, DLK_MODE_READ_ONLY, TOGETHER);
+    G_GNUC_UNUSED g_autoptr(DlkHold) shared = image_take(image, DLK_MODE_SHARED, TOGETHER);
+    G_GNUC_UNUSED g_autoptr(DlkHold) reader = image_take(image, DLK_MODE_READ_ONLY, TOGETHER);
 }
 
 static void
 test_strict_reader_elsewhere_keeps_writers_out(Image *image, gconstpointer data)
 {
-    g_auto(OtherProcess) byte_0 = image_lock_elsewhere(image, "other", F_OFD_SETLK, F_RDLCK, 0, 0);
-    g_auto(OtherProcess) byte_3 = image_lock_elsewhere(image, "other", F_OFD_SETLK, F_RDLCK, 3, 3);
+    G_GNUC_UNUSED g_auto(OtherProcess) byte_0 =
+        image_lock_elsewhere(image, "other", F_OFD_SETLK, F_RDLCK, 0, 0);
+    G_GNUC_UNUSED g_auto(OtherProcess) byte_3 =
+        image_lock_elsewhere(image, "other", F_OFD_SETLK, F_RDLCK, 3, 3);
     assert_busy(image, DLK_MODE_SHARED, STRICT, "other (pid");
     assert_locked(image, "r0 r3"); /* ours is given back */
 }
@@ -139,21 +142,22 @@ test_strict_reader_elsewhere_keeps_writers_out(Image *image, gconstpointer data)
 static void
 test_hostile_name_of_the_holder_is_made_printable(Image *image, gconstpointer data)
 {
-    g_auto(OtherProcess) other = image_lock_elsewhere(image, "a\nb\x1b[2J\xff", F_OFD_SETLK, F_WRLCK, 0, 0);
+    G_GNUC_UNUSED g_auto(OtherProcess) other =
+        image_lock_elsewhere(image, "a\nb\x1b[2J\xff", F_OFD_SETLK, F_WRLCK, 0, 0);
     assert_busy(image, DLK_MODE_EXCLUSIVE, TOGETHER, "a\\x0ab\\x1b[2J\\xff (pid");
 }
 
 static void
 test_lock_of_another_hold_of_ours_is_not_called_foreign(Image *image, gconstpointer data)
 {
-    g_autoptr(DlkHold) hold = image_take(image, DLK_MODE_EXCLUSIVE, TOGETHER);
+    G_GNUC_UNUSED g_autoptr(DlkHold) hold = image_take(image, DLK_MODE_EXCLUSIVE, TOGETHER);
     assert_busy(image, DLK_MODE_EXCLUSIVE, TOGETHER, "still locked by another lease of this service");
 }
 
 static void
 test_lock_outlives_a_close_elsewhere_in_the_process(Image *image, gconstpointer data)
 {
-    g_autoptr(DlkHold) hold = image_take(image, DLK_MODE_EXCLUSIVE, TOGETHER);
+    G_GNUC_UNUSED g_autoptr(DlkHold) hold = image_take(image, DLK_MODE_EXCLUSIVE, TOGETHER);
     close(open(image->path, O_RDWR | O_CLOEXEC));
     assert_locked(image, "w0");
 }
@@ -173,7 +177,8 @@ static void
 test_failed_acquire_leaves_no_descriptor(Image *image, gconstpointer data)
 {
     DlkBackend *backend = dlk_backends_get("fcntl");
-    g_auto(OtherProcess) virtlockd = image_lock_elsewhere(image, "virtlockd", F_SETLK, F_WRLCK, 0, 0);
+    G_GNUC_UNUSED g_auto(OtherProcess) virtlockd =
+        image_lock_elsewhere(image, "virtlockd", F_SETLK, F_WRLCK, 0, 0);
     g_autoptr(DlkHold) hold = dlk_hold_new(backend, image->target, DLK_MODE_SHARED, FALSE, 0);
     g_assert_false(dlk_backend_acquire(backend, hold, image->rule, NULL));
     g_assert_cmpint(hold->fd, ==, -1);
@@ -274,7 +279,7 @@ test_file_that_cannot_be_opened_for_writing_is_named(Image *image, gconstpointer
     char *arguments[] = {program, (char *)"1000", NULL};
     GPid child = 0;
     g_assert_true(g_spawn_async(NULL, arguments, NULL, G_SPAWN_DO_NOT_REAP_CHILD, NULL, NULL, &child, NULL));
-    g_auto(OtherProcess) running = {child};
+    G_GNUC_UNUSED g_auto(OtherProcess) running = {child};
     DlkBackend *backend = dlk_backends_get("fcntl");
     g_autoptr(DlkTarget) target = image_target(image->folder, program, "program");
     g_autoptr(DlkHold) hold = dlk_hold_new(backend, target, DLK_MODE_EXCLUSIVE, FALSE, 0);

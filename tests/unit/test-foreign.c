@@ -212,7 +212,7 @@ static void
 test_lease_does_not_hinder_the_machine_that_starts_under_it(Image *image, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(DlkHold) hold = image_try(image, DLK_MODE_EXCLUSIVE, FALSE, &error);
+    G_GNUC_UNUSED g_autoptr(DlkHold) hold = image_try(image, DLK_MODE_EXCLUSIVE, FALSE, &error);
     g_assert_no_error(error);
     g_auto(OtherProcess) qemu = start_qemu(image, "", "");
     wait_for(image, qemu.pid, "qemu", TRUE, TRUE);
@@ -245,7 +245,8 @@ static void
 test_host_backend_minds_virtlockd(Image *image, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
-    g_auto(OtherProcess) virtlockd = image_lock_elsewhere(image, "virtlockd", F_SETLK, F_WRLCK, 0, 0);
+    G_GNUC_UNUSED g_auto(OtherProcess) virtlockd =
+        image_lock_elsewhere(image, "virtlockd", F_SETLK, F_WRLCK, 0, 0);
     acquire(image, "host", 0, &error);
     g_assert_error(error, DLK_ERROR, DLK_ERROR_BUSY);
     g_assert_nonnull(strstr(error->message, "virtlockd"));
@@ -261,8 +262,10 @@ test_lock_of_the_whole_file_counts_for_every_byte(Image *image, gconstpointer da
 static void
 test_locks_on_bytes_of_no_meaning_are_passed_over(Image *image, gconstpointer data)
 {
-    g_auto(OtherProcess) libvirt = image_lock_elsewhere(image, "libvirtd", F_SETLK, F_WRLCK, 1, 1);
-    g_auto(OtherProcess) other = image_lock_elsewhere(image, "other", F_SETLK, F_WRLCK, 4096, 8191);
+    G_GNUC_UNUSED g_auto(OtherProcess) libvirt =
+        image_lock_elsewhere(image, "libvirtd", F_SETLK, F_WRLCK, 1, 1);
+    G_GNUC_UNUSED g_auto(OtherProcess) other =
+        image_lock_elsewhere(image, "other", F_SETLK, F_WRLCK, 4096, 8191);
     g_autoptr(GPtrArray) foreigners = find(image, 0);
     g_assert_cmpuint(foreigners->len, ==, 0);
 }
@@ -271,7 +274,7 @@ static void
 test_our_own_holds_are_not_foreign(Image *image, gconstpointer data)
 {
     for (DlkMode mode = 0; mode < DLK_N_MODES; mode++) {
-        g_autoptr(DlkHold) hold = image_take(image, mode, TRUE);
+        G_GNUC_UNUSED g_autoptr(DlkHold) hold = image_take(image, mode, TRUE);
         g_autoptr(GPtrArray) foreigners = find(image, 0);
         g_assert_cmpuint(foreigners->len, ==, 0);
     }
@@ -280,7 +283,7 @@ test_our_own_holds_are_not_foreign(Image *image, gconstpointer data)
 static void
 test_virtlockd_is_seen_beside_a_hold_of_ours(Image *image, gconstpointer data)
 {
-    g_autoptr(DlkHold) hold = image_take(image, DLK_MODE_SHARED, FALSE);
+    G_GNUC_UNUSED g_autoptr(DlkHold) hold = image_take(image, DLK_MODE_SHARED, FALSE);
     g_auto(OtherProcess) virtlockd = image_lock_elsewhere(image, "virtlockd", F_SETLK, F_RDLCK, 0, 0);
     wait_for(image, virtlockd.pid, "virtlockd", TRUE, FALSE);
 }
