@@ -132,9 +132,43 @@ add_unseen(GPtrArray *foreigners, int fd, GArray *locks, GArray *own, pid_t exem
     }
 }
 
+static gboolean
+is_in_the_way(const DlkForeign *foreign, DlkMode mode, gboolean strict)
+{
+    switch (mode) {
+    case DLK_MODE_EXCLUSIVE:
+        return foreign->writes || foreign->alone;
+    case DLK_MODE_SHARED:
+        return foreign->alone;
+    default:
+        return foreign->writes && (foreign->alone || strict);
+    }
+}
+
+/* Whom the caller wants to hear of: only those that a lease in @mode cannot stand beside. */
+typedef struct {
+    DlkMode mode;
+    gboolean strict;
+} Lease;
+
+/*
+ * All who lock it taken for one: if even that one would not be in the way, nobody is, and no process need be
+ * looked at. A backing file that a hundred machines read is leased to the next reader as fast as an idle one.
+ */
+static gboolean
+somebody_may_be_in_the_way(int fd, DlkByteState leases, const Lease *lease)
+{
+    const DlkByteState writes = dlk_image_locks_ask(fd, DLK_BYTE_QEMU_WRITES, DLK_BYTE_QEMU_WRITES, NULL);
+    const DlkByteState alone =
+        dlk_image_locks_ask(fd, DLK_BYTE_QEMU_SHARES_NO_WRITES, DLK_BYTE_QEMU_SHARES_NO_WRITES, NULL);
+    const DlkForeign all = {.writes = writes != DLK_BYTE_FREE || leases != DLK_BYTE_FREE,
+                            .alone = alone != DLK_BYTE_FREE || leases != DLK_BYTE_FREE};
+    return is_in_the_way(&all, lease->mode, lease->strict);
+}
+
 /* One question where nobody is, which is nearly always; every process of the host only where somebody is. */
 static GPtrArray *
-find(int fd, const DlkTarget *target, pid_t exempt_pid, guint look, GError **error)
+find(int fd, const DlkTarget *target, pid_t exempt_pid, guint look, const Lease *lease, GError **error)
 {
     DlkByteState leases = DLK_BYTE_FREE;
     DlkByteState qemu = dlk_image_locks_ask(fd, DLK_BYTE_QEMU_FIRST, DLK_BYTE_QEMU_LAST, NULL);
@@ -148,7 +182,8 @@ find(int fd, const DlkTarget *target, pid_t exempt_pid, guint look, GError **err
         return NULL;
     }
     g_autoptr(GPtrArray) foreigners = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_foreign_free);
-    if (qemu == DLK_BYTE_FREE && leases == DLK_BYTE_FREE) {
+    if ((qemu == DLK_BYTE_FREE && leases == DLK_BYTE_FREE) ||
+        (lease != NULL && !somebody_may_be_in_the_way(fd, leases, lease))) {
         return g_steal_pointer(&foreigners);
     }
     g_autofree char *key = dlk_process_locks_key(fd);
@@ -159,8 +194,8 @@ find(int fd, const DlkTarget *target, pid_t exempt_pid, guint look, GError **err
     return g_steal_pointer(&foreigners);
 }
 
-GPtrArray *
-dlk_foreign_find(const DlkTarget *target, pid_t exempt_pid, GError **error)
+static GPtrArray *
+reopen_and_find(const DlkTarget *target, pid_t exempt_pid, const Lease *lease, GError **error)
 {
     if (target->disk->kind != DLK_KIND_FILE || target->fd < 0) {
         return g_ptr_array_new_with_free_func((GDestroyNotify)dlk_foreign_free);
@@ -173,32 +208,26 @@ dlk_foreign_find(const DlkTarget *target, pid_t exempt_pid, GError **error)
                             label);
         return NULL;
     }
-    return find(fd, target, exempt_pid, LOOK_AT_QEMU | LOOK_AT_LEASES, error);
+    return find(fd, target, exempt_pid, LOOK_AT_QEMU | LOOK_AT_LEASES, lease, error);
+}
+
+GPtrArray *
+dlk_foreign_find(const DlkTarget *target, pid_t exempt_pid, GError **error)
+{
+    return reopen_and_find(target, exempt_pid, NULL, error);
 }
 
 GPtrArray *
 dlk_foreign_find_beside(const DlkHold *hold, DlkMode mode, GError **error)
 {
+    const Lease lease = {mode, hold->strict};
     if (hold->fd < 0) {
-        return dlk_foreign_find(hold->target, hold->pid, error);
+        return reopen_and_find(hold->target, hold->pid, &lease, error);
     }
     /* Whoever stands beside our lock on byte 0 is shareable; only a reader that tolerates no writer must know
      * more. */
-    const gboolean must_know = mode == DLK_MODE_READ_ONLY && hold->strict;
-    return find(hold->fd, hold->target, hold->pid, LOOK_AT_QEMU | (must_know ? LOOK_AT_LEASES : 0), error);
-}
-
-static gboolean
-is_in_the_way(const DlkForeign *foreign, DlkMode mode, gboolean strict)
-{
-    switch (mode) {
-    case DLK_MODE_EXCLUSIVE:
-        return foreign->writes || foreign->alone;
-    case DLK_MODE_SHARED:
-        return foreign->alone;
-    default:
-        return foreign->writes && (foreign->alone || strict);
-    }
+    const guint look = LOOK_AT_QEMU | (mode == DLK_MODE_READ_ONLY && hold->strict ? LOOK_AT_LEASES : 0);
+    return find(hold->fd, hold->target, hold->pid, look, &lease, error);
 }
 
 const DlkForeign *
