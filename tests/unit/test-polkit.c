@@ -1,5 +1,10 @@
+#include "base/fd.h"
 #include "bus-fixture.h"
 #include "host/polkit.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define POLKIT_NAME "org.freedesktop.PolicyKit1"
 #define POLKIT_PATH "/org/freedesktop/PolicyKit1/Authority"
@@ -31,6 +36,7 @@ typedef struct {
     DlkPolkit *polkit;
     DlkCaller *caller;
     Authority authority;
+    char *folder, *fifo, *service_file; /* where the bus is to start polkit */
 } Fixture;
 
 /* Past GDBus, which would hold back a reply of types that the interface does not have. */
@@ -132,7 +138,8 @@ caller_of_uid(uid_t uid)
 static void
 set_up_alone(Fixture *self, gconstpointer unused)
 {
-    self->bus = g_test_dbus_new(G_TEST_DBUS_NONE);
+    if (self->bus == NULL)
+        self->bus = g_test_dbus_new(G_TEST_DBUS_NONE);
     g_test_dbus_up(self->bus);
     self->service = connect_to_bus(self->bus);
     self->polkit = dlk_polkit_new(self->service);
@@ -157,6 +164,41 @@ tear_down(Fixture *self, gconstpointer unused)
     leave_bus(self->service);
     g_test_dbus_down(self->bus);
     g_object_unref(self->bus);
+}
+
+static void
+set_up_hanging_activation(Fixture *self, gconstpointer unused)
+{
+    g_autoptr(GError) error = NULL;
+    self->folder = g_dir_make_tmp("disklock-XXXXXX", &error);
+    g_assert_no_error(error);
+    self->fifo = g_build_filename(self->folder, "fifo", NULL);
+    self->service_file = g_build_filename(self->folder, POLKIT_NAME ".service", NULL);
+    g_assert_no_errno(mkfifo(self->fifo, 0600));
+    g_autofree char *text =
+        g_strdup_printf("[D-BUS Service]\nName=" POLKIT_NAME "\nExec=/bin/cat %s\n", self->fifo);
+    g_file_set_contents(self->service_file, text, -1, &error);
+    g_assert_no_error(error);
+
+    self->bus = g_test_dbus_new(G_TEST_DBUS_NONE);
+    g_test_dbus_add_service_dir(self->bus, self->folder);
+    set_up_alone(self, unused);
+}
+
+static void
+tear_down_hanging_activation(Fixture *self, gconstpointer unused)
+{
+    tear_down(self, unused);
+    /* Its reader comes to its end with this. */
+    int writer = open(self->fifo, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    g_assert_cmpint(writer, >=, 0);
+    dlk_close_fd(&writer);
+    g_assert_no_errno(unlink(self->fifo));
+    g_assert_no_errno(unlink(self->service_file));
+    g_assert_no_errno(rmdir(self->folder));
+    g_free(self->fifo);
+    g_free(self->service_file);
+    g_free(self->folder);
 }
 
 static GVariant *
@@ -257,6 +299,14 @@ static void
 test_absent_polkit_is_a_no(Fixture *self, gconstpointer unused)
 {
     assert_check(self, TRUE, DLK_ANSWER_NO, "polkit is not running");
+}
+
+/* The bus holds the question back for a polkitd that it has started and that does not come: here, one that
+ * waits for a writer to a FIFO. */
+static void
+test_polkit_that_does_not_come_up_is_a_no(Fixture *self, gconstpointer unused)
+{
+    assert_check(self, TRUE, DLK_ANSWER_NO, "polkit does not answer");
 }
 
 static void
@@ -377,6 +427,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     ADD_ALONE(root_needs_no_polkit);
     ADD_ALONE(absent_polkit_is_a_no);
+    g_test_add("/polkit/polkit_that_does_not_come_up_is_a_no", Fixture, NULL, set_up_hanging_activation,
+               test_polkit_that_does_not_come_up_is_a_no, tear_down_hanging_activation);
     ADD(polkit_is_asked_about_others);
     ADD(no_is_no);
     ADD(challenge_is_not_put_to_a_person_unasked);
