@@ -5,11 +5,12 @@ Nothing of it touches the machine's own bus, polkit or sessions, and nothing of 
 
 from .bus import Bus
 from .client import BusError, Client, Lease, LEASE, MANAGER, NAME, OBJECT, PROPERTIES, Signals, options
+from .disklockctl import Disklockctl, Lines
 from .polkit import Polkit
 from .process import Process, wait_until
 from .service import POLICY, SOURCE, Service, build_dir, policy_files
 
 __all__ = [
-    "Bus", "BusError", "Client", "LEASE", "Lease", "MANAGER", "NAME", "OBJECT", "POLICY", "PROPERTIES", "Polkit", "Process",
+    "Bus", "BusError", "Client", "Disklockctl", "LEASE", "Lease", "Lines", "MANAGER", "NAME", "OBJECT", "POLICY", "PROPERTIES", "Polkit", "Process",
     "SOURCE", "Service", "Signals", "build_dir", "options", "policy_files", "wait_until",
 ]

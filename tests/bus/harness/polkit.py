@@ -16,14 +16,16 @@ from .process import Process, wait_until
 POLKITD = "/usr/lib/polkit-1/polkitd"
 NAME = "org.freedesktop.PolicyKit1"
 SYSTEM_ACTIONS = Path("/usr/share/polkit-1/actions")
-# In a machine without cgroups (a chroot) libsystemd would not look at /proc/PID/cgroup at all.
+# In a chroot / is no mount point: then it is the namespace's own root, which one gets by entering the namespace, that keeps
+# what is mounted here from the machine. And where there are no cgroups libsystemd would not look at /proc/PID/cgroup.
 ENTER = """
 set -e
+mount --make-rprivate / 2>/dev/null || nsenter --mount=/proc/self/ns/mnt mount --make-rprivate /
 mount --bind "$1/run" /run
 mount --bind "$1/actions" /usr/share/polkit-1/actions
 mount --bind "$1/rules.d" /etc/polkit-1/rules.d
 if [ ! -e /sys/fs/cgroup/cgroup.procs ] && [ ! -e /sys/fs/cgroup/unified/cgroup.procs ]; then
-    mount -t sysfs sysfs /sys
+    [ -d /sys/fs/cgroup ] || mount -t sysfs sysfs /sys
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
 fi
 exec "$2" --no-debug
@@ -52,7 +54,7 @@ class Polkit:
 
     def start(self):
         self.process = Process(
-            "polkitd", ["unshare", "--mount", "--propagation", "private", "sh", "-c", ENTER, "sh", self.folder, POLKITD],
+            "polkitd", ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", ENTER, "sh", self.folder, POLKITD],
             self.bus.folder, env=self.bus.environment())
         self.bus.wait_for_name(NAME, self.process)
 
@@ -107,7 +109,7 @@ class Polkit:
 
     def run_inside(self, *command):
         """Runs a command in polkitd's mount namespace."""
-        subprocess.run(["nsenter", "--target", str(self.process.pid), "--mount", "--", *map(str, command)],
+        subprocess.run(["nsenter", "--target", str(self.process.pid), "--mount", "--root", "--", *map(str, command)],
                        check=True)
 
 
