@@ -26,13 +26,14 @@ typedef struct {
 /** Takes a reference to @disk and takes over both descriptors. */
 DlkTarget *dlk_target_new(DlkDisk *disk, int fd, int folder_fd, const char *name);
 DlkTarget *dlk_target_ref(DlkTarget *self);
-/** Closes the descriptors with the last reference; a close may block where the storage hangs: in workers
- * only. */
+/** Closes the descriptors with the last reference; that may block on hung storage: in workers only. */
 void dlk_target_unref(DlkTarget *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkTarget, dlk_target_unref)
 
-/** DlkHold: one lock that is held. Used by one job at a time; reference-counted (atomic); dropping it
- * releases nothing. */
+/**
+ * DlkHold: one lock that is held. Used by one job at a time; reference-counted (atomic). Dropping it is no
+ * release: a copy of its descriptor elsewhere would keep the lock.
+ */
 typedef struct {
     DlkBackend *backend;
     DlkTarget *target;

@@ -21,11 +21,12 @@ typedef struct {
 GArray *dlk_process_locks_find(const char *inode_key);
 /** Likewise the locks that this process holds by any descriptor but @except_fd. */
 GArray *dlk_process_locks_find_own(const char *inode_key, int except_fd);
-/** The kernel's name of the inode behind @fd in /proc/locks, or %NULL. btrfs and overlayfs: not st_dev, hence
- * this. Free with g_free(). */
+/**
+ * dlk_process_locks_key: the kernel's name of the inode behind @fd in /proc/locks, or %NULL. On btrfs and
+ * overlayfs that is not what fstat(2) says. Free with g_free().
+ */
 char *dlk_process_locks_key(int fd);
 
-/** Does one of @locks (POSIX and OFD locks count, BSD ones do not) cover @first to @last, in part at least?
- */
+/** Does one of @locks cover @first to @last, in part at least? POSIX and OFD locks count, BSD ones do not. */
 gboolean dlk_process_locks_touch(GArray *locks, guint first, guint last);
 gboolean dlk_process_lock_touches(const DlkProcessLock *lock, guint first, guint last);
