@@ -1,0 +1,334 @@
+#include "host/folder-watch.h"
+
+#include "base/error.h"
+#include "base/fd.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+/* IN_ATTRIB of a name is how the loss of a hard link elsewhere shows. */
+#define EVENTS                                                                                               \
+    (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF |       \
+     IN_ONLYDIR)
+/* What concerns every name in the folder. */
+#define FOLDER_EVENTS (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)
+
+/* Watches that nobody keeps are taken away so often, */
+#define SWEEP_SECONDS 10
+/* and only when no job has begun for so long: the last one's result may not have been kept yet. */
+#define QUIET_US (2 * G_USEC_PER_SEC)
+
+/* The disks that a name stands for, one for each file that had it: a replaced one is still kept. */
+typedef struct _Kept {
+    char *id;
+    guint count;
+    struct _Kept *next;
+} Kept;
+
+typedef struct {
+    int watch;
+    gboolean gone;     /* the kernel has dropped it */
+    GHashTable *names; /* name → Kept */
+} Folder;
+
+struct _DlkFolderWatch {
+    GMainContext *context;
+    DlkFolderWatchFunc func;
+    gpointer user_data;
+    int fd;
+    GSource *source;
+    GSource *sweep;
+    GHashTable *folders; /* watch → Folder */
+    gint64 last_begin;
+    gint in_flight; /* atomic */
+    pthread_mutex_t mutex;
+    GArray *added; /* under the mutex: watches that workers have set since the main thread last looked */
+};
+
+static void
+kept_free(gpointer data)
+{
+    Kept *next = NULL;
+    for (Kept *kept = data; kept != NULL; kept = next) {
+        next = kept->next;
+        g_free(kept->id);
+        g_free(kept);
+    }
+}
+
+static void
+folder_free(gpointer data)
+{
+    Folder *folder = data;
+    g_hash_table_unref(folder->names);
+    g_free(folder);
+}
+
+static Folder *
+folder_of(DlkFolderWatch *self, int watch)
+{
+    Folder *folder = g_hash_table_lookup(self->folders, GINT_TO_POINTER(watch));
+    if (folder != NULL)
+        return folder;
+    folder = g_new0(Folder, 1);
+    folder->watch = watch;
+    folder->names = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, kept_free);
+    g_hash_table_insert(self->folders, GINT_TO_POINTER(watch), folder);
+    return folder;
+}
+
+static void
+collect_name(GHashTable *ids, const Kept *kept)
+{
+    for (; kept != NULL; kept = kept->next)
+        g_hash_table_add(ids, g_strdup(kept->id));
+}
+
+static void
+collect_folder(GHashTable *ids, const Folder *folder)
+{
+    GHashTableIter iter;
+    gpointer kept = NULL;
+    g_hash_table_iter_init(&iter, folder->names);
+    while (g_hash_table_iter_next(&iter, NULL, &kept))
+        collect_name(ids, kept);
+}
+
+static void
+collect_all(DlkFolderWatch *self, GHashTable *ids)
+{
+    GHashTableIter iter;
+    gpointer folder = NULL;
+    g_hash_table_iter_init(&iter, self->folders);
+    while (g_hash_table_iter_next(&iter, NULL, &folder))
+        collect_folder(ids, folder);
+}
+
+static void
+collect_event(DlkFolderWatch *self, const struct inotify_event *event, GHashTable *ids)
+{
+    if ((event->mask & IN_Q_OVERFLOW) != 0) {
+        collect_all(self, ids);
+        return;
+    }
+    Folder *folder = g_hash_table_lookup(self->folders, GINT_TO_POINTER(event->wd));
+    if (folder == NULL)
+        return;
+    if ((event->mask & IN_IGNORED) != 0)
+        folder->gone = TRUE;
+    if ((event->mask & FOLDER_EVENTS) != 0)
+        collect_folder(ids, folder);
+    else if (event->len > 0)
+        collect_name(ids, g_hash_table_lookup(folder->names, event->name));
+}
+
+/* One read a turn of the loop: a folder with much traffic does not keep the loop from everybody else. */
+static gboolean
+dispatch(int fd, GIOCondition condition, gpointer user_data)
+{
+    DlkFolderWatch *self = user_data;
+    _Alignas(struct inotify_event) char buffer[16 * 1024];
+    ssize_t length = read(fd, buffer, sizeof buffer);
+    g_autoptr(GHashTable) ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+    for (const char *at = buffer; length > 0 && at < buffer + length;) {
+        const struct inotify_event *event = (const struct inotify_event *)at;
+        collect_event(self, event, ids);
+        at += sizeof *event + event->len;
+    }
+    /* The function may keep and drop, so nothing of ours is being walked when it runs. */
+    GHashTableIter iter;
+    gpointer id = NULL;
+    g_hash_table_iter_init(&iter, ids);
+    while (g_hash_table_iter_next(&iter, &id, NULL))
+        self->func(id, self->user_data);
+    return G_SOURCE_CONTINUE;
+}
+
+DlkFolderWatch *
+dlk_folder_watch_new(GMainContext *context, DlkFolderWatchFunc func, gpointer user_data, GError **error)
+{
+    int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (fd < 0) {
+        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "folders cannot be watched");
+        return NULL;
+    }
+    DlkFolderWatch *self = g_new0(DlkFolderWatch, 1);
+    self->context = context != NULL ? g_main_context_ref(context) : NULL;
+    self->func = func;
+    self->user_data = user_data;
+    self->fd = fd;
+    self->folders = g_hash_table_new_full(NULL, NULL, NULL, folder_free);
+    self->added = g_array_new(FALSE, FALSE, sizeof(int));
+    pthread_mutex_init(&self->mutex, NULL);
+    self->source = g_unix_fd_source_new(fd, G_IO_IN);
+    g_source_set_static_name(self->source, "disklock folder watch");
+    g_source_set_callback(self->source, G_SOURCE_FUNC(dispatch), self, NULL);
+    g_source_attach(self->source, context);
+    return self;
+}
+
+static void
+stop(GSource **source)
+{
+    if (*source == NULL)
+        return;
+    g_source_destroy(*source);
+    g_clear_pointer(source, g_source_unref);
+}
+
+void
+dlk_folder_watch_free(DlkFolderWatch *self)
+{
+    stop(&self->source);
+    stop(&self->sweep);
+    g_hash_table_unref(self->folders);
+    g_array_unref(self->added);
+    pthread_mutex_destroy(&self->mutex);
+    dlk_close_fd(&self->fd);
+    g_clear_pointer(&self->context, g_main_context_unref);
+    g_free(self);
+}
+
+/* Learns of the watches that workers have set: one that no lease came of would stay for ever. */
+static void
+learn_added(DlkFolderWatch *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    for (guint i = 0; i < self->added->len; i++)
+        folder_of(self, g_array_index(self->added, int, i));
+    g_array_set_size(self->added, 0);
+    pthread_mutex_unlock(&self->mutex);
+}
+
+static gboolean
+remove_if_idle(gpointer key, gpointer value, gpointer user_data)
+{
+    DlkFolderWatch *self = user_data;
+    Folder *folder = value;
+    if (g_hash_table_size(folder->names) > 0)
+        return FALSE;
+    if (!folder->gone)
+        inotify_rm_watch(self->fd, folder->watch);
+    return TRUE;
+}
+
+static gboolean
+sweep(gpointer user_data)
+{
+    DlkFolderWatch *self = user_data;
+    gint64 now = g_get_monotonic_time();
+    if (g_atomic_int_get(&self->in_flight) > 0 || now - self->last_begin < QUIET_US)
+        return G_SOURCE_CONTINUE;
+
+    learn_added(self);
+    g_hash_table_foreach_remove(self->folders, remove_if_idle, self);
+    stop(&self->sweep);
+    return G_SOURCE_REMOVE;
+}
+
+static void
+sweep_later(DlkFolderWatch *self)
+{
+    if (self->sweep != NULL)
+        return;
+    self->sweep = g_timeout_source_new_seconds(SWEEP_SECONDS);
+    g_source_set_static_name(self->sweep, "disklock folder watch sweep");
+    g_source_set_callback(self->sweep, sweep, self, NULL);
+    g_source_attach(self->sweep, self->context);
+}
+
+void
+dlk_folder_watch_begin(DlkFolderWatch *self)
+{
+    g_atomic_int_inc(&self->in_flight);
+    self->last_begin = g_get_monotonic_time();
+    sweep_later(self);
+}
+
+void
+dlk_folder_watch_end(DlkFolderWatch *self)
+{
+    g_atomic_int_add(&self->in_flight, -1);
+}
+
+int
+dlk_folder_watch_add(DlkFolderWatch *self, const DlkTarget *target)
+{
+    char path[64];
+    if (target->disk->kind != DLK_KIND_FILE || target->folder_fd < 0 || target->name == NULL)
+        return -1;
+    g_snprintf(path, sizeof path, "/proc/self/fd/%d", target->folder_fd);
+    int watch = inotify_add_watch(self->fd, path, EVENTS);
+    if (watch < 0)
+        return -1;
+    pthread_mutex_lock(&self->mutex);
+    g_array_append_val(self->added, watch);
+    pthread_mutex_unlock(&self->mutex);
+    return watch;
+}
+
+void
+dlk_folder_watch_keep(DlkFolderWatch *self, int watch, const DlkTarget *target)
+{
+    if (watch < 0)
+        return;
+    Folder *folder = folder_of(self, watch);
+    Kept *first = g_hash_table_lookup(folder->names, target->name);
+    for (Kept *kept = first; kept != NULL; kept = kept->next) {
+        if (g_str_equal(kept->id, target->disk->id)) {
+            kept->count++;
+            return;
+        }
+    }
+    Kept *kept = g_new0(Kept, 1);
+    kept->id = g_strdup(target->disk->id);
+    kept->count = 1;
+    if (first == NULL) {
+        g_hash_table_insert(folder->names, g_strdup(target->name), kept);
+        return;
+    }
+    kept->next = first->next;
+    first->next = kept;
+}
+
+/* Takes @kept out of its list, or the name out of the folder with the last of the list. */
+static void
+forget(Folder *folder, const char *name, Kept *first, Kept *kept)
+{
+    gpointer key = NULL;
+    Kept *next = first;
+    if (kept != first) {
+        while (next->next != kept)
+            next = next->next;
+        next->next = g_steal_pointer(&kept->next);
+        kept_free(kept);
+        return;
+    }
+    next = g_steal_pointer(&first->next);
+    g_hash_table_steal_extended(folder->names, name, &key, NULL);
+    kept_free(first);
+    if (next != NULL)
+        g_hash_table_insert(folder->names, key, next);
+    else
+        g_free(key);
+}
+
+void
+dlk_folder_watch_drop(DlkFolderWatch *self, int watch, const DlkTarget *target)
+{
+    Folder *folder = watch >= 0 ? g_hash_table_lookup(self->folders, GINT_TO_POINTER(watch)) : NULL;
+    Kept *first = folder != NULL ? g_hash_table_lookup(folder->names, target->name) : NULL;
+    Kept *kept = first;
+    while (kept != NULL && !g_str_equal(kept->id, target->disk->id))
+        kept = kept->next;
+    if (kept == NULL || --kept->count > 0)
+        return;
+    forget(folder, target->name, first, kept);
+    sweep_later(self);
+}
