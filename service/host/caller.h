@@ -5,11 +5,12 @@
 #include <gio/gio.h>
 
 /**
- * DlkCaller: one connection on the bus: who it is, and whether it is still there. Reference-counted; main thread.
+ * DlkCaller: one connection on the bus: who it is, and whether it is still there. Reference-counted; main
+ * thread.
  */
 typedef struct {
     guint references;
-    char *name;          /* unique: ":1.42" */
+    char *name; /* unique: ":1.42" */
     uid_t uid;
     DlkPidRef *process;  /* %NULL where the process could not be pinned (it ended, another pid namespace) */
     GRefString *command; /* its command name, printable */
@@ -37,9 +38,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkCallers, dlk_callers_free)
 /** The caller, if it is known already; borrowed. The fast path: no turn of the loop. */
 DlkCaller *dlk_callers_peek(DlkCallers *self, const char *name);
 /**
- * Asks the bus who @name is. Calls for one name under way share one question. Fails with DLK_ERROR_NOT_AUTHORIZED
- * where the bus does not say (the name is gone, no answer in 3 s).
+ * Asks the bus who @name is. Calls for one name under way share one question. Fails with
+ * DLK_ERROR_NOT_AUTHORIZED where the bus does not say (the name is gone, no answer in 3 s).
  */
-void dlk_callers_get_async(DlkCallers *self, const char *name, GAsyncReadyCallback callback, gpointer user_data);
+void dlk_callers_get_async(DlkCallers *self, const char *name, GAsyncReadyCallback callback,
+                           gpointer user_data);
 /** Transfer full. */
 DlkCaller *dlk_callers_get_finish(DlkCallers *self, GAsyncResult *result, GError **error);

@@ -15,9 +15,9 @@ typedef enum {
 #define DLK_ACTION_PREFIX "org.disklock.disklock1."
 
 /**
- * DlkPolkit: asks org.freedesktop.PolicyKit1 on the bus. uid 0 is answered yes without asking. No answer within 3 s, an error, no polkit:
- * no. While a person is being prompted polkitd is pinged, so that a dead one is noticed within the same time.
- * Main thread.
+ * DlkPolkit: asks org.freedesktop.PolicyKit1 on the bus. uid 0 is answered yes without asking. No answer
+ * within 3 s, an error, no polkit: no. While a person is being prompted polkitd is pinged, so that a dead one
+ * is noticed within the same time. Main thread.
  */
 typedef struct _DlkPolkit DlkPolkit;
 DlkPolkit *dlk_polkit_new(GDBusConnection *connection);
@@ -28,11 +28,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPolkit, dlk_polkit_free)
 gboolean dlk_polkit_needs_asking(const DlkCaller *caller);
 
 /**
- * @action: without the prefix ("acquire"). @details: a{ss}, floating or not, or %NULL; what polkit hands to the rules and shows in its prompt.
- * @interactive: a person may be asked. Ends early with DLK_ANSWER_NO when @caller leaves the bus; the prompt goes away
- * then.
+ * @action: without the prefix ("acquire"). @details: a{ss}, floating or not, or %NULL; what polkit hands to
+ * the rules and shows in its prompt.
+ * @interactive: a person may be asked. Ends early with DLK_ANSWER_NO when @caller leaves the bus; the prompt
+ * goes away then.
  */
 void dlk_polkit_check_async(DlkPolkit *self, DlkCaller *caller, const char *action, GVariant *details,
                             gboolean interactive, GAsyncReadyCallback callback, gpointer user_data);
-/** Never fails: what is not yes is no. @why (out, optional, transfer full): for a no that is no decision ("polkitd does not answer"). */
+/** Never fails: what is not yes is no. @why (out, optional, transfer full): for a no that is no decision
+ * ("polkitd does not answer"). */
 DlkAnswer dlk_polkit_check_finish(DlkPolkit *self, GAsyncResult *result, char **why);
