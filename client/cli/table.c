@@ -124,7 +124,8 @@ dlk_table_print(const DlkTable *self, gboolean legend, guint indent)
 void
 dlk_print_field(const char *label, int label_width, const char *value, DlkColour colour)
 {
+    g_autofree char *printable_label = dlk_printable(label);
     g_autofree char *printable = dlk_printable(value);
     const char *plain = colour == DLK_COLOUR_NONE ? "" : dlk_terminal_plain();
-    printf("%*s: %s%s%s\n", label_width, label, dlk_terminal_colour(colour), printable, plain);
+    printf("%*s: %s%s%s\n", label_width, printable_label, dlk_terminal_colour(colour), printable, plain);
 }

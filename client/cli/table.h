@@ -22,6 +22,6 @@ void dlk_table_add(DlkTable *self, const char *const *cells, DlkColour colour);
 /** Writes the table to stdout, each line behind @indent blanks. @legend: with the headings. */
 void dlk_table_print(const DlkTable *self, gboolean legend, guint indent);
 
-/** dlk_print_field: "  LABEL: value" with the labels of @label_width columns set flush right. Makes @value
+/** dlk_print_field: "  LABEL: value" with the labels of @label_width columns set flush right. Makes both
  * printable. */
 void dlk_print_field(const char *label, int label_width, const char *value, DlkColour colour);

@@ -79,6 +79,14 @@ def root(service, client):
 
 
 @pytest.fixture
+def ctl(bus):
+    """Runs disklockctl."""
+    ctl = harness.Disklockctl(bus)
+    yield ctl
+    ctl.close()
+
+
+@pytest.fixture
 def signals(bus):
     return harness.Signals(bus)
 

@@ -1,12 +1,13 @@
-"""A service that answers what the test wants: for faults and for hostile texts, which the real one never sends.
+"""A service that answers what the test wants: faults and hostile texts, which the real one never sends.
 
     stand_in.py ANSWERS
 
-ANSWERS is JSON: {member: {"reply": "GVariant text"} | {"error": [name, message]} | {"silent": true}}; a member that is not in
-it gets UnknownMethod.
+ANSWERS is JSON: {member: [answer, ...]}, an answer being {"reply": "GVariant text"}, {"error": [name, message]} or {"die": true}; the
+last one stands for all further calls. A member that is not in it gets UnknownMethod.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -18,7 +19,8 @@ DBUS = Path(__file__).resolve().parents[2] / "dbus"
 
 
 def on_call(connection, _sender, _path, _interface, member, _arguments, invocation):
-    answer = ANSWERS.get(member, {"error": ["org.freedesktop.DBus.Error.UnknownMethod", member]})
+    answers = ANSWERS.get(member, [{"error": ["org.freedesktop.DBus.Error.UnknownMethod", member]}])
+    answer = answers.pop(0) if len(answers) > 1 else answers[0]
     if "error" in answer:
         invocation.return_dbus_error(*answer["error"])
     elif "reply" in answer:
@@ -27,11 +29,10 @@ def on_call(connection, _sender, _path, _interface, member, _arguments, invocati
         message.set_body(GLib.Variant.parse(None, answer["reply"], None, None))
         connection.send_message(message, Gio.DBusSendMessageFlags.NONE)
     else:
-        unanswered.append(invocation)
+        os._exit(0)
 
 
 ANSWERS = json.loads(sys.argv[1])
-unanswered = []
 bus = Gio.bus_get_sync(Gio.BusType.SYSTEM, None)
 manager = Gio.DBusNodeInfo.new_for_xml((DBUS / f"{NAME}.Manager.xml").read_text()).interfaces[0]
 bus.register_object(OBJECT, manager, on_call, None, None)

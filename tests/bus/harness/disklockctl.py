@@ -22,7 +22,8 @@ class Disklockctl:
         self._started = []
 
     def environment(self, **more):
-        environment = self.bus.environment(LC_ALL="C.UTF-8", TERM="xterm", G_DEBUG="fatal-criticals", **more)
+        environment = self.bus.environment(
+            **{"LC_ALL": "C.UTF-8", "TERM": "xterm", "G_DEBUG": "fatal-criticals", **more})
         if "NO_COLOR" not in more:
             environment.pop("NO_COLOR", None)
         return environment
