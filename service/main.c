@@ -1,0 +1,239 @@
+#include "backend/backends.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "bus/members.h"
+#include "bus/service.h"
+#include "config.h"
+#include "host/policy-files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <locale.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#define DEFAULT_RUNTIME_DIR "/run/disklock"
+/* What still runs when the service is told to end gets this long: a lock that is being given back, a last
+ * reply. */
+#define END_US (3 * G_TIME_SPAN_SECOND)
+
+typedef struct {
+    char *runtime_dir;
+    char *config_file;
+    gboolean check_config;
+    gboolean version;
+} Options;
+
+typedef struct {
+    GMainLoop *loop;
+    DlkEngine *engine;
+    int exit_status;
+} Daemon;
+
+static gboolean
+parse_options(Options *options, int *argc, char ***argv, GError **error)
+{
+    const GOptionEntry entries[] = {
+        {"runtime-dir", 0, 0, G_OPTION_ARG_FILENAME, &options->runtime_dir,
+         "Keep what the service needs while it runs under DIR (default: " DEFAULT_RUNTIME_DIR ")", "DIR"},
+        {"config", 0, 0, G_OPTION_ARG_FILENAME, &options->config_file,
+         "FILE is the whole policy, instead of the system's files", "FILE"},
+        {"check-config", 0, 0, G_OPTION_ARG_NONE, &options->check_config,
+         "Read the policy, name every mistake in it, and exit", NULL},
+        {"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Print the version and exit", NULL},
+        {NULL},
+    };
+    g_autoptr(GOptionContext) context = g_option_context_new(NULL);
+
+    g_option_context_set_summary(context, "The system service that locks the disks of virtual machines.");
+    g_option_context_set_description(context, "See disklockd(8), disklock.conf(5) and disklockctl(1).\n");
+    g_option_context_add_main_entries(context, entries, NULL);
+    if (!g_option_context_parse(context, argc, argv, error))
+        return FALSE;
+    if (*argc > 1) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "%s is no option of disklockd",
+                    (*argv)[1]);
+        return FALSE;
+    }
+    return TRUE;
+}
+
+static int
+check_config(const Options *options)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DlkPolicy) policy =
+        dlk_policy_files_load(options->config_file, NULL, dlk_backends_names(), &error);
+
+    if (!policy) {
+        g_printerr("%s\n", error->message);
+        return EXIT_FAILURE;
+    }
+    g_print("The policy is good: %u rules.\n", policy->rules->len);
+    return EXIT_SUCCESS;
+}
+
+/* Each lease holds a descriptor. */
+static void
+raise_descriptor_limit(void)
+{
+    struct rlimit limit, wanted;
+    g_autofree char *most = NULL;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    wanted.rlim_cur = wanted.rlim_max = limit.rlim_max;
+    if (g_file_get_contents("/proc/sys/fs/nr_open", &most, NULL, NULL))
+        wanted.rlim_cur = wanted.rlim_max = MAX(limit.rlim_max, (rlim_t)g_ascii_strtoull(most, NULL, 10));
+    if (setrlimit(RLIMIT_NOFILE, &wanted) == 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* One service for each folder. The lock goes with the descriptor, which stays open until the process ends. */
+static int
+claim_runtime_dir(const char *path, GError **error)
+{
+    g_autofree char *lock = g_build_filename(path, "lock", NULL);
+    dlk_autofd fd = -1;
+
+    if (g_mkdir_with_parents(path, 0755) < 0) {
+        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot make the runtime folder %s",
+                            path);
+        return -1;
+    }
+    fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0) {
+        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot open %s", lock);
+        return -1;
+    }
+    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "another disklockd uses the runtime folder %s", path);
+        return -1;
+    }
+    return g_steal_fd(&fd);
+}
+
+static void
+on_service_event(DlkServiceEvent event, gpointer user_data)
+{
+    Daemon *daemon = user_data;
+
+    switch (event) {
+    case DLK_SERVICE_READY:
+        sd_notify(0, "READY=1\nSTATUS=Answering calls");
+        break;
+    case DLK_SERVICE_LOST:
+        sd_notify(0, "STATUS=The bus is gone; leases are kept; trying again");
+        break;
+    case DLK_SERVICE_NAME_TAKEN:
+        g_warning("%s is owned by another process: is disklockd running already?", DLK_BUS_NAME);
+        daemon->exit_status = EXIT_FAILURE;
+        g_main_loop_quit(daemon->loop);
+        break;
+    }
+}
+
+static gboolean
+on_terminate(gpointer user_data)
+{
+    Daemon *daemon = user_data;
+
+    sd_notify(0, "STOPPING=1");
+    g_main_loop_quit(daemon->loop);
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean
+on_reload(gpointer user_data)
+{
+    Daemon *daemon = user_data;
+    g_autoptr(GError) error = NULL;
+
+    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" G_GINT64_FORMAT, g_get_monotonic_time());
+    if (!dlk_engine_reload(daemon->engine, &error))
+        g_warning("The policy stays as it was: %s", error->message);
+    sd_notify(0, "READY=1");
+    return G_SOURCE_CONTINUE;
+}
+
+/* Everything that is under way holds a reference to the engine; what the storage does not let go is left
+ * behind. */
+static gboolean
+is_quiet(GObject *engine)
+{
+    return g_atomic_int_get((int *)&engine->ref_count) == 1;
+}
+
+static gboolean
+wait_until_quiet(DlkEngine *engine)
+{
+    gint64 end = g_get_monotonic_time() + END_US;
+
+    while (!is_quiet(G_OBJECT(engine)) && g_get_monotonic_time() < end) {
+        if (!g_main_context_iteration(NULL, FALSE))
+            g_usleep(G_TIME_SPAN_MILLISECOND);
+    }
+    return is_quiet(G_OBJECT(engine));
+}
+
+static int
+run(const Options *options, GError **error)
+{
+    Daemon daemon = {.exit_status = EXIT_SUCCESS};
+    const char *runtime_dir = options->runtime_dir ? options->runtime_dir : DEFAULT_RUNTIME_DIR;
+    dlk_autofd claim = claim_runtime_dir(runtime_dir, error);
+
+    if (claim < 0)
+        return EXIT_FAILURE;
+    raise_descriptor_limit();
+    daemon.engine = dlk_engine_new(runtime_dir, options->config_file, error);
+    if (!daemon.engine)
+        return EXIT_FAILURE;
+
+    daemon.loop = g_main_loop_new(NULL, FALSE);
+    g_unix_signal_add(SIGTERM, on_terminate, &daemon);
+    g_unix_signal_add(SIGINT, on_terminate, &daemon);
+    g_unix_signal_add(SIGHUP, on_reload, &daemon);
+    DlkService *service = dlk_service_new(daemon.engine, on_service_event, &daemon);
+    g_main_loop_run(daemon.loop);
+
+    dlk_service_free(service);
+    g_main_loop_unref(daemon.loop);
+    if (wait_until_quiet(daemon.engine))
+        g_object_unref(daemon.engine);
+    return daemon.exit_status;
+}
+
+int
+main(int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    Options options = {0};
+    int status;
+
+    setlocale(LC_ALL, "");
+    if (!parse_options(&options, &argc, &argv, &error)) {
+        g_printerr("disklockd: %s\nTry disklockd --help.\n", error->message);
+        return 2;
+    }
+    if (options.version) {
+        g_print("disklockd %s\n", PACKAGE_VERSION);
+        return EXIT_SUCCESS;
+    }
+    if (options.check_config)
+        return check_config(&options);
+
+    status = run(&options, &error);
+    if (error)
+        g_printerr("disklockd: %s\n", error->message);
+    g_free(options.runtime_dir);
+    g_free(options.config_file);
+    return status;
+}

@@ -57,6 +57,7 @@ DlkHold *
 dlk_hold_new(DlkBackend *backend, DlkTarget *target, DlkMode mode, gboolean strict, pid_t pid)
 {
     DlkHold *self = g_atomic_rc_box_new0(DlkHold);
+    g_mutex_init(&self->mutex);
     self->backend = g_object_ref(backend);
     self->target = dlk_target_ref(target);
     self->mode = mode;
@@ -76,6 +77,7 @@ static void
 hold_clear(gpointer data)
 {
     DlkHold *self = data;
+    g_mutex_clear(&self->mutex);
     dlk_close_fd(&self->fd);
     dlk_target_unref(self->target);
     g_object_unref(self->backend);
@@ -135,6 +137,8 @@ nobody_in_the_way(const DlkHold *hold, DlkMode mode, GError **error)
 gboolean
 dlk_backend_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **error)
 {
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&hold->mutex);
+
     if (!DLK_BACKEND_GET_CLASS(self)->acquire(self, hold, rule, error)) {
         return FALSE;
     }
@@ -186,6 +190,8 @@ check_name(const DlkTarget *target, char **reason)
 DlkCheck
 dlk_backend_check(DlkBackend *self, DlkHold *hold, char **reason)
 {
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&hold->mutex);
+
     *reason = NULL;
     if (hold->target->disk->kind == DLK_KIND_FILE) {
         const DlkCheck answer = check_name(hold->target, reason);
@@ -199,6 +205,8 @@ dlk_backend_check(DlkBackend *self, DlkHold *hold, char **reason)
 gboolean
 dlk_backend_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error)
 {
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&hold->mutex);
+
     if (mode == hold->mode) {
         return TRUE;
     }
@@ -211,5 +219,7 @@ dlk_backend_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **erro
 gboolean
 dlk_backend_release(DlkBackend *self, DlkHold *hold, GError **error)
 {
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&hold->mutex);
+
     return DLK_BACKEND_GET_CLASS(self)->release(self, hold, error);
 }

@@ -35,6 +35,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkTarget, dlk_target_unref)
  * release: a copy of its descriptor elsewhere would keep the lock.
  */
 typedef struct {
+    GMutex mutex; /* a check may meet a change of the same lock in another worker: one call at a time */
     DlkBackend *backend;
     DlkTarget *target;
     DlkMode mode;

@@ -5,10 +5,10 @@
 /**
  * DlkPool: the threads in which everything runs that may block.
  *
- * A job belongs to a lane (a filesystem, a uid) and may belong to a disk. At most DLK_POOL_LANE_JOBS jobs of a lane run
- * at once, and one of a disk, in the order in which they came; so a filesystem that hangs holds a few threads and nobody
- * else's call waits. A thread that is stuck past its job's deadline cannot be cancelled: it no longer counts
- * against the pool's size, and what it brings back late is freed by itself.
+ * A job belongs to a lane (a filesystem, a uid) and may belong to a disk. At most DLK_POOL_LANE_JOBS jobs of
+ * a lane run at once, and one of a disk, in the order in which they came; so a filesystem that hangs holds a
+ * few threads and nobody else's call waits. A thread that is stuck past its job's deadline cannot be
+ * cancelled: it no longer counts against the pool's size, and what it brings back late is freed by itself.
  * All functions: main thread only.
  */
 typedef struct _DlkPool DlkPool;
@@ -19,10 +19,10 @@ typedef struct _DlkPool DlkPool;
 
 /** DlkJob: what a job does. All three run in the worker. */
 typedef struct {
-    const char *name;                                  /* for messages: "lock" */
-    gpointer (*run)(gpointer input, GError **error);   /* %NULL is a failure only if @error is set */
-    GDestroyNotify free_input;                         /* once, after run, or when the job never ran */
-    GDestroyNotify free_result;                        /* of a result that came too late; may block */
+    const char *name;                                /* for messages: "lock" */
+    gpointer (*run)(gpointer input, GError **error); /* %NULL is a failure only if @error is set */
+    GDestroyNotify free_input;                       /* once, after run, or when the job never ran */
+    GDestroyNotify free_result;                      /* of a result that came too late; may block */
 } DlkJob;
 
 DlkPool *dlk_pool_new(GMainContext *context);
@@ -31,7 +31,8 @@ void dlk_pool_free(DlkPool *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPool, dlk_pool_free)
 
 /**
- * dlk_pool_run_async: runs @job in a worker and calls @callback in the main context, exactly once, with the result or, at
+ * dlk_pool_run_async: runs @job in a worker and calls @callback in the main context, exactly once, with the
+ * result or, at
  * @deadline (monotonic µs), with DLK_ERROR_UNREACHABLE.
  * @input: owned by the job from here on. @lane: not %NULL. @disk: a disk's id, or %NULL.
  * A job with deadline G_MAXINT64 has none.

@@ -1,0 +1,15 @@
+#pragma once
+
+#include "core/engine.h"
+
+#include <gio/gio.h>
+
+/**
+ * DlkAnnouncer: turns what happens in the engine into signals on one connection. They are broadcast, so that
+ * they hold no path and no owner's name.
+ */
+typedef struct _DlkAnnouncer DlkAnnouncer;
+
+DlkAnnouncer *dlk_announcer_new(DlkEngine *engine, GDBusConnection *connection);
+void dlk_announcer_free(DlkAnnouncer *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkAnnouncer, dlk_announcer_free)

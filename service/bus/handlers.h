@@ -1,0 +1,51 @@
+#pragma once
+
+#include "bus/call.h"
+
+/* What the rows of members.c point to; one file each. */
+
+/* acquire-calls.c */
+gboolean dlk_acquire_prepare(DlkCall *call, GError **error);
+gboolean dlk_acquire_set_prepare(DlkCall *call, GError **error);
+gboolean dlk_acquire_fd_prepare(DlkCall *call, GError **error);
+gboolean dlk_hold_prepare(DlkCall *call, GError **error);
+void dlk_acquire_run(DlkCall *call);
+void dlk_acquire_set_run(DlkCall *call);
+void dlk_hold_run(DlkCall *call);
+gboolean dlk_can_acquire_prepare(DlkCall *call, GError **error);
+void dlk_can_acquire_run(DlkCall *call);
+
+/* release-calls.c */
+gboolean dlk_release_prepare(DlkCall *call, GError **error);
+void dlk_release_run(DlkCall *call);
+void dlk_release_owner_run(DlkCall *call);
+gboolean dlk_break_prepare(DlkCall *call, GError **error);
+void dlk_break_run(DlkCall *call);
+
+/* manager-calls.c */
+gboolean dlk_inspect_prepare(DlkCall *call, GError **error);
+void dlk_inspect_run(DlkCall *call);
+void dlk_reload_run(DlkCall *call);
+void dlk_unsupported_run(DlkCall *call);
+
+/* listing.c */
+gboolean dlk_list_leases_prepare(DlkCall *call, GError **error);
+void dlk_list_leases_run(DlkCall *call);
+
+/* lease-calls.c */
+gboolean dlk_lease_prepare(DlkCall *call, GError **error);
+gboolean dlk_convert_prepare(DlkCall *call, GError **error);
+void dlk_check_run(DlkCall *call);
+void dlk_convert_run(DlkCall *call);
+void dlk_suspend_run(DlkCall *call);
+void dlk_resume_run(DlkCall *call);
+
+/* properties.c */
+void dlk_property_run(DlkCall *call);
+void dlk_all_properties_run(DlkCall *call);
+/** The properties of @lease: a{sv}, floating. */
+GVariant *dlk_properties_of_lease(const DlkLease *lease);
+/** One property of @lease, floating, or %NULL. */
+GVariant *dlk_property_of_lease(const DlkLease *lease, const char *name);
+/** The object path of @lease. Free with g_free(). */
+char *dlk_lease_object_path(const DlkLease *lease);
