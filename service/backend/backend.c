@@ -170,18 +170,19 @@ check_name(const DlkTarget *target, char **reason)
     if (fstat(target->fd, &ours) < 0) {
         return storage_gave_no_answer(errno, reason);
     }
-    if (ours.st_nlink == 0) {
-        *reason = g_strdup(DLK_REASON_DELETED);
+    gboolean named = target->folder_fd >= 0 && target->name != NULL;
+    if (named && fstatat(target->folder_fd, target->name, &found, AT_SYMLINK_NOFOLLOW) < 0) {
+        if (errno != ENOENT) {
+            return storage_gave_no_answer(errno, reason);
+        }
+        named = FALSE; /* moved away, or deleted */
+    }
+    if (named && (found.st_dev != ours.st_dev || found.st_ino != ours.st_ino)) {
+        *reason = g_strdup(DLK_REASON_REPLACED);
         return DLK_CHECK_LOST;
     }
-    if (target->folder_fd < 0 || target->name == NULL) {
-        return DLK_CHECK_HELD;
-    }
-    if (fstatat(target->folder_fd, target->name, &found, AT_SYMLINK_NOFOLLOW) < 0) {
-        return errno == ENOENT ? DLK_CHECK_HELD : storage_gave_no_answer(errno, reason);
-    }
-    if (found.st_dev != ours.st_dev || found.st_ino != ours.st_ino) {
-        *reason = g_strdup(DLK_REASON_REPLACED);
+    if (ours.st_nlink == 0) {
+        *reason = g_strdup(DLK_REASON_DELETED);
         return DLK_CHECK_LOST;
     }
     return DLK_CHECK_HELD;

@@ -37,6 +37,8 @@ typedef struct {
 } Folder;
 
 struct _DlkFolderWatch {
+    gint references; /* atomic; the owner's, and one of each job under way: a stuck one may outlive the owner
+                      */
     GMainContext *context;
     DlkFolderWatchFunc func;
     gpointer user_data;
@@ -159,6 +161,7 @@ dlk_folder_watch_new(GMainContext *context, DlkFolderWatchFunc func, gpointer us
         return NULL;
     }
     DlkFolderWatch *self = g_new0(DlkFolderWatch, 1);
+    self->references = 1;
     self->context = context != NULL ? g_main_context_ref(context) : NULL;
     self->func = func;
     self->user_data = user_data;
@@ -182,17 +185,25 @@ stop(GSource **source)
     g_clear_pointer(source, g_source_unref);
 }
 
-void
-dlk_folder_watch_free(DlkFolderWatch *self)
+static void
+folder_watch_unref(DlkFolderWatch *self)
 {
-    stop(&self->source);
-    stop(&self->sweep);
+    if (!g_atomic_int_dec_and_test(&self->references))
+        return;
     g_hash_table_unref(self->folders);
     g_array_unref(self->added);
     pthread_mutex_destroy(&self->mutex);
     dlk_close_fd(&self->fd);
     g_clear_pointer(&self->context, g_main_context_unref);
     g_free(self);
+}
+
+void
+dlk_folder_watch_free(DlkFolderWatch *self)
+{
+    stop(&self->source);
+    stop(&self->sweep);
+    folder_watch_unref(self);
 }
 
 /* Learns of the watches that workers have set: one that no lease came of would stay for ever. */
@@ -223,10 +234,10 @@ sweep(gpointer user_data)
 {
     DlkFolderWatch *self = user_data;
     gint64 now = g_get_monotonic_time();
+    learn_added(self);
     if (g_atomic_int_get(&self->in_flight) > 0 || now - self->last_begin < QUIET_US)
         return G_SOURCE_CONTINUE;
 
-    learn_added(self);
     g_hash_table_foreach_remove(self->folders, remove_if_idle, self);
     stop(&self->sweep);
     return G_SOURCE_REMOVE;
@@ -246,6 +257,7 @@ sweep_later(DlkFolderWatch *self)
 void
 dlk_folder_watch_begin(DlkFolderWatch *self)
 {
+    g_atomic_int_inc(&self->references);
     g_atomic_int_inc(&self->in_flight);
     self->last_begin = g_get_monotonic_time();
     sweep_later(self);
@@ -255,6 +267,7 @@ void
 dlk_folder_watch_end(DlkFolderWatch *self)
 {
     g_atomic_int_add(&self->in_flight, -1);
+    folder_watch_unref(self);
 }
 
 int

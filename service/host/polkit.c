@@ -1,6 +1,9 @@
 #include "host/polkit.h"
 
 #include "base/text.h"
+#include "config.h"
+
+#include <glib/gi18n.h>
 
 #define POLKIT_NAME "org.freedesktop.PolicyKit1"
 #define POLKIT_PATH "/org/freedesktop/PolicyKit1/Authority"
@@ -11,6 +14,16 @@
 /* Together less than 5 s: so long may a polkitd that stopped in the middle of a prompt go unnoticed. */
 #define PING_INTERVAL_MS 2000
 #define PING_ANSWER_MS 2500
+
+/* What polkit shows in place of the action's own message, which names a disk, where the question is about no
+ * single one. */
+static const struct {
+    const char *action;
+    const char *message;
+} messages_without_path[] = {
+    {"inspect", N_("Authentication is required to see who uses which disk")},
+    {"release-any", N_("Authentication is required to release all locks that other users hold for $(owner)")},
+};
 
 struct _DlkPolkit {
     GDBusConnection *connection;
@@ -213,6 +226,32 @@ on_answer(GObject *source, GAsyncResult *result, gpointer user_data)
         prompt(task);
 }
 
+/* A person reads them in the prompt: no line feed in a name may add a sentence to it. */
+static GVariant *
+presentable(const char *action, GVariant *details)
+{
+    GVariantBuilder builder;
+    GVariantIter iter;
+    const char *key = NULL;
+    const char *value = NULL;
+    gboolean has_path = FALSE;
+
+    g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
+    g_variant_iter_init(&iter, details);
+    while (g_variant_iter_next(&iter, "{&s&s}", &key, &value)) {
+        g_autofree char *line = dlk_text_printable(value, 0);
+        has_path = has_path || g_str_equal(key, "path");
+        g_variant_builder_add(&builder, "{ss}", key, line);
+    }
+    for (gsize i = 0; i < G_N_ELEMENTS(messages_without_path) && !has_path; i++) {
+        if (!g_str_equal(action, messages_without_path[i].action))
+            continue;
+        g_variant_builder_add(&builder, "{ss}", "polkit.message", messages_without_path[i].message);
+        g_variant_builder_add(&builder, "{ss}", "polkit.gettext_domain", GETTEXT_PACKAGE);
+    }
+    return g_variant_ref_sink(g_variant_builder_end(&builder));
+}
+
 DlkPolkit *
 dlk_polkit_new(GDBusConnection *connection)
 {
@@ -264,7 +303,7 @@ dlk_polkit_check_async(DlkPolkit *self, DlkCaller *caller, const char *action, G
     check->polkit = self;
     check->caller = dlk_caller_ref(caller);
     check->action = g_strconcat(DLK_ACTION_PREFIX, action, NULL);
-    check->details = g_steal_pointer(&owned);
+    check->details = presentable(action, owned);
     check->interactive = interactive;
     check->answered = g_cancellable_new();
     check->gone_handler = g_signal_connect(caller->gone, "cancelled", G_CALLBACK(on_caller_gone), task);
