@@ -1,6 +1,7 @@
 #include "backend/backends.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "bus/members.h"
 #include "bus/service.h"
 #include "config.h"
@@ -219,6 +220,7 @@ main(int argc, char **argv)
     int status;
 
     setlocale(LC_ALL, "");
+    dlk_log_init();
     if (!parse_options(&options, &argc, &argv, &error)) {
         g_printerr("disklockd: %s\nTry disklockd --help.\n", error->message);
         return 2;

@@ -2,7 +2,26 @@
 
 #include "base/text.h"
 
+#include <unistd.h>
+
 #define MAX_FIELDS 16
+
+static GLogWriterOutput
+write_entry(GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpointer user_data)
+{
+    gboolean journal = GPOINTER_TO_INT(user_data);
+
+    if (journal && !(level & G_LOG_LEVEL_DEBUG) &&
+        g_log_writer_journald(level, fields, n_fields, NULL) == G_LOG_WRITER_HANDLED)
+        return G_LOG_WRITER_HANDLED;
+    return g_log_writer_default(level, fields, n_fields, NULL);
+}
+
+void
+dlk_log_init(void)
+{
+    g_log_set_writer_func(write_entry, GINT_TO_POINTER(g_log_writer_is_journald(STDERR_FILENO)), NULL);
+}
 
 void
 dlk_log_event(GLogLevelFlags level, const char *message_id, const DlkLogField *fields, const char *text)

@@ -14,6 +14,12 @@
 #define DLK_MESSAGE_BROKEN "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e06"
 #define DLK_MESSAGE_POLICY "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e07"
 
+/**
+ * dlk_log_init: from now on INFO entries reach the journal too; GLib's own writer drops them. Elsewhere (a terminal, a
+ * file) it is GLib's writer that decides: G_MESSAGES_DEBUG=disklock shows them.
+ */
+void dlk_log_init(void);
+
 /** DlkLogField: one journal field, "DISKLOCK_LEASE" and its value; a %NULL value leaves the field out. */
 typedef struct {
     const char *name;

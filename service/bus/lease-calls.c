@@ -1,4 +1,5 @@
 #include "bus/handlers.h"
+#include "core/authority.h"
 
 /* The methods of a lease's own object. */
 
@@ -59,13 +60,49 @@ dlk_convert_prepare(DlkCall *call, GError **error)
     return dlk_mode_from_string(mode_name, &call->mode, error) && dlk_lease_prepare(call, error);
 }
 
-void
-dlk_convert_run(DlkCall *call)
+static void
+convert(DlkCall *call)
 {
     DlkLease *lease = find_lease(call);
 
     if (lease)
         dlk_engine_convert_async(call->engine, lease, call->mode, call->caller, on_changed, call);
+}
+
+static void
+on_may_convert(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    DlkCall *call = user_data;
+    GError *error = NULL;
+
+    if (dlk_authority_ask_finish(call->engine, result, NULL, &error))
+        convert(call);
+    else
+        dlk_call_fail(call, error);
+}
+
+/*
+ * The owner was allowed one mode; for another he is asked about as if he acquired anew. Reading only needs no
+ * leave, and who opened the disk for writing has proved that he may write.
+ */
+void
+dlk_convert_run(DlkCall *call)
+{
+    DlkLease *lease = find_lease(call);
+
+    if (!lease)
+        return;
+    if (call->caller->uid == 0 || call->mode == DLK_MODE_READ_ONLY) {
+        convert(call);
+        return;
+    }
+
+    gboolean proved = lease->by_descriptor && dlk_mode_writes(lease->mode);
+    GVariant *details =
+        g_variant_new_parsed("{'path': %s, 'disk': %s, 'mode': %s, 'backend': %s, 'owner': %s}", lease->path,
+                             lease->disk->id, dlk_mode_to_string(call->mode), lease->backend, lease->owner);
+    dlk_authority_ask_async(call->engine, call->caller, proved ? "acquire-fd" : "acquire", details,
+                            call->interactive, on_may_convert, call);
 }
 
 void

@@ -150,6 +150,7 @@ make_lease(DlkAcquire *self, const DlkItem *item, DlkRule *rule)
     lease->process = self->process ? dlk_pid_ref_ref(self->process) : NULL;
     lease->pid = self->process ? dlk_pid_ref_pid(self->process) : 0;
     lease->backend = dlk_backend_name(item->backend);
+    lease->by_descriptor = item->wanted->path == NULL;
     lease->group = self;
     return lease;
 }

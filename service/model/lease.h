@@ -28,8 +28,8 @@ typedef enum {
     DLK_PHASE_WAITING, /* in the queue for its disk */
     DLK_PHASE_LOCKING, /* reserved: a worker is taking the lock */
     DLK_PHASE_HELD,
-    DLK_PHASE_ENDING,  /* given up, but its lock is not yet known to be gone: still keeps others out */
-    DLK_PHASE_BROKEN,  /* readable, keeps nobody out */
+    DLK_PHASE_ENDING, /* given up, but its lock is not yet known to be gone: still keeps others out */
+    DLK_PHASE_BROKEN, /* readable, keeps nobody out */
     DLK_PHASE_ENDED,
 } DlkPhase;
 
@@ -59,21 +59,23 @@ typedef struct {
     DlkLifetime lifetime;
     DlkOnBreak on_break;
     uid_t uid;
-    pid_t pid;             /* whom the lease is for; stays as a number after its end */
-    guint64 token;         /* 0 until granted */
-    gint64 acquired_at;    /* µs, CLOCK_REALTIME */
-    gint64 checked_at;     /* likewise */
-    char *path;            /* as the caller named it */
+    pid_t pid;          /* whom the lease is for; stays as a number after its end */
+    guint64 token;      /* 0 until granted */
+    gint64 acquired_at; /* µs, CLOCK_REALTIME */
+    gint64 checked_at;  /* likewise */
+    char *path;         /* as the caller named it */
     GRefString *owner;
     GRefString *owner_uuid; /* or %NULL */
-    GRefString *why;       /* or %NULL */
-    const char *backend;   /* interned */
-    char *broken_reason;   /* or %NULL */
+    GRefString *why;        /* or %NULL */
+    const char *backend;    /* interned */
+    char *broken_reason;    /* or %NULL */
     DlkDisk *disk;
     DlkRule *rule;
-    DlkPidRef *process;    /* or %NULL once it has ended */
-    gpointer group;        /* leases of one request carry the same value and do not hinder each other */
-    gpointer holding;      /* the core's: what keeps a held lease alive, or %NULL */
+    DlkPidRef *process; /* or %NULL once it has ended */
+    gboolean
+        by_descriptor; /* the caller proved access by having opened the disk, for writing unless read-only */
+    gpointer group;    /* leases of one request carry the same value and do not hinder each other */
+    gpointer holding;  /* the core's: what keeps a held lease alive, or %NULL */
     struct _DlkPlace *places; /* the table's */
     guint64 order;            /* the table's: place in the queue */
 } DlkLease;
