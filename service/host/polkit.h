@@ -29,7 +29,8 @@ gboolean dlk_polkit_needs_asking(const DlkCaller *caller);
 
 /**
  * @action: without the prefix ("acquire"). @details: a{ss}, floating or not, or %NULL; what polkit hands to
- * the rules and shows in its prompt.
+ * the rules and shows in its prompt, made one harmless line each. The messages name the disk by its "path";
+ * "inspect" without one is about all disks, "release-any" without one about the locks of "owner".
  * @interactive: a person may be asked. Ends early with DLK_ANSWER_NO when @caller leaves the bus; the prompt
  * goes away then.
  */

@@ -255,6 +255,42 @@ test_polkit_is_asked_about_others(Fixture *self, gconstpointer unused)
                     "{'path': '/srv/web01.img', 'mode': 'exclusive'}, 0, '')");
 }
 
+/* Puts a question with @details and returns those that arrived. */
+static GVariant *
+details_that_arrive(Fixture *self, const char *action, GVariant *details)
+{
+    g_autoptr(GAsyncResult) result = NULL;
+    self->authority.answer = "((true, false, @a{ss} {}),)";
+    dlk_polkit_check_async(self->polkit, self->caller, action, details, FALSE, keep_result, &result);
+    assert_answer(self, &result, DLK_ANSWER_YES, NULL);
+    return g_variant_get_child_value(self->authority.question, 2);
+}
+
+static void
+test_name_of_a_disk_adds_no_line_to_the_prompt(Fixture *self, gconstpointer unused)
+{
+    GVariant *details = g_variant_new_parsed("{'path': '/srv/a\n\nAll is well.'}");
+    g_autoptr(GVariant) arrived = details_that_arrive(self, "acquire", details);
+    const char *path = NULL;
+    g_assert_true(g_variant_lookup(arrived, "path", "&s", &path));
+    g_assert_cmpstr(path, ==, "/srv/a\\x0a\\x0aAll is well.");
+}
+
+static void
+test_prompt_about_no_single_disk_names_none(Fixture *self, gconstpointer unused)
+{
+    g_autoptr(GVariant) all = details_that_arrive(self, "inspect", NULL);
+    const char *message = NULL;
+    g_assert_true(g_variant_lookup(all, "polkit.message", "&s", &message));
+    g_assert_null(strstr(message, "$("));
+
+    GVariant *owner = g_variant_new_parsed("{'owner': 'web01'}");
+    g_autoptr(GVariant) owners = details_that_arrive(self, "release-any", owner);
+    g_assert_true(g_variant_lookup(owners, "polkit.message", "&s", &message));
+    g_assert_nonnull(strstr(message, "$(owner)"));
+    g_assert_null(strstr(message, "$(path)"));
+}
+
 static void
 test_no_is_no(Fixture *self, gconstpointer unused)
 {
@@ -430,6 +466,8 @@ main(int argc, char **argv)
     g_test_add("/polkit/polkit_that_does_not_come_up_is_a_no", Fixture, NULL, set_up_hanging_activation,
                test_polkit_that_does_not_come_up_is_a_no, tear_down_hanging_activation);
     ADD(polkit_is_asked_about_others);
+    ADD(name_of_a_disk_adds_no_line_to_the_prompt);
+    ADD(prompt_about_no_single_disk_names_none);
     ADD(no_is_no);
     ADD(challenge_is_not_put_to_a_person_unasked);
     ADD(challenge_is_put_to_a_person_where_allowed);
