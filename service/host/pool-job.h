@@ -38,6 +38,7 @@ struct _DlkPoolJob {
     DlkPoolStep step;
     gboolean expired; /* answered before it began: only its input is left to free */
     gboolean late;    /* answered while it ran: what it brings back is freed */
+    gboolean patient; /* has no deadline, and its thread counts as stuck */
     DlkPoolLane *lane;
     DlkPoolDisk *disk; /* or %NULL */
     GList queue;       /* link in the lane's queue, the disk's or the list of finished jobs */

@@ -15,6 +15,8 @@
 #define RETRY_US (100 * 1000)
 /* So long the end of the pool waits for what expired jobs left to be freed. */
 #define SWEEP_US (2 * G_USEC_PER_SEC)
+/* So long a job without a deadline counts against the pool's size. */
+#define PATIENCE_US (5 * G_USEC_PER_SEC)
 #define STACK_BYTES (1024 * 1024)
 
 /*
@@ -203,7 +205,7 @@ finish(DlkPool *self, DlkPoolJob *job, gpointer result, GError *error)
         g_object_unref(job);
         return FALSE;
     }
-    self->running--;
+    *(job->patient ? &self->stuck : &self->running) -= 1;
     dlk_pool_queue_release(self->queue, job);
     job->result = result;
     job->error = error;
@@ -386,6 +388,26 @@ deadline_passed(gpointer data)
     answer(self, job);
 }
 
+/* A job without a deadline has been at it for long: its thread is stuck, though its answer is still waited
+ * for. */
+static void
+patience_over(gpointer data)
+{
+    DlkPoolJob *job = data;
+    DlkPool *self = job->pool;
+    job->timer = NULL;
+    pthread_mutex_lock(&self->mutex);
+    if (job->step == DLK_POOL_RUNNING) {
+        job->patient = TRUE;
+        self->running--;
+        self->stuck++;
+    } else if (job->step == DLK_POOL_QUEUED) {
+        job->timer = dlk_timers_add(self->timers, g_get_monotonic_time() + PATIENCE_US, patience_over, job);
+    }
+    pthread_mutex_unlock(&self->mutex);
+    start_jobs_from_main(self);
+}
+
 void
 dlk_pool_run_async(DlkPool *self, const DlkJob *job, gpointer input, const char *lane, const char *disk,
                    gint64 deadline, GAsyncReadyCallback callback, gpointer user_data)
@@ -395,8 +417,9 @@ dlk_pool_run_async(DlkPool *self, const DlkJob *job, gpointer input, const char 
     queued->asked_at = g_get_monotonic_time();
     queued->deadline = deadline;
     g_queue_push_tail_link(&self->pending, &queued->pending);
-    if (deadline != G_MAXINT64)
-        queued->timer = dlk_timers_add(self->timers, deadline, deadline_passed, queued);
+    queued->timer = deadline != G_MAXINT64
+                        ? dlk_timers_add(self->timers, deadline, deadline_passed, queued)
+                        : dlk_timers_add(self->timers, queued->asked_at + PATIENCE_US, patience_over, queued);
 
     pthread_mutex_lock(&self->mutex);
     dlk_pool_queue_add(self->queue, g_object_ref(queued), lane, disk);

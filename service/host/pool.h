@@ -35,7 +35,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPool, dlk_pool_free)
  * result or, at
  * @deadline (monotonic µs), with DLK_ERROR_UNREACHABLE.
  * @input: owned by the job from here on. @lane: not %NULL. @disk: a disk's id, or %NULL.
- * A job with deadline G_MAXINT64 has none.
+ * A job with deadline G_MAXINT64 has none: its answer comes when it is done, however late; after some seconds
+ * its thread counts as stuck all the same.
  */
 void dlk_pool_run_async(DlkPool *self, const DlkJob *job, gpointer input, const char *lane, const char *disk,
                         gint64 deadline, GAsyncReadyCallback callback, gpointer user_data);
