@@ -330,6 +330,13 @@ def test_whom_polkit_does_not_allow_is_denied(ctl, polkit, service, disk):
         assert "hint: " in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [[], ["--no-ask-password"]])
+def test_a_user_without_a_session_is_denied_on_a_terminal_too(ctl, polkit, service, disk, arguments):
+    status, shown = ctl.on_terminal("acquire", disk, *arguments, uid=ALICE)
+    assert status == DENIED
+    assert "hint: " in shown
+
+
 def test_the_lease_of_another_user_is_not_released(ctl, polkit, service, disk):
     assert ctl("release", acquire(ctl, disk), uid=ALICE).returncode == DENIED
 

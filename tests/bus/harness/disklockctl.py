@@ -48,7 +48,8 @@ class Disklockctl:
         """Runs it on a terminal of its own, types `answer`, and returns the exit code and what the terminal was sent."""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-        child = self.start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs, **how)
+        child = self.start(*arguments, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+                           preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0), **how)
         os.close(theirs)
         if answer is not None:
             os.write(ours, f"{answer}\n".encode())
