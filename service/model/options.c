@@ -77,6 +77,19 @@ take_pid(GVariant *value, DlkOptions *self, GError **error)
 }
 
 static gboolean
+take_pidfd(GVariant *value, DlkOptions *self, GError **error)
+{
+    self->pidfd_index = g_variant_get_handle(value);
+    if (self->pidfd_index >= 0)
+        return TRUE;
+
+    /* Taken for "not given" it would tie the lease to the caller's process instead. */
+    g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "option pidfd is %d, which is no descriptor",
+                self->pidfd_index);
+    return FALSE;
+}
+
+static gboolean
 take_option(const char *key, GVariant *value, const DlkLimits *limits, DlkOptions *self, GError **error)
 {
     if (g_str_equal(key, "owner"))
@@ -94,9 +107,8 @@ take_option(const char *key, GVariant *value, const DlkLimits *limits, DlkOption
     if (g_str_equal(key, "pid"))
         return take_pid(value, self, error);
     if (g_str_equal(key, "pidfd"))
-        self->pidfd_index = g_variant_get_handle(value);
-    else
-        self->wait_ms = g_variant_get_uint32(value);
+        return take_pidfd(value, self, error);
+    self->wait_ms = g_variant_get_uint32(value);
     return TRUE;
 }
 
