@@ -1,5 +1,6 @@
 #include "backend/backend.h"
 
+#include "backend/folder.h"
 #include "backend/foreign.h"
 #include "base/error.h"
 #include "base/text.h"
@@ -7,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 G_DEFINE_ABSTRACT_TYPE(DlkBackend, dlk_backend, G_TYPE_OBJECT)
 
@@ -26,7 +28,8 @@ dlk_target_new(DlkDisk *disk, int fd, int folder_fd, const char *name)
     DlkTarget *self = g_atomic_rc_box_new0(DlkTarget);
     self->disk = dlk_disk_ref(disk);
     self->fd = fd;
-    self->folder_fd = folder_fd;
+    self->folder = dlk_folder_get(folder_fd);
+    self->folder_fd = self->folder ? dlk_folder_fd(self->folder) : -1;
     self->name = g_strdup(name);
     return self;
 }
@@ -43,7 +46,7 @@ target_clear(gpointer data)
     DlkTarget *self = data;
     dlk_disk_unref(self->disk);
     dlk_close_fd(&self->fd);
-    dlk_close_fd(&self->folder_fd);
+    g_clear_pointer(&self->folder, dlk_folder_unref);
     g_free(self->name);
 }
 
@@ -67,6 +70,21 @@ dlk_hold_new(DlkBackend *backend, DlkTarget *target, DlkMode mode, gboolean stri
     return self;
 }
 
+gboolean
+dlk_hold_adopt_fd(DlkHold *self, int fd, GError **error)
+{
+    dlk_autofd owned = fd;
+
+    if (self->target->fd < 0 || dup3(fd, self->target->fd, O_CLOEXEC) < 0) {
+        g_autofree char *label = dlk_text_printable(dlk_disk_label(self->target->disk), 0);
+
+        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot keep the lock of %s",
+                                   label);
+    }
+    self->fd = self->target->fd;
+    return TRUE;
+}
+
 DlkHold *
 dlk_hold_ref(DlkHold *self)
 {
@@ -78,7 +96,8 @@ hold_clear(gpointer data)
 {
     DlkHold *self = data;
     g_mutex_clear(&self->mutex);
-    dlk_close_fd(&self->fd);
+    if (self->fd != self->target->fd)
+        dlk_close_fd(&self->fd);
     dlk_target_unref(self->target);
     g_object_unref(self->backend);
 }
@@ -93,6 +112,7 @@ void
 dlk_foreign_free(DlkForeign *self)
 {
     g_free(self->command);
+    g_free(self->where);
     g_free(self);
 }
 
@@ -129,8 +149,8 @@ nobody_in_the_way(const DlkHold *hold, DlkMode mode, GError **error)
     }
     g_autofree char *label = dlk_text_printable(dlk_disk_label(hold->target->disk), 0);
     g_autofree char *description = dlk_foreign_describe(obstacle);
-    g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "%s is in use: %s and has no lease; %s", label, description,
-                obstacle->pid > 0 ? "stop it, or acquire the lease with its pid" : "stop it where it runs");
+    g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "%s is in use: %s%s; %s", label, description,
+                dlk_foreign_is_process(obstacle) ? " and has no lease" : "", dlk_foreign_advise(obstacle));
     return FALSE;
 }
 
@@ -145,10 +165,9 @@ dlk_backend_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError
     if (nobody_in_the_way(hold, hold->mode, error)) {
         return TRUE;
     }
-    /* The first error is the one that the caller can act on; closing the descriptor gives the lock up as
-     * well. */
+    /* The first error is the one that the caller can act on; with the last reference to the hold its
+     * descriptor is closed, and the lock gone in any case. */
     (void)DLK_BACKEND_GET_CLASS(self)->release(self, hold, NULL);
-    dlk_close_fd(&hold->fd);
     return FALSE;
 }
 

@@ -18,9 +18,11 @@ typedef struct _DlkBackend DlkBackend;
  * (atomic). */
 typedef struct {
     DlkDisk *disk;
-    int fd;        /* O_PATH, of the very object that @disk describes; -1 for network disks */
-    int folder_fd; /* O_PATH of the folder that the disk's last path component stands in, or -1 */
-    char *name;    /* that component, or %NULL */
+    int fd; /* of the very object that @disk describes: O_PATH, or, once locked, the lock's; -1 for network
+               disks */
+    struct _DlkFolder *folder; /* that the disk's last path component stands in, or %NULL */
+    int folder_fd;             /* its descriptor (O_PATH), borrowed, or -1 */
+    char *name;                /* that component, or %NULL */
 } DlkTarget;
 
 /** Takes a reference to @disk and takes over both descriptors. */
@@ -45,6 +47,12 @@ typedef struct {
 } DlkHold;
 
 DlkHold *dlk_hold_new(DlkBackend *backend, DlkTarget *target, DlkMode mode, gboolean strict, pid_t pid);
+/**
+ * dlk_hold_adopt_fd: @fd (taken over), which carries the lock, takes the place of the target's descriptor: a
+ * lease costs one. The number stays the same, so that whoever uses the target at this moment sees the one or
+ * the other.
+ */
+gboolean dlk_hold_adopt_fd(DlkHold *self, int fd, GError **error);
 DlkHold *dlk_hold_ref(DlkHold *self);
 void dlk_hold_unref(DlkHold *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkHold, dlk_hold_unref)
@@ -69,9 +77,13 @@ typedef enum {
 typedef struct {
     pid_t pid;        /* 0: not known (another host, another pid namespace) */
     char *command;    /* printable; "" where not known */
-    const char *what; /* "qemu", "virtlockd", "flock", "lock", "mount", "swap"…; static */
-    gboolean writes;  /* it may write */
-    gboolean alone;   /* it tolerates no other writer */
+    const char *what; /* "qemu", "virtlockd", "flock", "lock"; of the kernel's own: "mount", "swap", "lvm",
+                         "multipath", "dm", "md", "loop", "holder" (another driver), "claim" (nobody knows
+                         whose); static */
+    char *where; /* of the kernel's own: mount point, swap file, device built upon this one; %NULL where not
+                    known */
+    gboolean writes; /* it may write */
+    gboolean alone;  /* it tolerates no other writer */
 } DlkForeign;
 void dlk_foreign_free(DlkForeign *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkForeign, dlk_foreign_free)

@@ -151,8 +151,7 @@ fcntl_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **err
         !lock_side_byte(hold->target, fd, side_byte(hold->mode, hold->strict), error)) {
         return FALSE; /* nobody has a copy of the descriptor yet: closing it unlocks */
     }
-    hold->fd = g_steal_fd(&fd);
-    return TRUE;
+    return dlk_hold_adopt_fd(hold, g_steal_fd(&fd), error);
 }
 
 /*
@@ -197,9 +196,14 @@ make_writable(DlkHold *hold, GError **error)
         !lock_side_byte(hold->target, fd, byte, error)) {
         return FALSE;
     }
-    (void)dlk_image_locks_clear(hold->fd);
-    dlk_close_fd(&hold->fd);
-    hold->fd = g_steal_fd(&fd);
+    dlk_autofd old = fcntl(hold->fd, F_DUPFD_CLOEXEC, 0);
+    if (old < 0) {
+        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot keep the lock");
+    }
+    if (!dlk_hold_adopt_fd(hold, g_steal_fd(&fd), error)) {
+        return FALSE;
+    }
+    (void)dlk_image_locks_clear(old);
     return TRUE;
 }
 
@@ -236,7 +240,7 @@ fcntl_release(DlkBackend *self, DlkHold *hold, GError **error)
         g_autofree char *label = label_of(hold->target);
         return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot unlock %s", label);
     }
-    dlk_close_fd(&hold->fd);
+    hold->fd = -1; /* it is the target's now, without a lock */
     return TRUE;
 }
 
