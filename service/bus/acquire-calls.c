@@ -1,3 +1,4 @@
+#include "backend/backends.h"
 #include "base/error.h"
 #include "bus/handlers.h"
 #include "core/authority.h"
@@ -25,6 +26,18 @@ check_lifetime(DlkOptions *options, gboolean keep, GError **error)
     return FALSE;
 }
 
+static gboolean
+check_backend(const DlkOptions *options, GError **error)
+{
+    if (!options->backend || dlk_backends_get(options->backend))
+        return TRUE;
+
+    g_autofree char *names = g_strjoinv(", ", (char **)dlk_backends_names());
+    g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "option backend is %s; there are %s",
+                options->backend, names);
+    return FALSE;
+}
+
 /* The request of @call, without its disks. */
 static DlkRequest *
 make_request(DlkCall *call, GVariant *dictionary, gboolean keep, GError **error)
@@ -32,7 +45,7 @@ make_request(DlkCall *call, GVariant *dictionary, gboolean keep, GError **error)
     g_autoptr(DlkOptions) options = dlk_options_parse(dictionary, dlk_engine_limits(call->engine), error);
     int pidfd = -1;
 
-    if (!options || !check_lifetime(options, keep, error))
+    if (!options || !check_lifetime(options, keep, error) || !check_backend(options, error))
         return NULL;
     if (options->pidfd_index >= 0) {
         pidfd = dlk_call_dup_fd(call, options->pidfd_index, error);

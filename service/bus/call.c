@@ -111,6 +111,20 @@ dlk_call_dup_fd(const DlkCall *call, int index, GError **error)
     return -1;
 }
 
+gboolean
+dlk_call_check_no_options(GVariant *options, GError **error)
+{
+    const char *key;
+
+    if (g_variant_n_children(options) == 0)
+        return TRUE;
+    g_variant_get_child(options, 0, "{&sv}", &key, NULL);
+    g_autofree char *printable = dlk_text_printable(key, 32);
+    g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "option %s is not known: there are none here",
+                printable);
+    return FALSE;
+}
+
 static GError *
 not_owner(const DlkCall *call)
 {

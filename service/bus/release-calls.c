@@ -132,10 +132,8 @@ dlk_break_prepare(DlkCall *call, GError **error)
     guint limit = dlk_engine_limits(call->engine)->string_length;
 
     g_variant_get(call->parameters, "(&o&s@a{sv})", &path, &reason, &options);
-    if (g_variant_n_children(options) > 0) {
-        g_set_error_literal(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "Break has no options: none is known");
+    if (!dlk_call_check_no_options(options, error))
         return FALSE;
-    }
     if (*reason == '\0' || strlen(reason) > limit || !dlk_text_is_clean(reason)) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
                     "the reason must have 1 to %u bytes in one line without control characters", limit);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #define FIRST_BACK_OFF_MS 20
@@ -57,8 +58,9 @@ lock_one_done(DlkAcquire *self, DlkItem *item, GAsyncResult *result)
     if (dlk_lock_job_finish(self->engine, result, &locked, &error)) {
         item->hold = locked.hold;
         item->folder_watch = locked.folder_watch;
-    } else if (g_error_matches(error, DLK_ERROR, DLK_ERROR_UNREACHABLE)) {
-        g_prefix_error(&error, "%s: ", dlk_disk_label(item->target->disk));
+    } else if (!strstr(error->message, item->lease->path) &&
+               !strstr(error->message, dlk_disk_label(item->target->disk))) {
+        g_prefix_error(&error, "%s: ", item->lease->path); /* every refusal names its disk */
     }
     if (!dlk_acquire_job_done(self, error))
         return;
