@@ -11,10 +11,10 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-/* IN_ATTRIB of a name is how the loss of a hard link elsewhere shows. */
+/* No IN_ATTRIB: a hard link that goes elsewhere does not show in this folder, and leaves the disk where it
+ * is. */
 #define EVENTS                                                                                               \
-    (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF |       \
-     IN_ONLYDIR)
+    (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 /* What concerns every name in the folder. */
 #define FOLDER_EVENTS (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED)
 
