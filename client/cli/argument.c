@@ -1,6 +1,7 @@
 #include "argument.h"
 
 #include "base/error.h"
+#include "model/network-disk.h"
 
 #include <errno.h>
 #include <math.h>
@@ -40,7 +41,7 @@ dlk_argument_path(const char *value, GError **error)
         g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "the path is empty");
         return NULL;
     }
-    if (*value == '/') {
+    if (*value == '/' || dlk_network_is_uri(value)) {
         return check_path_text(value, error) ? g_strdup(value) : NULL;
     }
     /* Not GLib's: it makes a "/" of a working directory that is gone, and that would be another disk. */

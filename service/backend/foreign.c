@@ -1,5 +1,6 @@
 #include "backend/foreign.h"
 
+#include "backend/foreign-block.h"
 #include "backend/image-locks.h"
 #include "backend/process-locks.h"
 #include "base/error.h"
@@ -166,9 +167,54 @@ somebody_may_be_in_the_way(int fd, DlkByteState leases, const Lease *lease)
     return is_in_the_way(&all, lease->mode, lease->strict);
 }
 
+/* udev locks a device, and some programs a file, for a moment: who still has it after this many µs is meant.
+ */
+#define FLOCK_PAUSE 100000
+
+static gboolean
+has_flock(const char *key)
+{
+    g_autofree char *text = NULL;
+    if (key == NULL || !g_file_get_contents("/proc/locks", &text, NULL, NULL)) {
+        return FALSE;
+    }
+    g_autofree char *inode = g_strdup_printf(" %s ", key);
+    for (const char *found = strstr(text, inode); found != NULL; found = strstr(found + 1, inode)) {
+        const char *line = found;
+        while (line > text && line[-1] != '\n') {
+            line--;
+        }
+        g_autofree char *before = g_strndup(line, (gsize)(found - line));
+        if (strstr(before, "FLOCK") != NULL) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+/* No lease minds it, so only those are shown it who want to hear of everybody. */
+static gboolean
+has_lasting_flock(const char *key, const Lease *lease)
+{
+    if (lease != NULL || !has_flock(key)) {
+        return FALSE;
+    }
+    g_usleep(FLOCK_PAUSE);
+    return has_flock(key);
+}
+
+static gboolean
+cannot_ask(const DlkTarget *target, GError **error)
+{
+    const int errsv = errno;
+    g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
+    return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot ask who has locked %s", label);
+}
+
 /* One question where nobody is, which is nearly always; every process of the host only where somebody is. */
-static GPtrArray *
-find(int fd, const DlkTarget *target, pid_t exempt_pid, guint look, const Lease *lease, GError **error)
+static gboolean
+add_lockers(GPtrArray *foreigners, int fd, const DlkTarget *target, pid_t exempt_pid, guint look,
+            const Lease *lease, GError **error)
 {
     DlkByteState leases = DLK_BYTE_FREE;
     DlkByteState qemu = dlk_image_locks_ask(fd, DLK_BYTE_QEMU_FIRST, DLK_BYTE_QEMU_LAST, NULL);
@@ -176,58 +222,94 @@ find(int fd, const DlkTarget *target, pid_t exempt_pid, guint look, const Lease 
         leases = dlk_image_locks_ask(fd, DLK_BYTE_LEASE, DLK_BYTE_LEASE, NULL);
     }
     if (qemu == DLK_BYTE_UNKNOWN || leases == DLK_BYTE_UNKNOWN) {
-        const int errsv = errno;
-        g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
-        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot ask who has locked %s", label);
-        return NULL;
+        return cannot_ask(target, error);
     }
-    g_autoptr(GPtrArray) foreigners = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_foreign_free);
-    if ((qemu == DLK_BYTE_FREE && leases == DLK_BYTE_FREE) ||
-        (lease != NULL && !somebody_may_be_in_the_way(fd, leases, lease))) {
-        return g_steal_pointer(&foreigners);
+    const gboolean is_free = qemu == DLK_BYTE_FREE && leases == DLK_BYTE_FREE;
+    if (lease != NULL && (is_free || !somebody_may_be_in_the_way(fd, leases, lease))) {
+        return TRUE;
     }
     g_autofree char *key = dlk_process_locks_key(fd);
+    if (is_free && !has_lasting_flock(key, lease)) {
+        return TRUE;
+    }
     g_autoptr(GArray) locks = dlk_process_locks_find(key != NULL ? key : "");
     g_autoptr(GArray) own = dlk_process_locks_find_own(key != NULL && leases != DLK_BYTE_FREE ? key : "", fd);
     add_processes(foreigners, locks, exempt_pid, look);
     add_unseen(foreigners, fd, locks, own, exempt_pid, look);
-    return g_steal_pointer(&foreigners);
+    return TRUE;
 }
 
-static GPtrArray *
-reopen_and_find(const DlkTarget *target, pid_t exempt_pid, const Lease *lease, GError **error)
+static gboolean
+reopen_and_add_lockers(GPtrArray *foreigners, const DlkTarget *target, pid_t exempt_pid, const Lease *lease,
+                       GError **error)
 {
-    if (target->disk->kind != DLK_KIND_FILE || target->fd < 0) {
-        return g_ptr_array_new_with_free_func((GDestroyNotify)dlk_foreign_free);
-    }
     dlk_autofd fd = dlk_fd_reopen(target->fd, O_RDONLY);
     if (fd < 0) {
         const int errsv = errno;
         g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
-        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot open %s to see who has locked it",
-                            label);
+        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv,
+                                   "cannot open %s to see who has locked it", label);
+    }
+    return add_lockers(foreigners, fd, target, exempt_pid, LOOK_AT_QEMU | LOOK_AT_LEASES, lease, error);
+}
+
+/*
+ * QEMU locks the node that it opens. A machine on a partition is found by the partition's node, and one on
+ * the whole disk by that one's, whichever of them is asked about.
+ */
+static void
+add_lockers_of_overlapping(GPtrArray *foreigners, const DlkTarget *target, pid_t exempt_pid,
+                           const Lease *lease)
+{
+    g_autoptr(GPtrArray) bases = dlk_foreign_block_bases(&dlk_devices, target->disk->device);
+    for (guint i = 0; i < bases->len; i++) {
+        dev_t device = 0;
+        if (!dlk_sysfs_block_device(bases->pdata[i], &device) || device == target->disk->device) {
+            continue;
+        }
+        dlk_autofd fd = dlk_sysfs_block_open(&dlk_devices, bases->pdata[i]);
+        if (fd >= 0) {
+            (void)add_lockers(foreigners, fd, target, exempt_pid, LOOK_AT_QEMU | LOOK_AT_LEASES, lease, NULL);
+        }
+    }
+}
+
+/* @fd: the hold's own descriptor, or -1. @look: what is asked by that one. */
+static GPtrArray *
+find(const DlkTarget *target, int fd, guint look, pid_t exempt_pid, const Lease *lease, GError **error)
+{
+    g_autoptr(GPtrArray) foreigners = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_foreign_free);
+    if (target->fd < 0) {
+        return g_steal_pointer(&foreigners);
+    }
+    const gboolean ok = fd >= 0 ? add_lockers(foreigners, fd, target, exempt_pid, look, lease, error)
+                                : reopen_and_add_lockers(foreigners, target, exempt_pid, lease, error);
+    if (!ok) {
         return NULL;
     }
-    return find(fd, target, exempt_pid, LOOK_AT_QEMU | LOOK_AT_LEASES, lease, error);
+    if (target->disk->kind == DLK_KIND_BLOCK) {
+        add_lockers_of_overlapping(foreigners, target, exempt_pid, lease);
+        dlk_foreign_block_find(foreigners, target, &dlk_devices);
+    } else {
+        dlk_foreign_file_find(foreigners, target, &dlk_devices);
+    }
+    return g_steal_pointer(&foreigners);
 }
 
 GPtrArray *
 dlk_foreign_find(const DlkTarget *target, pid_t exempt_pid, GError **error)
 {
-    return reopen_and_find(target, exempt_pid, NULL, error);
+    return find(target, -1, 0, exempt_pid, NULL, error);
 }
 
 GPtrArray *
 dlk_foreign_find_beside(const DlkHold *hold, DlkMode mode, GError **error)
 {
     const Lease lease = {mode, hold->strict};
-    if (hold->fd < 0) {
-        return reopen_and_find(hold->target, hold->pid, &lease, error);
-    }
     /* Whoever stands beside our lock on byte 0 is shareable; only a reader that tolerates no writer must know
      * more. */
     const guint look = LOOK_AT_QEMU | (mode == DLK_MODE_READ_ONLY && hold->strict ? LOOK_AT_LEASES : 0);
-    return find(hold->fd, hold->target, hold->pid, look, &lease, error);
+    return find(hold->target, hold->fd, look, hold->pid, &lease, error);
 }
 
 const DlkForeign *
@@ -240,31 +322,4 @@ dlk_foreign_obstacle(GPtrArray *foreigners, DlkMode mode, gboolean strict)
         }
     }
     return NULL;
-}
-
-static const char *
-describe_use(const DlkForeign *foreign)
-{
-    const gboolean opened = strcmp(foreign->what, "qemu") == 0;
-    if (foreign->writes && foreign->alone) {
-        return opened ? "has it open for writing" : "has locked it exclusively";
-    }
-    if (foreign->writes) {
-        return opened ? "has it open for writing, shared with others" : "has locked it, shared with others";
-    }
-    if (foreign->alone) {
-        return opened ? "has it open and tolerates no writer" : "has locked it against writers";
-    }
-    return opened ? "has it open for reading" : "has locked it";
-}
-
-char *
-dlk_foreign_describe(const DlkForeign *foreign)
-{
-    if (foreign->pid == 0) {
-        return g_strdup_printf("another host, or a process that cannot be seen from here, %s",
-                               describe_use(foreign));
-    }
-    return g_strdup_printf("%s (pid %d) %s", foreign->command[0] != '\0' ? foreign->command : "a process",
-                           (int)foreign->pid, describe_use(foreign));
 }

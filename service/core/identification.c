@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "core/internal.h"
 #include "host/resolve.h"
+#include "model/network-disk.h"
 
 #include <limits.h>
 #include <string.h>
@@ -168,6 +169,19 @@ check_path(const char *path, GError **error)
     return TRUE;
 }
 
+/* A disk on the network is what its name says; there is nothing to be looked at. */
+static void
+return_network_disk(GTask *task, const char *uri)
+{
+    GError *error = NULL;
+    g_autoptr(DlkDisk) disk = dlk_identify_network(uri, &error);
+
+    if (disk)
+        g_task_return_pointer(task, dlk_target_new(disk, -1, -1, NULL), (GDestroyNotify)dlk_target_unref);
+    else
+        g_task_return_error(task, error);
+}
+
 /*
  * Root's descriptors wait with everybody else on their filesystem; anybody else's in a lane of his own,
  * because he may have made the filesystem himself, and made it hang.
@@ -199,6 +213,10 @@ dlk_identification_start(DlkEngine *engine, const char *path, int fd, DlkMode mo
         self->deadline =
             g_get_monotonic_time() + dlk_policy_match_early(engine->policy, NULL, NULL)->unreachable_after;
         submit(task, fd, mode);
+        return;
+    }
+    if (dlk_network_is_uri(path)) {
+        return_network_disk(task, path);
         return;
     }
     if (!check_path(path, &error)) {

@@ -45,37 +45,62 @@ add_holder(GVariantBuilder *holders, DlkEngine *engine, const DlkLease *lease)
     g_variant_builder_close(holders);
 }
 
-static void
-add_related(GVariantBuilder *related, const DlkDisk *disk, const DlkLease *lease)
+static gboolean
+is_held(GPtrArray *leases, const char *disk_id)
 {
-    gboolean contains =
-        disk->ancestors && g_strv_contains((const char *const *)disk->ancestors, lease->disk->id);
+    for (guint i = 0; i < leases->len; i++) {
+        const DlkLease *lease = g_ptr_array_index(leases, i);
 
+        if (holds(lease) && g_str_equal(lease->disk->id, disk_id))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+static void
+add_relative(GVariantBuilder *related, const char *id, const char *path, const char *relation, gboolean held)
+{
     g_variant_builder_open(related, G_VARIANT_TYPE("a{sv}"));
-    g_variant_builder_add(related, "{sv}", "disk", g_variant_new_string(lease->disk->id));
-    g_variant_builder_add(related, "{sv}", "path", g_variant_new_string(lease->path));
-    g_variant_builder_add(related, "{sv}", "relation", g_variant_new_string(contains ? "contains" : "part"));
-    g_variant_builder_add(related, "{sv}", "held", g_variant_new_boolean(holds(lease)));
+    g_variant_builder_add(related, "{sv}", "disk", g_variant_new_string(id));
+    if (path)
+        g_variant_builder_add(related, "{sv}", "path", g_variant_new_string(path));
+    g_variant_builder_add(related, "{sv}", "relation", g_variant_new_string(relation));
+    g_variant_builder_add(related, "{sv}", "held", g_variant_new_boolean(held));
     g_variant_builder_close(related);
 }
 
-/* The disks that contain this one are related whether or not anybody holds them. */
-static void
-add_ancestors(GVariantBuilder *related, const DlkDisk *disk, GPtrArray *leases)
+static gboolean
+is_listed(GPtrArray *found, const char *disk_id)
 {
-    for (char **id = disk->ancestors; id && *id; id++) {
-        gboolean listed = FALSE;
-
-        for (guint i = 0; i < leases->len; i++)
-            listed = listed || g_str_equal(((DlkLease *)g_ptr_array_index(leases, i))->disk->id, *id);
-        if (listed)
-            continue;
-        g_variant_builder_open(related, G_VARIANT_TYPE("a{sv}"));
-        g_variant_builder_add(related, "{sv}", "disk", g_variant_new_string(*id));
-        g_variant_builder_add(related, "{sv}", "relation", g_variant_new_string("contains"));
-        g_variant_builder_add(related, "{sv}", "held", g_variant_new_boolean(FALSE));
-        g_variant_builder_close(related);
+    for (guint i = 0; i < found->len; i++) {
+        if (g_str_equal(((DlkRelated *)g_ptr_array_index(found, i))->id, disk_id))
+            return TRUE;
     }
+    return FALSE;
+}
+
+/* What the host knows of, held or not, and what only a lease knows of: a disk that has gone since, say. */
+static void
+add_related(GVariantBuilder *report, const DlkDisk *disk, GPtrArray *leases, GPtrArray *found)
+{
+    GVariantBuilder related;
+
+    g_variant_builder_init(&related, G_VARIANT_TYPE("aa{sv}"));
+    for (guint i = 0; i < found->len; i++) {
+        const DlkRelated *other = g_ptr_array_index(found, i);
+
+        add_relative(&related, other->id, other->path, other->relation, is_held(leases, other->id));
+    }
+    for (guint i = 0; i < leases->len; i++) {
+        const DlkLease *lease = g_ptr_array_index(leases, i);
+        gboolean contains =
+            disk->ancestors && g_strv_contains((const char *const *)disk->ancestors, lease->disk->id);
+
+        if (!g_str_equal(lease->disk->id, disk->id) && !is_listed(found, lease->disk->id))
+            add_relative(&related, lease->disk->id, lease->path, contains ? "contains" : "part",
+                         holds(lease));
+    }
+    g_variant_builder_add(report, "{sv}", "related", g_variant_builder_end(&related));
 }
 
 /* A user of the disk for whose process a lease was taken is no foreigner. */
@@ -109,6 +134,8 @@ add_foreign(GVariantBuilder *report, const DlkSurvey *survey, GPtrArray *leases,
         g_variant_builder_add(&array, "{sv}", "pid", g_variant_new_uint32((guint32)foreign->pid));
         g_variant_builder_add(&array, "{sv}", "command", g_variant_new_string(foreign->command));
         g_variant_builder_add(&array, "{sv}", "what", g_variant_new_string(foreign->what));
+        if (foreign->where)
+            g_variant_builder_add(&array, "{sv}", "where", g_variant_new_string(foreign->where));
         g_variant_builder_add(&array, "{sv}", "writes", g_variant_new_boolean(foreign->writes));
         g_variant_builder_close(&array);
     }
@@ -126,28 +153,23 @@ state_of(const DlkSurvey *survey, guint n_holders, guint n_foreign)
     return survey->foreign ? "free" : "unknown";
 }
 
-static void
-add_leases(GVariantBuilder *report, DlkEngine *engine, const DlkDisk *disk, GPtrArray *leases,
-           guint *n_holders)
+static guint
+add_holders(GVariantBuilder *report, DlkEngine *engine, const DlkDisk *disk, GPtrArray *leases)
 {
-    GVariantBuilder holders, related;
+    GVariantBuilder holders;
+    guint n = 0;
 
     g_variant_builder_init(&holders, G_VARIANT_TYPE("aa{sv}"));
-    g_variant_builder_init(&related, G_VARIANT_TYPE("aa{sv}"));
-    *n_holders = 0;
     for (guint i = 0; i < leases->len; i++) {
         const DlkLease *lease = g_ptr_array_index(leases, i);
 
-        if (!g_str_equal(lease->disk->id, disk->id)) {
-            add_related(&related, disk, lease);
-        } else if (holds(lease)) {
-            (*n_holders)++;
+        if (holds(lease) && g_str_equal(lease->disk->id, disk->id)) {
+            n++;
             add_holder(&holders, engine, lease);
         }
     }
-    add_ancestors(&related, disk, leases);
     g_variant_builder_add(report, "{sv}", "holders", g_variant_builder_end(&holders));
-    g_variant_builder_add(report, "{sv}", "related", g_variant_builder_end(&related));
+    return n;
 }
 
 static GVariant *
@@ -170,7 +192,11 @@ make_report(DlkEngine *engine, const Inspection *inspection, const DlkSurvey *su
     }
     if (survey->problem)
         g_variant_builder_add(&report, "{sv}", "problem", g_variant_new_string(survey->problem));
-    add_leases(&report, engine, disk, leases, &n_holders);
+    if (survey->backend[0] != '\0')
+        g_variant_builder_add(&report, "{sv}", "reach",
+                              g_variant_new_string(survey->reaches_other_hosts ? "every host" : "this host"));
+    n_holders = add_holders(&report, engine, disk, leases);
+    add_related(&report, disk, leases, survey->related);
     n_foreign = add_foreign(&report, survey, leases, disk);
     g_variant_builder_add(&report, "{sv}", "state",
                           g_variant_new_string(state_of(survey, n_holders, n_foreign)));

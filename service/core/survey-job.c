@@ -7,6 +7,7 @@ typedef struct {
     DlkTarget *target;
     DlkRule *rule;
     DlkBackend *backend, *fallback;
+    DlkMounts *mounts;
 } Input;
 
 static void
@@ -16,6 +17,7 @@ input_free(gpointer data)
 
     dlk_target_unref(input->target);
     dlk_rule_unref(input->rule);
+    dlk_mounts_unref(input->mounts);
     g_free(input);
 }
 
@@ -23,8 +25,20 @@ void
 dlk_survey_free(DlkSurvey *self)
 {
     g_clear_pointer(&self->foreign, g_ptr_array_unref);
+    g_clear_pointer(&self->related, g_ptr_array_unref);
     g_free(self->problem);
     g_free(self);
+}
+
+/* The one that would lock the disk; %NULL: none can. */
+static DlkBackend *
+choose_backend(const Input *input)
+{
+    if (input->backend && dlk_backend_probe(input->backend, input->target, input->rule, NULL))
+        return input->backend;
+    if (input->fallback && dlk_backend_probe(input->fallback, input->target, input->rule, NULL))
+        return input->fallback;
+    return NULL;
 }
 
 static gpointer
@@ -34,11 +48,11 @@ run(gpointer data, GError **error)
     DlkSurvey *survey = g_new0(DlkSurvey, 1);
     g_autoptr(GError) problem = NULL;
 
-    survey->backend = "";
-    if (input->backend && dlk_backend_probe(input->backend, input->target, input->rule, NULL))
-        survey->backend = dlk_backend_name(input->backend);
-    else if (input->fallback && dlk_backend_probe(input->fallback, input->target, input->rule, NULL))
-        survey->backend = dlk_backend_name(input->fallback);
+    DlkBackend *backend = choose_backend(input);
+
+    survey->backend = backend ? dlk_backend_name(backend) : "";
+    survey->reaches_other_hosts = backend && dlk_backend_reaches_other_hosts(backend);
+    survey->related = dlk_related_find(input->mounts, input->target, &dlk_devices);
     survey->foreign = dlk_foreign_find(input->target, 0, &problem);
     if (problem)
         survey->problem = g_strdup(problem->message);
@@ -55,6 +69,7 @@ dlk_survey_job_run(DlkEngine *engine, DlkTarget *target, DlkRule *rule, GAsyncRe
 
     input->target = dlk_target_ref(target);
     input->rule = dlk_rule_ref(rule);
+    input->mounts = dlk_mounts_ref(dlk_mount_table_get(engine->mounts));
     input->backend = rule->deny ? NULL : dlk_backends_get(rule->backends[0]);
     input->fallback = rule->fallback == DLK_FALLBACK_HOST ? dlk_backends_get("host") : NULL;
     dlk_pool_run_async(engine->pool, &survey_job, input, target->disk->lane, NULL,

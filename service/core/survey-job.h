@@ -1,12 +1,15 @@
 #pragma once
 
 #include "core/internal.h"
+#include "host/related.h"
 
 /** DlkSurvey: what a worker found out about a disk that nobody asked to lock. */
 typedef struct {
-    const char *backend; /* that would lock it: interned, or "" where none can */
-    GPtrArray *foreign;  /* of DlkForeign; %NULL: could not be asked */
-    char *problem;       /* why not, or %NULL */
+    const char *backend;          /* that would lock it: interned, or "" where none can */
+    GPtrArray *foreign;           /* of DlkForeign; %NULL: could not be asked */
+    char *problem;                /* why not, or %NULL */
+    GPtrArray *related;           /* of DlkRelated */
+    gboolean reaches_other_hosts; /* would such a lock? */
 } DlkSurvey;
 
 void dlk_survey_free(DlkSurvey *self);

@@ -1,13 +1,12 @@
 #pragma once
 
+#include "backend/sysfs-block.h"
 #include "model/disk.h"
 
-#include <glib.h>
-
 /**
- * dlk_block_device_describe: fills in what the kernel and udev say of the block device @disk->device: transport, wwid,
- * other names, and as ancestors the disks that it is a part of (a partition's whole disk, the devices below a mapped or
- * RAID one). Loop devices have no ancestors: to ask for their backing file the device would have to be opened.
- * @sysfs, @udev: where to look, "/sys" and "/run/udev"; other folders in tests. Reads these only, never the device.
+ * dlk_block_device_new: the disk that is the block device with this number: its id, and as ancestors the disks that it is a
+ * part of or made of (a partition's whole disk, the devices below a mapped or RAID one, the file of a loop device), its
+ * transport, wwid and other names, and a lane of its own. Opens no device but loop devices, and these for
+ * reading. Worker thread; may block where a loop device's file is on storage that does.
  */
-void dlk_block_device_describe(DlkDisk *disk, const char *sysfs, const char *udev);
+DlkDisk *dlk_block_device_new(dev_t device, const DlkDevices *devices);

@@ -4,6 +4,8 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "host/block-device.h"
+#include "host/block-identity.h"
+#include "host/overlay.h"
 #include "host/resolve.h"
 
 #include <errno.h>
@@ -39,24 +41,10 @@ what_it_is(const struct stat *status)
 static DlkDisk *
 file_new(const struct stat *status)
 {
-    g_autofree char *id = g_strdup_printf("file:%u:%u:%" G_GUINT64_FORMAT, major(status->st_dev),
-                                          minor(status->st_dev), (guint64)status->st_ino);
+    g_autofree char *id = dlk_file_identity(status->st_dev, status->st_ino);
     DlkDisk *disk = dlk_disk_new(DLK_KIND_FILE, id);
     disk->device = status->st_dev;
     disk->inode = status->st_ino;
-    return disk;
-}
-
-/* A device that hangs must hold up no other device, so each has a lane of its own; they share one filesystem.
- */
-static DlkDisk *
-block_device_new(const struct stat *status)
-{
-    g_autofree char *id = g_strdup_printf("block:%u:%u", major(status->st_rdev), minor(status->st_rdev));
-    DlkDisk *disk = dlk_disk_new(DLK_KIND_BLOCK, id);
-    disk->device = status->st_rdev;
-    disk->lane = g_strdup(id);
-    dlk_block_device_describe(disk, "/sys", "/run/udev");
     return disk;
 }
 
@@ -70,7 +58,7 @@ disk_behind(int fd, const char *label, GError **error)
         return NULL;
     }
     if (S_ISBLK(status.st_mode))
-        return block_device_new(&status);
+        return dlk_block_device_new(status.st_rdev, &dlk_devices);
     if (S_ISREG(status.st_mode) && status.st_nlink > 0)
         return file_new(&status);
     if (S_ISREG(status.st_mode))
@@ -94,6 +82,19 @@ set_filesystem(DlkDisk *disk, const char *filesystem)
 {
     if (disk->kind == DLK_KIND_FILE)
         disk->filesystem = g_strdup(filesystem);
+}
+
+/* What an overlay shows of this file is this file. */
+static void
+set_overlays(DlkDisk *disk, const DlkMounts *mounts)
+{
+    if (disk->kind != DLK_KIND_FILE || dlk_mounts_overlays(mounts)->len == 0)
+        return;
+    g_autoptr(GPtrArray) merged = dlk_overlay_merged_ids(mounts, disk->path);
+    if (merged->len == 0)
+        return;
+    g_ptr_array_add(merged, NULL);
+    disk->ancestors = (char **)g_ptr_array_free(g_steal_pointer(&merged), FALSE);
 }
 
 static DlkTarget *
@@ -122,6 +123,7 @@ dlk_identify_path(DlkMounts *mounts, const char *path, const char *lane, char **
     set_lane(disk, mount != NULL ? mount->lane : lane);
     set_filesystem(disk, mount != NULL ? mount->filesystem : NULL);
     disk->path = g_strdup(place->path);
+    set_overlays(disk, mounts);
     return target_take(disk, place);
 }
 
@@ -221,6 +223,7 @@ dlk_identify_fd(DlkMounts *mounts, int fd, DlkMode mode, const char *lane, GErro
     g_autoptr(DlkResolved) place = place_of_fd(mounts, mount, theirs);
     if (place != NULL) {
         disk->path = g_strdup(place->path);
+        set_overlays(disk, mounts);
         return target_take(disk, place);
     }
     int target_fd = dlk_fd_reopen(theirs, O_PATH);

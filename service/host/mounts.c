@@ -24,6 +24,7 @@ typedef struct {
 struct _DlkMounts {
     GHashTable *by_id;    /* guint64 → Entry, owned */
     GHashTable *by_place; /* an Entry's parent and point → Entry: what is mounted there on that mount */
+    GPtrArray *overlays;  /* of DlkMount, borrowed from by_id */
     Entry *root;
 };
 
@@ -146,6 +147,8 @@ add_entry(DlkMounts *self, Entry *entry)
     }
     g_hash_table_insert(self->by_id, &entry->mount.id, entry);
     g_hash_table_replace(self->by_place, entry, entry);
+    if (g_str_equal(entry->mount.filesystem, "overlay"))
+        g_ptr_array_add(self->overlays, &entry->mount);
     gboolean is_root = g_str_equal(entry->point, "/");
     gboolean is_first_root = is_root && (self->root == NULL || !g_str_equal(self->root->point, "/") ||
                                          self->root->parent == entry->mount.id);
@@ -159,6 +162,7 @@ dlk_mounts_parse(const char *text)
     DlkMounts *self = g_atomic_rc_box_new0(DlkMounts);
     self->by_id = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, entry_free);
     self->by_place = g_hash_table_new(place_hash, place_equal);
+    self->overlays = g_ptr_array_new();
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     for (guint i = 0; lines[i] != NULL; i++) {
         Entry *entry = parse_line(lines[i]);
@@ -178,6 +182,7 @@ static void
 clear(gpointer data)
 {
     DlkMounts *self = data;
+    g_ptr_array_unref(self->overlays);
     g_hash_table_unref(self->by_place);
     g_hash_table_unref(self->by_id);
 }
@@ -224,6 +229,12 @@ dlk_mounts_by_id(const DlkMounts *self, guint64 id)
 {
     Entry *entry = g_hash_table_lookup(self->by_id, &id);
     return entry != NULL ? &entry->mount : NULL;
+}
+
+GPtrArray *
+dlk_mounts_overlays(const DlkMounts *self)
+{
+    return self->overlays;
 }
 
 struct _DlkMountTable {

@@ -29,6 +29,8 @@ const DlkMount *dlk_mounts_of_path(const DlkMounts *self, const char *path);
 /** The topmost mount whose point is exactly @path, or %NULL. */
 const DlkMount *dlk_mounts_at(const DlkMounts *self, const char *path);
 const DlkMount *dlk_mounts_by_id(const DlkMounts *self, guint64 id);
+/** The mounts that are overlays; of DlkMount, borrowed with the array. */
+GPtrArray *dlk_mounts_overlays(const DlkMounts *self);
 
 /**
  * DlkMountTable: the current DlkMounts, read again when the kernel says that it changed (poll on the file, POLLPRI).

@@ -399,17 +399,6 @@ test_file_that_cannot_be_opened_is_an_error_that_names_it(Image *image, gconstpo
 }
 
 static void
-test_block_device_is_not_opened(void)
-{
-    g_autoptr(GError) error = NULL;
-    g_autoptr(DlkDisk) disk = dlk_disk_new(DLK_KIND_BLOCK, "block:8:0");
-    g_autoptr(DlkTarget) target = dlk_target_new(disk, 123456, -1, NULL); /* to open it would fail */
-    g_autoptr(GPtrArray) foreigners = dlk_foreign_find(target, 0, &error);
-    g_assert_no_error(error);
-    g_assert_cmpuint(foreigners->len, ==, 0);
-}
-
-static void
 test_unseen_holder_is_described_without_a_name(void)
 {
     DlkForeign unseen = {.pid = 0, .command = (char *)"", .what = "lock", .writes = TRUE, .alone = TRUE};
@@ -470,7 +459,6 @@ add_others(void)
     add("/foreign/bsd-lock-alone-is-in-nobodys-way", test_bsd_lock_alone_is_in_nobodys_way);
     add("/foreign/file-that-cannot-be-opened-is-an-error-that-names-it",
         test_file_that_cannot_be_opened_is_an_error_that_names_it);
-    g_test_add_func("/foreign/block-device-is-not-opened", test_block_device_is_not_opened);
     g_test_add_func("/foreign/unseen-holder-is-described-without-a-name",
                     test_unseen_holder_is_described_without_a_name);
 }

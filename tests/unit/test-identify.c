@@ -1,5 +1,4 @@
 #include "base/error.h"
-#include "host/block-device.h"
 #include "host/identify.h"
 #include "scratch.h"
 
@@ -180,12 +179,12 @@ static void
 test_block_device_is_known_by_its_number(Fixture *f, gconstpointer data)
 {
     g_autofree char *node = scratch_path(&f->scratch, "node");
-    if (mknod(node, S_IFBLK | 0600, makedev(7, 0)) < 0)
+    if (mknod(node, S_IFBLK | 0600, makedev(4000, 0)) < 0)
         g_error("no node of a block device can be made, which takes root: %s", g_strerror(errno));
     g_autoptr(DlkTarget) target = must_identify(f, node);
     g_assert_cmpuint(target->disk->kind, ==, DLK_KIND_BLOCK);
-    g_assert_cmpstr(target->disk->id, ==, "block:7:0");
-    g_assert_cmpstr(target->disk->lane, ==, "block:7:0");
+    g_assert_cmpstr(target->disk->id, ==, "block:4000:0");
+    g_assert_cmpstr(target->disk->lane, ==, "block:4000:0");
     g_assert_null(target->disk->filesystem);
 }
 
@@ -282,82 +281,6 @@ test_descriptor_whose_name_is_another_file_now_has_no_path(Fixture *f, gconstpoi
     g_assert_cmpint(target->folder_fd, ==, -1);
 }
 
-static void
-write_file(Fixture *f, const char *name, const char *text)
-{
-    g_autofree char *path = scratch_path(&f->scratch, name);
-    g_autofree char *folder = g_path_get_dirname(path);
-    g_assert_cmpint(g_mkdir_with_parents(folder, 0755), ==, 0);
-    g_assert_true(g_file_set_contents(path, text, -1, NULL));
-}
-
-static void
-make_link(Fixture *f, const char *name, const char *target)
-{
-    g_autofree char *path = scratch_path(&f->scratch, name);
-    g_autofree char *folder = g_path_get_dirname(path);
-    g_assert_cmpint(g_mkdir_with_parents(folder, 0755), ==, 0);
-    g_assert_cmpint(symlink(target, path), ==, 0);
-}
-
-/* A machine with a SCSI disk sda, its partition sda1, and a mapped device dm-0 on that. */
-static DlkDisk *
-describe(Fixture *f, guint major_number, guint minor_number)
-{
-    write_file(f, "devices/sda/dev", "8:0\n");
-    write_file(f, "devices/sda/device/wwid", "naa.5000\n");
-    make_link(f, "devices/sda/device/subsystem", "../../../bus/scsi");
-    write_file(f, "devices/sda/sda1/dev", "8:1\n");
-    write_file(f, "devices/sda/sda1/partition", "1\n");
-    write_file(f, "devices/dm-0/dev", "253:0\n");
-    make_link(f, "devices/dm-0/slaves/sda1", "../../sda/sda1");
-    make_link(f, "dev/block/8:0", "../../devices/sda");
-    make_link(f, "dev/block/8:1", "../../devices/sda/sda1");
-    make_link(f, "dev/block/253:0", "../../devices/dm-0");
-    write_file(f, "data/b8:0", "S:disk/by-id/wwn-0x5000\nE:ID=1\nS:bad\x01name\nS:disk/by-path/pci-1\n");
-    DlkDisk *disk = dlk_disk_new(DLK_KIND_BLOCK, "block:test");
-    disk->device = makedev(major_number, minor_number);
-    dlk_block_device_describe(disk, f->scratch.path, f->scratch.path);
-    return disk;
-}
-
-static void
-test_whole_disk_has_transport_wwid_and_names(Fixture *f, gconstpointer data)
-{
-    g_autoptr(DlkDisk) disk = describe(f, 8, 0);
-    g_assert_cmpstr(disk->transport, ==, "scsi");
-    g_assert_cmpstr(disk->wwid, ==, "naa.5000");
-    g_autofree char *names = g_strjoinv(" ", disk->names);
-    g_assert_cmpstr(names, ==, "/dev/disk/by-id/wwn-0x5000 /dev/disk/by-path/pci-1");
-    g_assert_null(disk->ancestors);
-}
-
-static void
-test_partition_is_part_of_its_disk(Fixture *f, gconstpointer data)
-{
-    g_autoptr(DlkDisk) disk = describe(f, 8, 1);
-    g_autofree char *ancestors = g_strjoinv(" ", disk->ancestors);
-    g_assert_cmpstr(ancestors, ==, "block:8:0");
-    g_assert_cmpstr(disk->transport, ==, "scsi");
-}
-
-static void
-test_mapped_device_is_part_of_all_below_it(Fixture *f, gconstpointer data)
-{
-    g_autoptr(DlkDisk) disk = describe(f, 253, 0);
-    g_autofree char *ancestors = g_strjoinv(" ", disk->ancestors);
-    g_assert_cmpstr(ancestors, ==, "block:8:1 block:8:0");
-    g_assert_cmpstr(disk->transport, ==, "dm");
-}
-
-static void
-test_device_that_nobody_describes_is_left_as_it_is(Fixture *f, gconstpointer data)
-{
-    g_autoptr(DlkDisk) disk = describe(f, 99, 0);
-    g_assert_null(disk->transport);
-    g_assert_null(disk->ancestors);
-}
-
 #define TEST(name) g_test_add("/identify/" #name, Fixture, NULL, set_up, test_##name, tear_down)
 
 int
@@ -378,9 +301,5 @@ main(int argc, char **argv)
     TEST(descriptor_without_a_name_is_no_disk);
     TEST(descriptor_of_something_else_is_no_disk);
     TEST(descriptor_whose_name_is_another_file_now_has_no_path);
-    TEST(whole_disk_has_transport_wwid_and_names);
-    TEST(partition_is_part_of_its_disk);
-    TEST(mapped_device_is_part_of_all_below_it);
-    TEST(device_that_nobody_describes_is_left_as_it_is);
     return g_test_run();
 }

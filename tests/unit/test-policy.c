@@ -255,6 +255,16 @@ test_the_shipped_policy_has_the_right_rule_for_each_disk(void)
 }
 
 static void
+test_the_shipped_policy_has_a_rule_for_network_disks(void)
+{
+    g_autoptr(DlkPolicy) policy = load_shipped_policy();
+    g_autoptr(DlkDisk) disk = dlk_disk_new(DLK_KIND_NETWORK, "network:rbd://mon/pool/image");
+    const DlkRule *rule = dlk_policy_match(policy, disk);
+    assert_rule(rule, "network-disks");
+    g_assert_cmpstr(rule->backends[0], ==, "host");
+}
+
+static void
 test_the_shipped_policy_knows_the_rule_of_most_paths_early(void)
 {
     g_autoptr(DlkPolicy) policy = load_shipped_policy();
@@ -326,6 +336,7 @@ main(int argc, char **argv)
     ADD(on_break_words_and_back);
     ADD(an_unknown_on_break_is_refused_by_name);
     ADD(the_shipped_policy_has_the_right_rule_for_each_disk);
+    ADD(the_shipped_policy_has_a_rule_for_network_disks);
     ADD(the_shipped_policy_knows_the_rule_of_most_paths_early);
     ADD(the_sample_in_the_shipped_policy_has_no_mistakes);
     ADD(the_manual_describes_every_key);
