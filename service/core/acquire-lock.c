@@ -39,9 +39,9 @@ back_off(DlkAcquire *self)
         return FALSE;
 
     g_clear_error(&self->error);
-    for (guint i = 0; i < self->n_items; i++) {
-        if (self->items[i].hold)
-            dlk_lock_job_undo(self->engine, g_steal_pointer(&self->items[i].hold));
+    for (guint i = 0; i < self->items->len; i++) {
+        if (dlk_acquire_item(self, i)->hold)
+            dlk_lock_job_undo(self->engine, g_steal_pointer(&dlk_acquire_item(self, i)->hold));
     }
     self->back_off_ms = self->back_off_ms ? MIN(self->back_off_ms * 2, LAST_BACK_OFF_MS) : FIRST_BACK_OFF_MS;
     gint64 pause = (gint64)g_random_int_range((int)self->back_off_ms / 2, (int)self->back_off_ms + 1) * 1000;
@@ -80,8 +80,8 @@ lock_one_done(DlkAcquire *self, DlkItem *item, GAsyncResult *result)
 void
 dlk_acquire_lock(DlkAcquire *self)
 {
-    for (guint i = 0; i < self->n_items; i++) {
-        DlkItem *item = &self->items[i];
+    for (guint i = 0; i < self->items->len; i++) {
+        DlkItem *item = dlk_acquire_item(self, i);
 
         dlk_lock_job_run(self->engine, item->lease, item->target, item->backend, item->fallback,
                          dlk_acquire_on_item_done, dlk_acquire_item_call(self, item, lock_one_done));
@@ -147,16 +147,16 @@ dlk_acquire_remember(DlkAcquire *self)
 {
     GError *error = NULL;
 
-    for (guint i = 0; i < self->n_items && !error; i++)
-        grant(self, &self->items[i], &error);
+    for (guint i = 0; i < self->items->len && !error; i++)
+        grant(self, dlk_acquire_item(self, i), &error);
     if (error) {
-        for (guint i = 0; i < self->n_items; i++)
-            ungrant(self, &self->items[i]);
+        for (guint i = 0; i < self->items->len; i++)
+            ungrant(self, dlk_acquire_item(self, i));
         dlk_acquire_fail(self, error);
         return;
     }
-    for (guint i = 0; i < self->n_items; i++) {
-        DlkItem *item = &self->items[i];
+    for (guint i = 0; i < self->items->len; i++) {
+        DlkItem *item = dlk_acquire_item(self, i);
 
         dlk_table_set_phase(self->engine->table, item->lease, DLK_PHASE_HELD);
         item->lease->group = NULL;
@@ -168,8 +168,8 @@ dlk_acquire_remember(DlkAcquire *self)
 void
 dlk_acquire_announce(DlkAcquire *self)
 {
-    for (guint i = 0; i < self->n_items; i++) {
-        DlkLease *lease = self->items[i].lease;
+    for (guint i = 0; i < self->items->len; i++) {
+        DlkLease *lease = dlk_acquire_item(self, i)->lease;
 
         dlk_journal_lease(G_LOG_LEVEL_INFO, DLK_MESSAGE_ACQUIRED, lease, NULL, "%s holds %s %s by %s",
                           lease->owner, lease->path, dlk_mode_adverb(lease->mode), lease->backend);

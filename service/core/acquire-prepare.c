@@ -78,12 +78,12 @@ identify_one_done(DlkAcquire *self, DlkItem *item, GAsyncResult *result)
 void
 dlk_acquire_identify(DlkAcquire *self)
 {
-    for (guint i = 0; i < self->n_items; i++) {
+    for (guint i = 0; i < self->items->len; i++) {
         DlkWanted *wanted = g_ptr_array_index(self->request->wanted, i);
 
         dlk_identification_start(self->engine, wanted->path, g_steal_fd(&wanted->fd), wanted->mode,
                                  self->request->caller->uid, dlk_acquire_on_item_done,
-                                 dlk_acquire_item_call(self, &self->items[i], identify_one_done));
+                                 dlk_acquire_item_call(self, dlk_acquire_item(self, i), identify_one_done));
     }
 }
 
@@ -159,10 +159,10 @@ make_lease(DlkAcquire *self, const DlkItem *item, DlkRule *rule)
 static gboolean
 is_new_to_request(DlkAcquire *self, guint index, GError **error)
 {
-    const DlkDisk *disk = self->items[index].target->disk;
+    const DlkDisk *disk = dlk_acquire_item(self, index)->target->disk;
 
     for (guint i = 0; i < index; i++) {
-        const DlkDisk *other = self->items[i].target->disk;
+        const DlkDisk *other = dlk_acquire_item(self, i)->target->disk;
 
         if (!dlk_disk_overlaps(other, disk))
             continue;
@@ -179,8 +179,8 @@ dlk_acquire_choose_rules(DlkAcquire *self)
 {
     GError *error = NULL;
 
-    for (guint i = 0; i < self->n_items; i++) {
-        DlkItem *item = &self->items[i];
+    for (guint i = 0; i < self->items->len; i++) {
+        DlkItem *item = dlk_acquire_item(self, i);
         DlkRule *rule = dlk_policy_match(self->engine->policy, item->target->disk);
 
         if (!rule_allows(self, rule, item->target->disk, item->wanted->mode, &error) ||
@@ -205,9 +205,9 @@ void
 dlk_acquire_authorise_disks(DlkAcquire *self)
 {
     const DlkRequest *request = self->request;
-    const DlkItem *item = &self->items[self->asked];
+    const DlkItem *item = dlk_acquire_item(self, self->asked);
 
-    if (request->caller->uid == 0 || self->asked == self->n_items) {
+    if (request->caller->uid == 0 || self->asked == self->items->len) {
         dlk_acquire_next(self);
         return;
     }

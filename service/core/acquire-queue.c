@@ -6,10 +6,10 @@
 static DlkLease *
 first_conflict(DlkAcquire *self, DlkItem **in_conflict)
 {
-    for (guint i = 0; i < self->n_items; i++) {
-        DlkLease *obstacle = dlk_table_conflict(self->engine->table, self->items[i].lease);
+    for (guint i = 0; i < self->items->len; i++) {
+        DlkLease *obstacle = dlk_table_conflict(self->engine->table, dlk_acquire_item(self, i)->lease);
 
-        *in_conflict = &self->items[i];
+        *in_conflict = dlk_acquire_item(self, i);
         if (obstacle)
             return obstacle;
     }
@@ -25,20 +25,20 @@ within_limits(DlkAcquire *self, gboolean wait, GError **error)
     guint leases = dlk_limits_leases_for(limits, uid), waiters = dlk_limits_waiters_for(limits, uid);
 
     if (wait) {
-        if ((guint64)dlk_table_waiters_of(table, uid) + self->n_items <= waiters)
+        if ((guint64)dlk_table_waiters_of(table, uid) + self->items->len <= waiters)
             return TRUE;
         g_set_error(error, DLK_ERROR, DLK_ERROR_LIMIT_EXCEEDED,
                     "uid %u waits for %u disks already, and the policy allows %u (waiters-per-uid)", uid,
                     dlk_table_waiters_of(table, uid), waiters);
         return FALSE;
     }
-    if ((guint64)dlk_table_leases_of(table, uid) + self->n_items > leases) {
+    if ((guint64)dlk_table_leases_of(table, uid) + self->items->len > leases) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_LIMIT_EXCEEDED,
                     "uid %u has %u leases, and the policy allows %u (leases-per-uid)", uid,
                     dlk_table_leases_of(table, uid), leases);
         return FALSE;
     }
-    if ((guint64)dlk_table_live_count(table) + self->n_items > limits->leases) {
+    if ((guint64)dlk_table_live_count(table) + self->items->len > limits->leases) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_LIMIT_EXCEEDED,
                     "there are %u leases, and the policy allows %u in all (leases)",
                     dlk_table_live_count(table), limits->leases);
@@ -56,8 +56,8 @@ reserve(DlkAcquire *self)
         dlk_acquire_fail(self, error);
         return;
     }
-    for (guint i = 0; i < self->n_items; i++) {
-        DlkLease *lease = self->items[i].lease;
+    for (guint i = 0; i < self->items->len; i++) {
+        DlkLease *lease = dlk_acquire_item(self, i)->lease;
 
         if (lease->phase == DLK_PHASE_NEW)
             dlk_table_insert(self->engine->table, lease, DLK_PHASE_LOCKING);
@@ -163,8 +163,8 @@ dlk_acquire_queue(DlkAcquire *self)
         dlk_acquire_fail(self, error);
         return;
     }
-    for (guint i = 0; i < self->n_items; i++)
-        dlk_table_insert(self->engine->table, self->items[i].lease, DLK_PHASE_WAITING);
+    for (guint i = 0; i < self->items->len; i++)
+        dlk_table_insert(self->engine->table, dlk_acquire_item(self, i)->lease, DLK_PHASE_WAITING);
     dlk_acquire_start_waiting(self, self->wait_until, on_wait_over);
 }
 

@@ -28,21 +28,36 @@ granted_free(gpointer data)
 }
 
 static void
+item_free(DlkAcquire *self, DlkItem *item)
+{
+    g_assert(item->hold == NULL);
+    g_clear_pointer(&item->lease, dlk_lease_unref);
+    if (item->target)
+        dlk_lock_job_drop_target(self->engine, item->target);
+    g_free(item);
+}
+
+DlkItem *
+dlk_acquire_add_item(DlkAcquire *self, DlkWanted *wanted)
+{
+    DlkItem *item = g_new0(DlkItem, 1);
+
+    item->wanted = wanted;
+    item->folder_watch = -1;
+    g_ptr_array_add(self->items, item);
+    return item;
+}
+
+static void
 acquire_free(DlkAcquire *self)
 {
     dlk_close_fd(&self->keep_fd);
     dlk_timers_cancel(self->engine->timers, &self->timer);
     if (self->gone_handler)
         g_cancellable_disconnect(self->request->caller->gone, self->gone_handler);
-    for (guint i = 0; i < self->n_items; i++) {
-        DlkItem *item = &self->items[i];
-
-        g_assert(item->hold == NULL);
-        g_clear_pointer(&item->lease, dlk_lease_unref);
-        if (item->target)
-            dlk_lock_job_drop_target(self->engine, item->target);
-    }
-    g_free(self->items);
+    for (guint i = 0; i < self->items->len; i++)
+        item_free(self, dlk_acquire_item(self, i));
+    g_ptr_array_unref(self->items);
     g_clear_pointer(&self->process, dlk_pid_ref_unref);
     g_clear_error(&self->error);
     dlk_request_free(self->request);
@@ -55,8 +70,8 @@ acquire_free(DlkAcquire *self)
 void
 dlk_acquire_take_back(DlkAcquire *self)
 {
-    for (guint i = 0; i < self->n_items; i++) {
-        DlkItem *item = &self->items[i];
+    for (guint i = 0; i < self->items->len; i++) {
+        DlkItem *item = dlk_acquire_item(self, i);
 
         if (item->hold)
             dlk_lock_job_undo(self->engine, g_steal_pointer(&item->hold));
@@ -64,9 +79,9 @@ dlk_acquire_take_back(DlkAcquire *self)
             dlk_table_remove(self->engine->table, item->lease);
     }
     /* Only when all are out: the first to be woken may want several of them. */
-    for (guint i = 0; i < self->n_items; i++) {
-        if (self->items[i].lease)
-            dlk_acquire_wake(self->engine, self->items[i].lease->disk);
+    for (guint i = 0; i < self->items->len; i++) {
+        if (dlk_acquire_item(self, i)->lease)
+            dlk_acquire_wake(self->engine, dlk_acquire_item(self, i)->lease->disk);
     }
 }
 
@@ -115,9 +130,9 @@ dlk_acquire_next(DlkAcquire *self)
     }
 
     DlkGranted *granted = g_new0(DlkGranted, 1);
-    granted->leases = g_ptr_array_new_full(self->n_items, (GDestroyNotify)dlk_lease_unref);
-    for (guint i = 0; i < self->n_items; i++)
-        g_ptr_array_add(granted->leases, g_steal_pointer(&self->items[i].lease));
+    granted->leases = g_ptr_array_new_full(self->items->len, (GDestroyNotify)dlk_lease_unref);
+    for (guint i = 0; i < self->items->len; i++)
+        g_ptr_array_add(granted->leases, g_steal_pointer(&dlk_acquire_item(self, i)->lease));
     granted->keep_fd = g_steal_fd(&self->keep_fd);
     g_task_return_pointer(self->task, granted, granted_free);
     acquire_free(self);
@@ -169,12 +184,9 @@ dlk_engine_acquire_async(DlkEngine *engine, DlkRequest *request, GAsyncReadyCall
     self->request = request;
     self->keep_fd = -1;
     self->wait_until = g_get_monotonic_time() + (gint64)request->options->wait_ms * 1000;
-    self->n_items = request->wanted->len;
-    self->items = g_new0(DlkItem, self->n_items);
-    for (guint i = 0; i < self->n_items; i++) {
-        self->items[i].wanted = g_ptr_array_index(request->wanted, i);
-        self->items[i].folder_watch = -1;
-    }
+    self->items = g_ptr_array_new();
+    for (guint i = 0; i < request->wanted->len; i++)
+        dlk_acquire_add_item(self, g_ptr_array_index(request->wanted, i));
     dlk_acquire_run_step(self);
 }
 

@@ -11,13 +11,15 @@
 typedef struct _DlkAcquire DlkAcquire;
 
 /** DlkItem: one disk of the request. */
-typedef struct {
+typedef struct _DlkItem {
     DlkWanted *wanted;
     DlkTarget *target;
     DlkLease *lease;
     DlkBackend *backend, *fallback;
     DlkHold *hold; /* from lock to remember */
     int folder_watch;
+    const struct _DlkItem *above; /* the image whose header names this one, or %NULL */
+    gboolean followed;            /* its header has been read */
 } DlkItem;
 
 struct _DlkAcquire {
@@ -25,8 +27,7 @@ struct _DlkAcquire {
     GTask *task;
     DlkRequest *request;
     DlkPidRef *process; /* whom the leases are for, or %NULL */
-    DlkItem *items;
-    guint n_items;
+    GPtrArray *items;   /* of DlkItem; grows while backing chains are followed */
 
     guint step;
     guint outstanding; /* jobs of this step that have not come back */
@@ -39,6 +40,15 @@ struct _DlkAcquire {
     guint back_off_ms;
     int keep_fd; /* for the caller, or -1 */
 };
+
+static inline DlkItem *
+dlk_acquire_item(const DlkAcquire *self, guint index)
+{
+    return g_ptr_array_index(self->items, index);
+}
+
+/** Adds @wanted to what the request takes; borrowed. */
+DlkItem *dlk_acquire_add_item(DlkAcquire *self, DlkWanted *wanted);
 
 /* The steps. */
 void dlk_acquire_find_process(DlkAcquire *self);
