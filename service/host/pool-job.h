@@ -35,7 +35,7 @@ struct _DlkPoolJob {
     DlkTimer *timer;
     GList pending; /* link in the list of all that are not answered yet */
     /* Under the pool's mutex. */
-    DlkPoolStep step;
+    guint step;       /* DlkPoolStep */
     gboolean expired; /* answered before it began: only its input is left to free */
     gboolean late;    /* answered while it ran: what it brings back is freed */
     gboolean patient; /* has no deadline, and its thread counts as stuck */

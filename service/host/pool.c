@@ -436,40 +436,40 @@ dlk_pool_run_finish(DlkPool *self, GAsyncResult *result, GError **error)
     return g_steal_pointer(&job->result);
 }
 
+static guint
+read_count(DlkPool *self, const guint *count)
+{
+    pthread_mutex_lock(&self->mutex);
+    guint value = *count;
+    pthread_mutex_unlock(&self->mutex);
+    return value;
+}
+
 guint
 dlk_pool_running(DlkPool *self)
 {
-    pthread_mutex_lock(&self->mutex);
-    guint running = self->running;
-    pthread_mutex_unlock(&self->mutex);
-    return running;
+    return read_count(self, &self->running);
 }
 
 guint
 dlk_pool_stuck(DlkPool *self)
 {
-    pthread_mutex_lock(&self->mutex);
-    guint stuck = self->stuck;
-    pthread_mutex_unlock(&self->mutex);
-    return stuck;
+    return read_count(self, &self->stuck);
 }
 
-/* Answers what has not begun: the pool will not run it any more. */
+/* Answers what has not begun: the pool will not run it any more. A callback may change the list, so it is
+ * begun again. */
 static void
 refuse_queued(DlkPool *self)
 {
-    GList *next = NULL;
-    for (GList *link = self->pending.head; link != NULL; link = next) {
+    for (GList *link = self->pending.head; link != NULL;) {
         DlkPoolJob *job = link->data;
-        next = link->next;
-        pthread_mutex_lock(&self->mutex);
-        gboolean is_queued = job->step == DLK_POOL_QUEUED;
-        pthread_mutex_unlock(&self->mutex);
-        if (!is_queued || !give_up(self, job))
+        link = link->next;
+        if (read_count(self, &job->step) != DLK_POOL_QUEUED || !give_up(self, job))
             continue;
         g_set_error_literal(&job->error, DLK_ERROR, DLK_ERROR_UNREACHABLE, "the service is ending");
         answer(self, job);
-        next = self->pending.head; /* the callback may have changed the list */
+        link = self->pending.head;
     }
     start_jobs_from_main(self);
 }
