@@ -1,13 +1,11 @@
 #include "host/pool.h"
 
 #include "base/error.h"
+#include "base/thread.h"
 #include "host/pool-job.h"
 #include "host/pool-queue.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <signal.h>
-#include <time.h>
 
 /* A thread that nobody needed for so long ends. */
 #define IDLE_SECONDS 10
@@ -17,7 +15,6 @@
 #define SWEEP_US (2 * G_USEC_PER_SEC)
 /* So long a job without a deadline counts against the pool's size. */
 #define PATIENCE_US (5 * G_USEC_PER_SEC)
-#define STACK_BYTES (1024 * 1024)
 
 /*
  * One mutex guards everything that workers see. It and the conditions are pthread's, not GLib's, because the
@@ -58,24 +55,6 @@ typedef struct {
 } Worker;
 
 static void
-monotonic_cond_init(pthread_cond_t *cond)
-{
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(cond, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
-/* FALSE: @until (g_get_monotonic_time()) has passed. */
-static gboolean
-cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *mutex, gint64 until)
-{
-    struct timespec time = {.tv_sec = until / G_USEC_PER_SEC, .tv_nsec = until % G_USEC_PER_SEC * 1000};
-    return pthread_cond_timedwait(cond, mutex, &time) != ETIMEDOUT;
-}
-
-static void
 pool_unref(DlkPool *self)
 {
     if (!g_atomic_int_dec_and_test(&self->references))
@@ -108,24 +87,6 @@ start_next(DlkPool *self)
 
 static void *worker_main(void *data);
 
-/* Process signals belong to the main loop: a worker takes none. */
-static gboolean
-start_thread(Worker *worker)
-{
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigset_t all, before;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&thread, &attributes, worker_main, worker);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return failure == 0;
-}
-
 static void
 worker_free(Worker *worker)
 {
@@ -139,8 +100,8 @@ new_worker(DlkPool *self)
     Worker *worker = g_new0(Worker, 1);
     worker->pool = self;
     worker->idle.data = worker;
-    monotonic_cond_init(&worker->wake);
-    if (!start_thread(worker)) {
+    dlk_cond_init(&worker->wake);
+    if (!dlk_thread_start(worker_main, worker)) {
         worker_free(worker);
         return NULL;
     }
@@ -175,7 +136,7 @@ wait_for_job(Worker *worker)
 
     gint64 until = g_get_monotonic_time() + IDLE_SECONDS * G_USEC_PER_SEC;
     g_queue_push_head_link(&self->idle, &worker->idle);
-    while (worker->job == NULL && !self->closing && cond_wait_until(&worker->wake, &self->mutex, until))
+    while (worker->job == NULL && !self->closing && dlk_cond_wait_until(&worker->wake, &self->mutex, until))
         ;
     if (worker->job != NULL)
         return TRUE;
@@ -344,7 +305,7 @@ dlk_pool_new(GMainContext *context)
     DlkPool *self = g_new0(DlkPool, 1);
     self->references = 1;
     pthread_mutex_init(&self->mutex, NULL);
-    monotonic_cond_init(&self->changed);
+    dlk_cond_init(&self->changed);
     self->queue = dlk_pool_queue_new();
     self->timers = dlk_timers_new(context);
     self->source = g_source_new(&source_funcs, sizeof(PoolSource));
@@ -485,7 +446,8 @@ wait_for_running(DlkPool *self)
             first = job;
     }
     pthread_mutex_lock(&self->mutex);
-    gboolean due = self->done.length == 0 && !cond_wait_until(&self->changed, &self->mutex, first->deadline);
+    gboolean due =
+        self->done.length == 0 && !dlk_cond_wait_until(&self->changed, &self->mutex, first->deadline);
     pthread_mutex_unlock(&self->mutex);
     if (!due)
         return;
@@ -500,7 +462,7 @@ end_threads(DlkPool *self)
     pthread_mutex_lock(&self->mutex);
     for (GList *link = self->idle.head; link != NULL; link = link->next)
         pthread_cond_signal(&((Worker *)link->data)->wake);
-    while (self->threads > self->stuck && cond_wait_until(&self->changed, &self->mutex, until))
+    while (self->threads > self->stuck && dlk_cond_wait_until(&self->changed, &self->mutex, until))
         ;
     pthread_mutex_unlock(&self->mutex);
 }
