@@ -67,8 +67,8 @@ set_request(DlkCall *call, DlkRequest *request)
 {
     call->request = request;
     if (call->caller->uid != 0)
-        call->details = g_variant_ref_sink(
-            dlk_request_details(request, g_ptr_array_index(request->wanted, 0), NULL, NULL));
+        call->details =
+            g_variant_ref_sink(dlk_request_details(request, g_ptr_array_index(request->wanted, 0), NULL));
 }
 
 static gboolean
@@ -232,6 +232,7 @@ on_hold_acquired(GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 run(DlkCall *call, GAsyncReadyCallback callback)
 {
+    call->request->first_authorised = call->request->wanted->len > 0;
     call->request->prompted = call->prompted;
     dlk_engine_acquire_async(call->engine, g_steal_pointer(&call->request), callback, call);
 }

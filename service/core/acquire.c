@@ -7,9 +7,17 @@
 
 /* The way of one call; authorisation for the path came before, in the bus layer. */
 static void (*const steps[])(DlkAcquire *self) = {
-    dlk_acquire_find_process, dlk_acquire_authorise_process, dlk_acquire_identify,
-    dlk_acquire_choose_rules, dlk_acquire_authorise_disks,   dlk_acquire_queue,
-    dlk_acquire_lock,         dlk_acquire_remember,          dlk_acquire_announce,
+    dlk_acquire_find_process,
+    dlk_acquire_authorise_process,
+    dlk_acquire_authorise_paths,
+    dlk_acquire_identify,
+    dlk_acquire_follow_chains,
+    dlk_acquire_choose_rules,
+    dlk_acquire_authorise_disks,
+    dlk_acquire_queue,
+    dlk_acquire_lock,
+    dlk_acquire_remember,
+    dlk_acquire_announce,
 };
 
 typedef struct {
@@ -46,6 +54,13 @@ dlk_acquire_add_item(DlkAcquire *self, DlkWanted *wanted)
     item->folder_watch = -1;
     g_ptr_array_add(self->items, item);
     return item;
+}
+
+void
+dlk_acquire_remove_item(DlkAcquire *self, DlkItem *item)
+{
+    g_ptr_array_remove(self->items, item);
+    item_free(self, item);
 }
 
 static void
@@ -122,6 +137,14 @@ dlk_acquire_run_step(DlkAcquire *self)
 }
 
 void
+dlk_acquire_go_on_with_new_items(DlkAcquire *self)
+{
+    while (steps[self->step] != dlk_acquire_authorise_paths)
+        self->step--;
+    dlk_acquire_run_step(self);
+}
+
+void
 dlk_acquire_next(DlkAcquire *self)
 {
     if (++self->step < G_N_ELEMENTS(steps)) {
@@ -187,6 +210,10 @@ dlk_engine_acquire_async(DlkEngine *engine, DlkRequest *request, GAsyncReadyCall
     self->items = g_ptr_array_new();
     for (guint i = 0; i < request->wanted->len; i++)
         dlk_acquire_add_item(self, g_ptr_array_index(request->wanted, i));
+    if (request->first_authorised) {
+        dlk_acquire_item(self, 0)->leave = DLK_LEAVE_PATH;
+        dlk_acquire_item(self, 0)->prompted = request->prompted;
+    }
     dlk_acquire_run_step(self);
 }
 

@@ -10,6 +10,13 @@
  */
 typedef struct _DlkAcquire DlkAcquire;
 
+/** DlkLeave: how far polkit has said yes to a disk; root needs none. */
+typedef enum {
+    DLK_LEAVE_NONE,
+    DLK_LEAVE_PATH, /* to the path: it may be looked at */
+    DLK_LEAVE_DISK, /* to the disk that it leads to: it may be taken */
+} DlkLeave;
+
 /** DlkItem: one disk of the request. */
 typedef struct _DlkItem {
     DlkWanted *wanted;
@@ -18,6 +25,8 @@ typedef struct _DlkItem {
     DlkBackend *backend, *fallback;
     DlkHold *hold; /* from lock to remember */
     int folder_watch;
+    DlkLeave leave;
+    gboolean prompted;            /* a person was asked about it, and agreed */
     const struct _DlkItem *above; /* the image whose header names this one, or %NULL */
     gboolean followed;            /* its header has been read */
 } DlkItem;
@@ -33,7 +42,6 @@ struct _DlkAcquire {
     guint outstanding; /* jobs of this step that have not come back */
     GError *error;     /* the first failure of this step */
 
-    guint asked;         /* authorise_disks: disks that polkit was asked about */
     gint64 wait_until;   /* monotonic µs */
     DlkTimer *timer;     /* waiting: the end of the wait, or the next try */
     gulong gone_handler; /* waiting: the caller may leave the bus */
@@ -49,11 +57,15 @@ dlk_acquire_item(const DlkAcquire *self, guint index)
 
 /** Adds @wanted to what the request takes; borrowed. */
 DlkItem *dlk_acquire_add_item(DlkAcquire *self, DlkWanted *wanted);
+/** Takes @item out of what the request takes, and frees it. */
+void dlk_acquire_remove_item(DlkAcquire *self, DlkItem *item);
 
 /* The steps. */
 void dlk_acquire_find_process(DlkAcquire *self);
 void dlk_acquire_authorise_process(DlkAcquire *self);
+void dlk_acquire_authorise_paths(DlkAcquire *self);
 void dlk_acquire_identify(DlkAcquire *self);
+void dlk_acquire_follow_chains(DlkAcquire *self);
 void dlk_acquire_choose_rules(DlkAcquire *self);
 void dlk_acquire_authorise_disks(DlkAcquire *self);
 void dlk_acquire_queue(DlkAcquire *self);
@@ -63,6 +75,8 @@ void dlk_acquire_announce(DlkAcquire *self);
 
 /** The step is done. */
 void dlk_acquire_next(DlkAcquire *self);
+/** Back to the step that asks about paths: the request has grown. */
+void dlk_acquire_go_on_with_new_items(DlkAcquire *self);
 /** Runs the current step again. */
 void dlk_acquire_run_step(DlkAcquire *self);
 /** The request has failed: takes back what it has, and answers @error (taken over). */

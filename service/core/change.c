@@ -103,6 +103,8 @@ apply(DlkEngine *engine, Change *change)
     }
     dlk_break_set_state(engine, lease,
                         change->kind == CHANGE_SUSPEND ? DLK_STATE_SUSPENDED : DLK_STATE_ACTIVE);
+    if (change->kind == CHANGE_RESUME)
+        dlk_monitor_resume(engine, lease);
 }
 
 static void

@@ -85,6 +85,8 @@ gboolean dlk_action_run(DlkEngine *engine, DlkLease *lease);
 /* monitor.c: every lease is asked after by its rule's interval, and at once when its folder stirs */
 
 void dlk_monitor_watch(DlkEngine *engine, DlkLease *lease);
+/** A suspended lease, which nobody asks after, is active again; its file may have been replaced meanwhile. */
+void dlk_monitor_resume(DlkEngine *engine, DlkLease *lease);
 void dlk_monitor_forget(DlkEngine *engine, DlkLease *lease, DlkTarget *target);
 void dlk_monitor_disk_stirred(const char *disk_id, gpointer engine);
 void dlk_monitor_init_engine(DlkEngine *engine);

@@ -81,8 +81,8 @@ run(gpointer data, GError **error)
     if (!backend)
         return NULL;
 
-    g_autoptr(DlkHold) hold = dlk_hold_new(backend, input->target, input->mode,
-                                           input->rule->strict_readers, input->pid);
+    g_autoptr(DlkHold) hold =
+        dlk_hold_new(backend, input->target, input->mode, input->rule->strict_readers, input->pid);
     if (!dlk_backend_acquire(backend, hold, input->rule, error))
         return NULL;
 

@@ -169,8 +169,10 @@ submit(DlkEngine *engine, GPtrArray *leases, GTask *task)
         DlkLease *lease = g_ptr_array_index(leases, i);
         DlkHolding *holding = dlk_holding(lease);
 
-        /* Since it was due it may have ended, or broken. */
-        if (!holding || !holding->hold)
+        /* Since it was due it may have ended, or broken, or been suspended. */
+        if (holding && !wants_checks(lease))
+            holding->checking = FALSE;
+        if (!holding || !holding->hold || !wants_checks(lease))
             continue;
         holding->checking = TRUE;
         g_ptr_array_add(round->leases, dlk_lease_ref(lease));
@@ -197,6 +199,12 @@ dlk_monitor_watch(DlkEngine *engine, DlkLease *lease)
     if (holding->folder_watch >= 0)
         dlk_folder_watch_keep(engine->folder_watch, holding->folder_watch, holding->hold->target);
     schedule(engine, lease, (gint64)((double)lease->rule->check_interval * part));
+}
+
+void
+dlk_monitor_resume(DlkEngine *engine, DlkLease *lease)
+{
+    schedule(engine, lease, 0);
 }
 
 void

@@ -9,6 +9,8 @@ wanted_free(gpointer data)
 
     dlk_close_fd(&wanted->fd);
     g_free(wanted->path);
+    g_free(wanted->origin);
+    g_free(wanted->format);
     g_free(wanted);
 }
 
@@ -25,7 +27,7 @@ dlk_request_new(DlkCaller *caller, const char *action, DlkOptions *options)
     return self;
 }
 
-void
+DlkWanted *
 dlk_request_add(DlkRequest *self, const char *path, int fd, DlkMode mode)
 {
     DlkWanted *wanted = g_new0(DlkWanted, 1);
@@ -34,6 +36,7 @@ dlk_request_add(DlkRequest *self, const char *path, int fd, DlkMode mode)
     wanted->fd = fd;
     wanted->mode = mode;
     g_ptr_array_add(self->wanted, wanted);
+    return wanted;
 }
 
 void
@@ -46,21 +49,25 @@ dlk_request_free(DlkRequest *self)
     g_free(self);
 }
 
+static void
+add_detail(GVariantBuilder *builder, const char *key, const char *value)
+{
+    if (value && g_utf8_validate(value, -1, NULL))
+        g_variant_builder_add(builder, "{ss}", key, value);
+}
+
 GVariant *
-dlk_request_details(const DlkRequest *self, const DlkWanted *wanted, const char *disk, const char *backend)
+dlk_request_details(const DlkRequest *self, const DlkWanted *wanted, const DlkLease *lease)
 {
     GVariantBuilder builder;
-    g_autofree char *fd_path = wanted->path ? NULL : dlk_fd_path(wanted->fd);
-    const char *path = wanted->path ? wanted->path : fd_path;
+    g_autofree char *fd_path = wanted && wanted->fd >= 0 ? dlk_fd_path(wanted->fd) : NULL;
+    const char *path = wanted && wanted->path ? wanted->path : lease ? lease->path : fd_path;
 
     g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
-    g_variant_builder_add(&builder, "{ss}", "path", path && g_utf8_validate(path, -1, NULL) ? path : "");
-    g_variant_builder_add(&builder, "{ss}", "mode", dlk_mode_to_string(wanted->mode));
-    g_variant_builder_add(&builder, "{ss}", "owner",
-                          self->options->owner ? self->options->owner : self->caller->command);
-    if (disk)
-        g_variant_builder_add(&builder, "{ss}", "disk", disk);
-    if (backend)
-        g_variant_builder_add(&builder, "{ss}", "backend", backend);
+    add_detail(&builder, "path", path);
+    add_detail(&builder, "mode", wanted ? dlk_mode_to_string(wanted->mode) : NULL);
+    add_detail(&builder, "owner", self->options->owner ? self->options->owner : self->caller->command);
+    add_detail(&builder, "disk", lease ? lease->disk->id : NULL);
+    add_detail(&builder, "backend", lease ? lease->backend : NULL);
     return g_variant_builder_end(&builder);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "host/caller.h"
+#include "model/lease.h"
 #include "model/mode.h"
 #include "model/options.h"
 
@@ -9,6 +10,13 @@ typedef struct {
     char *path; /* as the caller named it; %NULL for a descriptor */
     int fd;     /* the descriptor that the caller opened, or -1 */
     DlkMode mode;
+    /* Of a domain's disks. */
+    char *origin;             /* for messages: "disk vda (line 12)", or %NULL */
+    char *format;             /* "qcow2", or %NULL where it is not known */
+    gboolean probe_chain;     /* its header names backing files, to be taken read-only */
+    gboolean probe_data_file; /* its header names files that are part of it, to be taken as it is */
+    gboolean optional;        /* may be missing */
+    guint chain;              /* those of one <disk> carry one number, from 1 */
 } DlkWanted;
 
 /** DlkRequest: who wants which disks, and how. Made by the bus, owned by the acquisition. */
@@ -16,8 +24,9 @@ typedef struct {
     DlkCaller *caller;
     const char *action;   /* the polkit action that was answered yes: "acquire" or "acquire-fd"; static */
     gboolean interactive; /* a person may be asked */
-    gboolean prompted;    /* a person was asked, and agreed */
-    gboolean keep;        /* Hold: the lease ends with a descriptor that the caller gets */
+    gboolean first_authorised; /* polkit said yes to the first path */
+    gboolean prompted;         /* after a person was asked about it, and agreed */
+    gboolean keep;             /* Hold: the lease ends with a descriptor that the caller gets */
     DlkOptions *options;
     int pidfd;         /* of the options, or -1 */
     GPtrArray *wanted; /* of DlkWanted, at least one */
@@ -25,12 +34,14 @@ typedef struct {
 
 /** Takes @options. */
 DlkRequest *dlk_request_new(DlkCaller *caller, const char *action, DlkOptions *options);
-/** Adds a disk by @path, or, with @path %NULL, by @fd, which is taken over. */
-void dlk_request_add(DlkRequest *self, const char *path, int fd, DlkMode mode);
+/** Adds a disk by @path, or, with @path %NULL, by @fd, which is taken over. Returns it, borrowed. */
+DlkWanted *dlk_request_add(DlkRequest *self, const char *path, int fd, DlkMode mode);
 void dlk_request_free(DlkRequest *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkRequest, dlk_request_free)
 
-/** What polkit's rules are told of the first disk: a{ss}, floating: path, mode, owner, and disk and backend
- * where known. */
-GVariant *dlk_request_details(const DlkRequest *self, const DlkWanted *wanted, const char *disk,
-                              const char *backend);
+/**
+ * What polkit's rules are told: a{ss}, floating: owner; path and mode of @wanted (%NULL: of none); disk and
+ * backend of
+ * @lease, and the path that its descriptor led to (%NULL: not known yet).
+ */
+GVariant *dlk_request_details(const DlkRequest *self, const DlkWanted *wanted, const DlkLease *lease);

@@ -1,0 +1,145 @@
+#include "base/error.h"
+#include "core/acquire.h"
+#include "core/authority.h"
+
+/* ---- whom the leases are for ---- */
+
+void
+dlk_acquire_find_process(DlkAcquire *self)
+{
+    DlkOptions *options = self->request->options;
+    DlkCaller *caller = self->request->caller;
+    GError *error = NULL;
+
+    if (self->request->pidfd >= 0)
+        self->process = dlk_pid_ref_new_for_pidfd(g_steal_fd(&self->request->pidfd), &error);
+    else if (options->pid)
+        self->process = dlk_pid_ref_new((pid_t)options->pid, &error);
+    else if (caller->process)
+        self->process = dlk_pid_ref_ref(caller->process);
+    else if (options->lifetime == DLK_LIFETIME_PROCESS)
+        g_set_error_literal(
+            &error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
+            "lifetime process needs a process, and the caller's cannot be seen from here: give pidfd");
+    if (error)
+        dlk_acquire_fail(self, error);
+    else
+        dlk_acquire_next(self);
+}
+
+static void
+on_process_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    DlkAcquire *self = user_data;
+    GError *error = NULL;
+
+    if (!dlk_authority_ask_finish(self->engine, result, NULL, &error))
+        dlk_acquire_fail(self, error);
+    else
+        dlk_acquire_next(self);
+}
+
+/* A lease that may stop or kill somebody else's process, or the caller's own, is more than a lock. */
+void
+dlk_acquire_authorise_process(DlkAcquire *self)
+{
+    const DlkRequest *request = self->request;
+    gboolean others = self->process && dlk_pid_ref_uid(self->process) != request->caller->uid;
+    gboolean acts = request->options->on_break_given && request->options->on_break != DLK_ON_BREAK_SIGNAL;
+
+    if (request->caller->uid == 0 || (!others && !acts)) {
+        dlk_acquire_next(self);
+        return;
+    }
+    const DlkWanted *first = request->wanted->len > 0 ? g_ptr_array_index(request->wanted, 0) : NULL;
+    dlk_authority_ask_async(self->engine, request->caller, "acquire-for-others",
+                            dlk_request_details(request, first, NULL), request->interactive,
+                            on_process_authorised, self);
+}
+
+/* ---- may the caller name these paths? ---- */
+
+static void on_path_authorised(GObject *source, GAsyncResult *result, gpointer user_data);
+
+static DlkItem *
+first_without(DlkAcquire *self, DlkLeave leave)
+{
+    for (guint i = 0; i < self->items->len; i++) {
+        if (dlk_acquire_item(self, i)->leave < leave)
+            return dlk_acquire_item(self, i);
+    }
+    return NULL;
+}
+
+/*
+ * The bus layer asked about the first path. The others of a set, a domain's, and those that images' headers
+ * name are asked about one by one, each before it is touched: with a prompt of its own, where a prompt is
+ * needed.
+ */
+void
+dlk_acquire_authorise_paths(DlkAcquire *self)
+{
+    const DlkRequest *request = self->request;
+    const DlkItem *item = request->caller->uid == 0 ? NULL : first_without(self, DLK_LEAVE_PATH);
+
+    if (!item) {
+        dlk_acquire_next(self);
+        return;
+    }
+    dlk_authority_ask_async(self->engine, request->caller, request->action,
+                            dlk_request_details(request, item->wanted, NULL), request->interactive,
+                            on_path_authorised, self);
+}
+
+static void
+on_path_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    DlkAcquire *self = user_data;
+    DlkItem *item = first_without(self, DLK_LEAVE_PATH);
+    GError *error = NULL;
+
+    if (!dlk_authority_ask_finish(self->engine, result, &item->prompted, &error)) {
+        dlk_acquire_fail(self, error);
+        return;
+    }
+    item->leave = DLK_LEAVE_PATH;
+    dlk_acquire_run_step(self);
+}
+
+/* ---- may the caller have the disks that they lead to? ---- */
+
+static void on_disk_authorised(GObject *source, GAsyncResult *result, gpointer user_data);
+
+/*
+ * polkit said yes to a path; where that leads is known only now, and its rules may know the disk. Who has
+ * just given a password for this path is not asked for it again.
+ */
+void
+dlk_acquire_authorise_disks(DlkAcquire *self)
+{
+    const DlkRequest *request = self->request;
+    const DlkItem *item = request->caller->uid == 0 ? NULL : first_without(self, DLK_LEAVE_DISK);
+
+    if (!item) {
+        dlk_acquire_next(self);
+        return;
+    }
+    dlk_authority_ask_async(self->engine, request->caller, request->action,
+                            dlk_request_details(request, item->wanted, item->lease),
+                            request->interactive && !item->prompted, on_disk_authorised, self);
+}
+
+static void
+on_disk_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    DlkAcquire *self = user_data;
+    DlkItem *item = first_without(self, DLK_LEAVE_DISK);
+    GError *error = NULL;
+
+    if (!dlk_authority_ask_finish(self->engine, result, &item->prompted, &error)) {
+        dlk_acquire_fail(self, error);
+        return;
+    }
+    item->leave = DLK_LEAVE_DISK;
+    dlk_acquire_run_step(self);
+}
