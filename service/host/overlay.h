@@ -12,6 +12,10 @@
  * that are mounted in other mount namespaces only (containers).
  */
 
+ *
+ * The file in a lower folder is another disk: the overlay never writes it.
+ */
+
 /**
  * dlk_overlay_merged_ids: the ids of what the file at @path, on no overlay itself, is seen as in the overlays whose upper
  * folder it is in; of char *. Worker thread; may block.
