@@ -10,8 +10,6 @@
  * name below it. What cannot be found so: an upper folder that was given to mount(8) relative to its working
  * folder or through links, one that is looked at through a bind mount, an upper file's second hard link outside, and overlays
  * that are mounted in other mount namespaces only (containers).
- */
-
  *
  * The file in a lower folder is another disk: the overlay never writes it.
  */
