@@ -38,9 +38,8 @@ check_backend(const DlkOptions *options, GError **error)
     return FALSE;
 }
 
-/* The request of @call, without its disks. */
-static DlkRequest *
-make_request(DlkCall *call, GVariant *dictionary, gboolean keep, GError **error)
+DlkRequest *
+dlk_request_of_call(DlkCall *call, GVariant *dictionary, gboolean keep, GError **error)
 {
     g_autoptr(DlkOptions) options = dlk_options_parse(dictionary, dlk_engine_limits(call->engine), error);
     int pidfd = -1;
@@ -65,6 +64,7 @@ make_request(DlkCall *call, GVariant *dictionary, gboolean keep, GError **error)
 static void
 set_request(DlkCall *call, DlkRequest *request)
 {
+    request->first_authorised = TRUE; /* or else it will not run */
     call->request = request;
     if (call->caller->uid != 0)
         call->details =
@@ -82,7 +82,7 @@ prepare_path(DlkCall *call, gboolean keep, GError **error)
     if (!dlk_mode_from_string(mode_name, &mode, error))
         return FALSE;
 
-    DlkRequest *request = make_request(call, dictionary, keep, error);
+    DlkRequest *request = dlk_request_of_call(call, dictionary, keep, error);
     if (!request)
         return FALSE;
     dlk_request_add(request, path, -1, mode);
@@ -114,7 +114,7 @@ dlk_acquire_fd_prepare(DlkCall *call, GError **error)
     g_variant_get(call->parameters, "(h&s@a{sv})", &index, &mode_name, &dictionary);
     if (!dlk_mode_from_string(mode_name, &mode, error))
         return FALSE;
-    request = make_request(call, dictionary, FALSE, error);
+    request = dlk_request_of_call(call, dictionary, FALSE, error);
     if (!request)
         return FALSE;
     fd = dlk_call_dup_fd(call, index, error);
@@ -140,7 +140,7 @@ dlk_acquire_set_prepare(DlkCall *call, GError **error)
                     "the set has %" G_GSIZE_FORMAT " disks; 1 to %d are allowed", n, MAX_SET);
         return FALSE;
     }
-    request = make_request(call, dictionary, FALSE, error);
+    request = dlk_request_of_call(call, dictionary, FALSE, error);
     if (!request)
         return FALSE;
     g_variant_iter_init(&iter, disks);
@@ -232,7 +232,6 @@ on_hold_acquired(GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 run(DlkCall *call, GAsyncReadyCallback callback)
 {
-    call->request->first_authorised = call->request->wanted->len > 0;
     call->request->prompted = call->prompted;
     dlk_engine_acquire_async(call->engine, g_steal_pointer(&call->request), callback, call);
 }
@@ -244,7 +243,7 @@ dlk_acquire_run(DlkCall *call)
 }
 
 void
-dlk_acquire_set_run(DlkCall *call)
+dlk_acquire_all_run(DlkCall *call)
 {
     run(call, on_set_acquired);
 }

@@ -10,10 +10,18 @@ gboolean dlk_acquire_set_prepare(DlkCall *call, GError **error);
 gboolean dlk_acquire_fd_prepare(DlkCall *call, GError **error);
 gboolean dlk_hold_prepare(DlkCall *call, GError **error);
 void dlk_acquire_run(DlkCall *call);
-void dlk_acquire_set_run(DlkCall *call);
+/** Takes all disks of the request; the answer is an array. */
+void dlk_acquire_all_run(DlkCall *call);
 void dlk_hold_run(DlkCall *call);
 gboolean dlk_can_acquire_prepare(DlkCall *call, GError **error);
 void dlk_can_acquire_run(DlkCall *call);
+
+/** The request of @call, without its disks. @keep: it is a Hold. */
+DlkRequest *dlk_request_of_call(DlkCall *call, GVariant *dictionary, gboolean keep, GError **error);
+
+/* domain-calls.c */
+gboolean dlk_acquire_domain_prepare(DlkCall *call, GError **error);
+void dlk_acquire_domain_run(DlkCall *call);
 
 /* release-calls.c */
 gboolean dlk_release_prepare(DlkCall *call, GError **error);
