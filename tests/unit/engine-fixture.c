@@ -192,8 +192,10 @@ release_everything(EngineFixture *self)
     DlkTable *table = dlk_engine_table(self->engine);
     DlkLease *lease;
 
-    while ((lease = dlk_table_next(table, 0)) && lease->state != DLK_STATE_BROKEN)
-        dlk_engine_release(self->engine, lease, "the test is over");
+    for (guint64 token = 0; (lease = dlk_table_next(table, token)); token = lease->token) {
+        if (lease->state != DLK_STATE_BROKEN)
+            dlk_engine_release(self->engine, lease, "the test is over");
+    }
     engine_wait_until(all_answered(self));
     /* The rest is being broken, and ends when its process does. */
     engine_wait_until(dlk_table_live_count(table) == 0);
@@ -211,7 +213,7 @@ assert_nothing_is_left(EngineFixture *self)
     engine_wait_until(dlk_pool_running(engine->pool) == 0 && dlk_pool_stuck(engine->pool) == 0);
     g_assert_cmpuint(g_hash_table_size(engine->processes), ==, 0);
     g_assert_cmpuint(g_hash_table_size(engine->connections), ==, 0);
-    g_assert_cmpuint(g_hash_table_size(engine->due), ==, 0);
+    engine_wait_until(g_hash_table_size(engine->due) == 0);
     g_assert_cmpuint(dlk_fake_backend_held_in_all(self->fake), ==, 0);
 }
 

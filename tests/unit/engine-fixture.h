@@ -57,7 +57,7 @@ void engine_tear_down(EngineFixture *self, gconstpointer policy);
 /* One turn of the main loop; a moment's sleep where nothing was to do. */
 void engine_turn(void);
 void engine_out_of_patience(const char *what) G_GNUC_NORETURN;
-#define ENGINE_PATIENCE (60 * G_TIME_SPAN_SECOND)
+#define ENGINE_PATIENCE (30 * G_TIME_SPAN_SECOND)
 #define engine_wait_until(condition)                                                                         \
     do {                                                                                                     \
         const gint64 deadline = g_get_monotonic_time() + ENGINE_PATIENCE;                                    \
