@@ -1,0 +1,194 @@
+"""Measures the service beside a bare GDBus service and prints what it has to reach. Called by tools/bench."""
+
+import argparse
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bus"))
+import harness  # noqa: E402
+
+PROGRAMS = harness.build_dir() / "tests" / "perf"
+NOOP = "org.disklock.Perf"
+NOOP_POLICY = f'<policy user="root"><allow own="{NOOP}"/><allow send_destination="{NOOP}"/></policy>'
+# In front of the shipped policy: what lies in a folder of this name is locked by the table alone.
+HOST_RULE = "[Rule by-host]\nmatch-path=*/by-host/*\nmatch-kind=file\nbackend=host\ncheck-interval=60\n\n"
+BACKENDS = ("fcntl", "host")
+CLIENTS = 8
+FILES_A_FOLDER = 1000
+SPARE_DESCRIPTORS = 1000  # what the service has open beside its leases
+
+
+class PerfBus(harness.Bus):
+    """A bus with the no-op service on it, too."""
+
+    def __init__(self, folder):
+        folder.mkdir()
+        super().__init__(folder)
+        self.noop = harness.Process("noop-service", [PROGRAMS / "noop-service"], folder, env=self.environment())
+        self.wait_for_name(NOOP, self.noop)
+
+    def _config(self):
+        return super()._config().replace("</busconfig>", f"{NOOP_POLICY}</busconfig>")
+
+    def close(self):
+        self.noop.stop()
+        super().close()
+
+
+class World:
+    """A bus of its own, and the service on it with the shipped policy."""
+
+    def __init__(self, folder):
+        self.bus = PerfBus(folder)
+        self.service = harness.Service(self.bus, HOST_RULE + (harness.SOURCE / "data" / "disklock.conf").read_text())
+
+    def private_memory(self):
+        """In bytes: what the service has for itself."""
+        text = Path(f"/proc/{self.service.pid}/smaps_rollup").read_text()
+        return 1024 * sum(int(size) for size in re.findall(r"^Private_(?:Clean|Dirty): +(\d+) kB", text, re.M))
+
+    def close(self):
+        self.service.stop()
+        self.bus.close()
+
+
+class Table:
+    """The figures, printed as they come."""
+
+    def __init__(self):
+        self.missed = 0
+        self._row("figure", "measured", "target", "")
+
+    def _row(self, name, measured, target, verdict):
+        print(f"{name:<58} {measured:>12} {target:>12}  {verdict}".rstrip(), flush=True)
+
+    def tell(self, name, measured):
+        """A figure without a target, for comparison."""
+        self._row(name, measured, "", "")
+
+    def hold(self, name, value, limit, form, at_least=False):
+        """A figure with a target: at most `limit`, or at least."""
+        good = value >= limit if at_least else value <= limit
+        self.missed += not good
+        self._row(name, form.format(value), (">= " if at_least else "<= ") + form.format(limit), "ok" if good else "NOT REACHED")
+
+
+def make_disks(folder, backend, count):
+    """Many small images, 1,000 in each folder."""
+    paths = []
+    for index in range(count):
+        place = folder / f"by-{backend}" / f"{index // FILES_A_FOLDER:03}"
+        if index % FILES_A_FOLDER == 0:
+            place.mkdir(parents=True)
+        paths.append(f"{place}/{index:06}.img")
+        os.close(os.open(paths[-1], os.O_CREAT | os.O_WRONLY, 0o600))
+    return paths
+
+
+def call_client(*words, text=None):
+    return subprocess.run([PROGRAMS / "client", *map(str, words)], input=text, text=True, check=True, stdout=subprocess.PIPE).stdout
+
+
+def values(output, key):
+    """The values of `key` in the client's output, a line each."""
+    return [float(value) for value in re.findall(rf"\b{key}=(\S+)", output)]
+
+
+def measure_latency(table, world, disks, size):
+    address = world.bus.address
+    for backend in BACKENDS:
+        output = call_client("latency", size, 20, address, "-", address, disks[backend][0])
+        (noop, pair), (_, late) = values(output, "median"), values(output, "p99")
+        table.tell(f"two no-op calls (beside {backend})", f"{noop:.0f} us")
+        table.tell(f"Acquire + Release, {backend} (99th percentile {late:.0f} us)", f"{pair:.0f} us")
+        table.hold(f"  in two no-op calls, {backend}", pair / noop, 1.5, "{:.2f}")
+
+
+def measure_rate(table, world, disks, size):
+    address = world.bus.address
+    for backend in BACKENDS:
+        # Time enough for all of them to connect and warm up.
+        begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000 + 1_500_000
+        clients = [subprocess.Popen([PROGRAMS / "client", "rate", str(begin), str(size), "250", address, "-", address, disks[backend][i]],
+                                    stdout=subprocess.PIPE, text=True) for i in range(CLIENTS)]
+        outputs = [client.communicate()[0] for client in clients]
+        noop, ours = (sum(column) / (size * 0.25) for column in zip(*(values(output, "calls") for output in outputs)))
+        table.tell(f"{CLIENTS} clients, no-op (beside {backend})", f"{noop:.0f}/s")
+        table.tell(f"{CLIENTS} clients, Acquire and Release, {backend}", f"{ours:.0f}/s")
+        table.hold(f"  part of the no-op rate, {backend}", ours / noop, 0.8, "{:.2f}", at_least=True)
+
+
+def measure_many(table, folder, backend, disks, size):
+    """Two services take turns: one that holds leases of all disks but one, and one that holds none."""
+    empty, full = World(folder / f"{backend}-empty"), World(folder / f"{backend}-full")
+    spare, held = disks[0], disks[1:]
+    for world in empty, full:
+        call_client("latency", 10, 20, world.bus.address, spare)
+    before = full.private_memory()
+    seconds, = values(call_client("fill", full.bus.address, 32, text="\n".join(held) + "\n"), "seconds")
+    memory = (full.private_memory() - before) / len(held)
+    table.tell(f"{len(held)} leases taken, {backend}", f"{len(held) / seconds:.0f}/s")
+    table.hold(f"  private memory a lease, {backend}", memory / 1024, 1.5, "{:.2f} KiB")
+
+    output = call_client("latency", size, 20, empty.bus.address, spare, full.bus.address, spare)
+    none, many = values(output, "median")
+    table.tell(f"Acquire + Release with no lease held, {backend}", f"{none:.0f} us")
+    table.tell(f"Acquire + Release with {len(held)} held, {backend}", f"{many:.0f} us")
+    table.hold(f"  the latter in the former, {backend}", many / none, 1.1, "{:.2f}")
+    full.close()
+    empty.close()
+
+
+def leases_possible(wanted):
+    """As many leases as descriptors allow; a container may be denied more than it was given."""
+    most = int(Path("/proc/sys/fs/nr_open").read_text())
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    except (OSError, ValueError):
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    possible = min(wanted, most - SPARE_DESCRIPTORS)
+    if possible < wanted:
+        print(f"Only {possible} leases instead of {wanted}: a process may have {most} descriptors here.\n")
+    return possible
+
+
+def measure(folder, options):
+    options.leases = leases_possible(options.leases)
+    table = Table()
+    disks = {backend: make_disks(folder, backend, max(options.leases + 1, CLIENTS)) for backend in BACKENDS}
+    hop, = values(subprocess.run([PROGRAMS / "hop"], text=True, check=True, stdout=subprocess.PIPE).stdout, "median")
+    table.tell("a job of the pool that does nothing", f"{hop:.0f} us")
+    world = World(folder / "world")
+    measure_latency(table, world, disks, options.size)
+    measure_rate(table, world, disks, options.size // 5)
+    world.close()
+    if options.leases:
+        for backend in BACKENDS:
+            measure_many(table, folder, backend, disks[backend], options.size)
+    return table.missed
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/bench")
+    parser.add_argument("--leases", type=int, default=100_000, metavar="N", help="how many to hold (default: 100000; 0: leave that out)")
+    parser.add_argument("--size", type=int, default=100, metavar="N", help="blocks of 20 that are measured (default: 100)")
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="disklock-bench-"))
+    folder.chmod(0o755)
+    try:
+        missed = measure(folder, options)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print("\nFiles of 0 bytes, 1,000 in a folder, on the filesystem of the temporary folder; the medians of calls that take turns.")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
