@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import harness  # noqa: E402
+from harness.storage import Storage  # noqa: E402
 
 # Users that every Debian has, none of them root.
 ALICE, BOB = 5, 9
@@ -104,6 +105,14 @@ def image(folder):
         os.chown(path, owner, owner)
         return path
     return make
+
+
+@pytest.fixture
+def storage(folder):
+    """Makes loop devices, filesystems and mounts."""
+    storage = Storage(folder)
+    yield storage
+    storage.close()
 
 
 @pytest.fixture
