@@ -32,12 +32,20 @@ DlkTarget *dlk_target_ref(DlkTarget *self);
 void dlk_target_unref(DlkTarget *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkTarget, dlk_target_unref)
 
+/* How far the asking after a hold has come; the core's. */
+enum {
+    DLK_HOLD_NOT_CHECKED,
+    DLK_HOLD_BEING_CHECKED,
+    DLK_HOLD_OVERDUE, /* it hangs: nobody waits for this answer any longer */
+};
+
 /**
  * DlkHold: one lock that is held. Used by one job at a time; reference-counted (atomic). Dropping it is no
  * release: a copy of its descriptor elsewhere would keep the lock.
  */
 typedef struct {
     GMutex mutex; /* a check may meet a change of the same lock in another worker: one call at a time */
+    gint check;   /* atomic: DLK_HOLD_… */
     DlkBackend *backend;
     DlkTarget *target;
     DlkMode mode;

@@ -8,7 +8,8 @@ typedef struct {
     GPtrArray *holds;
     GMutex mutex;
     gboolean started;
-    GArray *checked; /* of DlkChecked */
+    DlkHold *current; /* that the worker is asking about */
+    GArray *checked;  /* of DlkChecked */
 } Batch;
 
 static void
@@ -49,21 +50,36 @@ input_free(gpointer data)
     batch_unref(batch);
 }
 
+/* One that hangs is not asked about by a second worker, and a third: its filesystem has only a few of them.
+ */
+static DlkChecked
+ask(DlkHold *hold)
+{
+    DlkChecked checked = {.answered = g_atomic_int_get(&hold->check) != DLK_HOLD_OVERDUE};
+
+    if (checked.answered) {
+        g_atomic_int_set(&hold->check, DLK_HOLD_BEING_CHECKED);
+        checked.answer = dlk_backend_check(hold->backend, hold, &checked.reason);
+        g_atomic_int_set(&hold->check, DLK_HOLD_NOT_CHECKED);
+    }
+    return checked;
+}
+
 static gpointer
 run(gpointer data, GError **error)
 {
     Batch *batch = data;
 
     for (guint i = 0; i < batch->holds->len; i++) {
-        DlkHold *hold = g_ptr_array_index(batch->holds, i);
-        DlkChecked checked = {.answered = TRUE};
-
         g_mutex_lock(&batch->mutex);
         batch->started = TRUE;
+        batch->current = g_ptr_array_index(batch->holds, i);
         g_mutex_unlock(&batch->mutex);
-        checked.answer = dlk_backend_check(hold->backend, hold, &checked.reason);
+
+        DlkChecked checked = ask(batch->current);
 
         g_mutex_lock(&batch->mutex);
+        batch->current = NULL;
         g_array_append_val(batch->checked, checked);
         g_mutex_unlock(&batch->mutex);
     }
@@ -99,6 +115,8 @@ on_done(GObject *source, GAsyncResult *result, gpointer user_data)
     dlk_pool_run_finish(engine->pool, result, &error);
     g_array_set_clear_func(answers, checked_clear);
     g_mutex_lock(&batch->mutex);
+    if (batch->current)
+        g_atomic_int_compare_and_exchange(&batch->current->check, DLK_HOLD_BEING_CHECKED, DLK_HOLD_OVERDUE);
     for (guint i = 0; i < question->n_holds; i++) {
         DlkChecked checked = {0};
 

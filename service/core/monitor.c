@@ -17,6 +17,7 @@ typedef struct {
 } Round;
 
 static void submit(DlkEngine *engine, GPtrArray *leases, GTask *task);
+static void schedule(DlkEngine *engine, DlkLease *lease, gint64 pause);
 
 static gboolean
 wants_checks(const DlkLease *lease)
@@ -69,7 +70,9 @@ on_due(gpointer user_data)
     DlkHolding *holding = dlk_holding(lease);
 
     holding->check_timer = NULL;
-    if (!holding->checking)
+    if (!wants_checks(lease)) /* suspended: its turn comes again */
+        schedule(holding->engine, lease, lease->rule->check_interval);
+    else if (!holding->checking)
         add_due(holding->engine, lease);
 }
 
@@ -117,9 +120,10 @@ round_one_done(Round *round, guint index, const DlkChecked *checked)
         apply(round->engine, lease, g_array_index(round->changes, guint, index), checked);
     /* It may just have been given up. */
     holding = dlk_holding(lease);
-    if (!holding || !wants_checks(lease))
+    if (!holding || lease->state == DLK_STATE_BROKEN)
         return;
-    if (!checked->answered || holding->stirred) {
+    /* One at risk has been waited for already. */
+    if ((!checked->answered && lease->state == DLK_STATE_ACTIVE) || holding->stirred) {
         holding->stirred = FALSE;
         add_due(round->engine, lease);
     } else {
