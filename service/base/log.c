@@ -6,6 +6,9 @@
 
 #define MAX_FIELDS 16
 
+/* GLib's own writer, which drops some entries, has the last word. */
+static gboolean may_drop;
+
 static GLogWriterOutput
 write_entry(GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpointer user_data)
 {
@@ -20,7 +23,16 @@ write_entry(GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpoin
 void
 dlk_log_init(void)
 {
-    g_log_set_writer_func(write_entry, GINT_TO_POINTER(g_log_writer_is_journald(STDERR_FILENO)), NULL);
+    gboolean journal = g_log_writer_is_journald(STDERR_FILENO);
+
+    may_drop = !journal;
+    g_log_set_writer_func(write_entry, GINT_TO_POINTER(journal), NULL);
+}
+
+gboolean
+dlk_log_is_heard(GLogLevelFlags level)
+{
+    return !may_drop || !g_log_writer_default_would_drop(level, G_LOG_DOMAIN);
 }
 
 void

@@ -20,6 +20,9 @@
  */
 void dlk_log_init(void);
 
+/** FALSE: an entry of @level would be dropped, and who has to put much together for it need not. */
+gboolean dlk_log_is_heard(GLogLevelFlags level);
+
 /** DlkLogField: one journal field, "DISKLOCK_LEASE" and its value; a %NULL value leaves the field out. */
 typedef struct {
     const char *name;

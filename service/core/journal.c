@@ -5,6 +5,9 @@ void
 dlk_journal_lease(GLogLevelFlags level, const char *message_id, const DlkLease *lease, const char *reason,
                   const char *format, ...)
 {
+    if (!dlk_log_is_heard(level))
+        return;
+
     char id[DLK_LEASE_ID_LENGTH + 1];
     g_autofree char *uid = g_strdup_printf("%u", lease->uid);
     g_autofree char *pid = g_strdup_printf("%d", (int)lease->pid);
