@@ -160,6 +160,8 @@ dlk_acquire_remember(DlkAcquire *self)
 
         dlk_table_set_phase(self->engine->table, item->lease, DLK_PHASE_HELD);
         item->lease->group = NULL;
+        /* Not the last reference, which is the hold's: nothing is closed here. */
+        g_clear_pointer(&item->target, dlk_target_unref);
         dlk_monitor_watch(self->engine, item->lease);
     }
     dlk_acquire_next(self);
