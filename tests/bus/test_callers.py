@@ -111,8 +111,9 @@ def test_a_process_killed_before_the_reply_leaves_no_process_lease(root, service
 
 
 def test_callers_that_vanish_while_polkit_is_asked_leave_nothing(polkit, root, service, client, disk):
-    before = service.open_files()
     polkit.allow(ALICE)
+    root.acquire(disk).release()
+    before = service.open_files()
     polkit.stop()
     callers = [client(ALICE) for _ in range(4)]
     for caller in callers:

@@ -109,12 +109,13 @@ def test_a_descriptor_that_is_no_pidfd_is_refused(root, disk):
     assert error.name == "InvalidArgs" and "pidfd" in error.message
 
 
-@pytest.mark.parametrize("index", [1, 7, -1])
+@pytest.mark.parametrize("index", [1, 7, 0x7fffffff, -1])
 def test_a_pidfd_that_did_not_come_along_is_refused(root, disk, index):
     with open("/dev/null") as file:
         error = root.start("Acquire", "(ssa{sv})", str(disk), "exclusive",
                            options({"lifetime": "process", "pidfd": index}), fds=[file.fileno()]).error()
-    assert error.name == "InvalidArgs" and "pidfd" in error.message
+    assert error.name == "InvalidArgs" and "descriptor" in error.message
+    assert root.list() == {}
 
 
 @pytest.mark.parametrize("pid", [0x7fffffff, 0x80000000, 0xffffffff])

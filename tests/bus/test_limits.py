@@ -66,10 +66,10 @@ def test_broken_leases_do_not_count(limited, client, image):
 
 
 def test_the_length_of_strings(limited, client, disk):
-    limited("string-length=8")
+    limited("string-length=16")
     root = client()
-    root.acquire(disk, owner="8 bytes!").release()
-    error = root.refused_acquire(disk, owner="9 bytes!!")
+    root.acquire(disk, owner="sixteen bytes ok").release()
+    error = root.refused_acquire(disk, owner="seventeen bytes !")
     assert error.name == "InvalidArgs" and "owner" in error.message
 
 

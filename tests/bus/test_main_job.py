@@ -151,16 +151,23 @@ def test_a_deleted_image_breaks_its_lease(root, signals, disk):
     assert signals.wait_for("LeaseBroken")[0] == lease.path
 
 
-def test_an_image_moved_away_breaks_its_lease(root, signals, disk):
+def test_an_image_that_is_moved_stays_locked_under_its_new_name(root, signals, image):
+    """Whoever has it open goes on writing to it: the disk is the file, not the name."""
+    disk = image("disk.img")
     lease = root.acquire(disk)
-    disk.rename(disk.with_name("elsewhere.img"))
+    moved = disk.rename(disk.with_name("elsewhere.img"))
+    assert lease.call("Check") == ("active",)
+    assert root.refused_acquire(moved).name == "Busy"
+    root.acquire(image("disk.img"))
+    moved.unlink()
     assert signals.wait_for("LeaseBroken")[0] == lease.path
 
 
-def test_a_renamed_folder_breaks_the_lease(root, signals, disk):
+def test_an_image_in_a_renamed_folder_stays_locked(root, disk):
     lease = root.acquire(disk)
-    disk.parent.rename(disk.parent.with_name("moved"))
-    assert signals.wait_for("LeaseBroken")[0] == lease.path
+    folder = disk.parent.rename(disk.parent.with_name("moved"))
+    assert lease.call("Check") == ("active",)
+    assert root.refused_acquire(folder / disk.name).name == "Busy"
 
 
 def test_other_files_in_the_folder_do_not_matter(root, signals, image):

@@ -80,7 +80,7 @@ def test_a_check_that_hangs_puts_the_lease_at_risk(root, service, signals, patie
 def test_an_acquire_that_fails_says_so_and_leaves_nothing(root, service, disk):
     service.tell_fake("acquire", "fail", "no locks available")
     error = root.refused_acquire(disk)
-    assert error.name == "BackendFailed" and "no locks available" in error.message and str(disk) in error.message
+    assert error.name == "BackendFailed" and "no locks available" in error.message
     service.tell_fake("acquire")
     root.acquire(disk)
 

@@ -7,10 +7,10 @@ from .bus import Bus
 from .client import BusError, Client, Lease, LEASE, MANAGER, NAME, OBJECT, PROPERTIES, Signals, options
 from .disklockctl import Disklockctl, Lines
 from .polkit import Polkit
-from .process import Process, wait_until
+from .process import PATIENCE, Process, wait_until
 from .service import POLICY, SOURCE, Service, build_dir, policy_files
 
 __all__ = [
-    "Bus", "BusError", "Client", "Disklockctl", "LEASE", "Lease", "Lines", "MANAGER", "NAME", "OBJECT", "POLICY", "PROPERTIES", "Polkit", "Process",
+    "Bus", "BusError", "Client", "Disklockctl", "LEASE", "Lease", "Lines", "MANAGER", "NAME", "OBJECT", "PATIENCE", "POLICY", "PROPERTIES", "Polkit", "Process",
     "SOURCE", "Service", "Signals", "build_dir", "options", "policy_files", "wait_until",
 ]

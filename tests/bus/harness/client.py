@@ -25,8 +25,7 @@ class BusError(Exception):
     def of(cls, error):
         """From a GLib.Error that came over the bus, or from the lack of an answer."""
         name = Gio.dbus_error_get_remote_error(error) or f"{error.domain}-{error.code}"
-        Gio.dbus_error_strip_remote_error(error)
-        return cls(name, error.message)
+        return cls(name, error.message.removeprefix(f"GDBus.Error:{name}: "))
 
 
 class Pending:
@@ -208,8 +207,8 @@ class Signals:
         self._connection = bus.connect()
         self._connection.signal_subscribe(NAME, None, None, None, None, 0, self._on_signal)
         # The subscription stands once the bus has answered something sent after it.
-        self._connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus.Peer",
-                                   "Ping", None, None, 0, -1, None)
+        self._connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                   "GetId", None, None, 0, -1, None)
 
     def _on_signal(self, _connection, _sender, path, interface, member, values):
         self.seen.append((member, path, interface, values.unpack()))

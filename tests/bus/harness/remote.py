@@ -148,8 +148,7 @@ class Caller:
                 os.close(fd)
         except GLib.Error as error:
             name = Gio.dbus_error_get_remote_error(error) or f"{error.domain}-{error.code}"
-            Gio.dbus_error_strip_remote_error(error)
-            self._line.send({"id": number, "error": [name, error.message]})
+            self._line.send({"id": number, "error": [name, error.message.removeprefix(f"GDBus.Error:{name}: ")]})
 
 
 def become(uid):
