@@ -211,11 +211,11 @@ dlk_domain_machine_lease(const xmlNode *lease, GPtrArray *disks, GError **error)
     g_autofree char *collapsed = dlk_disk_name_collapse(path);
     g_autofree char *space = g_uri_escape_string(lockspace ? lockspace : collapsed, NULL, FALSE);
     g_autofree char *name = g_uri_escape_string(key, NULL, FALSE);
-    g_autofree char *uri = g_strdup_printf("lease://%s/%s", space, name);
+    g_autofree char *uri = g_strdup_printf("lease:///%s/%s", space, name);
     return add_uri(disks, lease, DLK_PART_LEASE, 0, element, uri, error);
 }
 
-/* "scsi_host2" and its address there → "scsi://scsi_host2/0:3:1" */
+/* "scsi_host2" and its address there → "scsi:///scsi_host2/0:3:1" */
 static gboolean
 scsi_unit(const xmlNode *source, char **uri, GError **error)
 {
@@ -238,7 +238,7 @@ scsi_unit(const xmlNode *source, char **uri, GError **error)
         }
     }
     g_autofree char *escaped = g_uri_escape_string(host, NULL, FALSE);
-    *uri = g_strdup_printf("scsi://%s/%u:%u:%u", escaped, (guint)numbers[0], (guint)numbers[1],
+    *uri = g_strdup_printf("scsi:///%s/%u:%u:%u", escaped, (guint)numbers[0], (guint)numbers[1],
                            (guint)numbers[2]);
     return TRUE;
 }

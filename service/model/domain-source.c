@@ -79,7 +79,7 @@ nvme_of(const xmlNode *source, const char *element, char **name, GError **error)
         !address_part(source, "namespace", G_MAXUINT32, element, &namespace, error)) {
         return FALSE;
     }
-    *name = g_strdup_printf("nvme://%04x:%02x:%02x.%x/%u", (guint)domain, (guint)bus, (guint)slot,
+    *name = g_strdup_printf("nvme:///%04x:%02x:%02x.%x/%u", (guint)domain, (guint)bus, (guint)slot,
                             (guint)function, (guint) namespace);
     return TRUE;
 }

@@ -12,10 +12,11 @@ typedef struct {
     const char *scheme; /* as it is written */
     const char *protocol;
     guint port; /* that is left out; 0: none is the default */
+    gboolean is_of_this_host; /* no network at all, and no server in the name */
 } Protocol;
 
 static const Protocol protocols[] = {
-    {"rbd", "rbd", 0},
+    {"rbd", "rbd", 6789},
     {"iscsi", "iscsi", 3260},
     {"iser", "iscsi", 3260},
     {"nbd", "nbd", 10809},
@@ -30,6 +31,15 @@ static const Protocol protocols[] = {
     {"gluster", "gluster", 24007},
     {"sheepdog", "sheepdog", 7000},
     {"vxhs", "vxhs", 9999},
+    /* What a domain has of this host, and no path leads to a file or block device of it. */
+    {"swtpm", "swtpm", 0, TRUE},
+    {"lease", "lease", 0, TRUE},
+    {"nvme", "nvme", 0, TRUE},
+    {"scsi", "scsi", 0, TRUE},
+    {"vhost-scsi", "vhost-scsi", 0, TRUE},
+    {"vhostuser", "vhostuser", 0, TRUE},
+    {"vhostvdpa", "vhostvdpa", 0, TRUE},
+    {"dax", "dax", 0, TRUE},
 };
 
 /* What a URI was taken apart to. */
@@ -250,9 +260,12 @@ normalize(Parts *parts, const char *uri, const char *authority, const char *name
     gboolean may_be_unnamed = g_str_equal(parts->protocol->protocol, "nbd");
     if (parts->name[0] == '\0' && !may_be_unnamed)
         return refuse(error, uri, "the name of the disk is missing: PROTOCOL://HOST/NAME");
+    if (parts->protocol->is_of_this_host && authority[0] != '\0')
+        return refuse(error, uri, "it is of this host: PROTOCOL:///NAME");
     /* The hosts of a Ceph or Sheepdog cluster may be left to its own configuration. */
     if (parts->is_local || authority[0] == '\0') {
-        gboolean may_be_homeless = parts->is_local || g_str_equal(parts->protocol->protocol, "rbd") ||
+        gboolean may_be_homeless = parts->is_local || parts->protocol->is_of_this_host ||
+                                   g_str_equal(parts->protocol->protocol, "rbd") ||
                                    g_str_equal(parts->protocol->protocol, "sheepdog");
         parts->hosts = g_strdup("");
         return may_be_homeless || refuse(error, uri, "the host is missing: PROTOCOL://HOST/NAME");

@@ -2,8 +2,19 @@
 
 #include "base/error.h"
 #include "model/domain.h"
+#include "model/network-disk.h"
 
 #include <string.h>
+
+/* Every name that is no path has to be one that a disk can be known by. */
+static inline void
+assert_has_identity(const char *name)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(DlkDisk) disk = name[0] == '/' ? NULL : dlk_identify_network(name, &error);
+    g_assert_no_error(error);
+    g_assert_true(disk || name[0] == '/');
+}
 
 /* "exclusive /a.qcow2 qcow2 chain data optional (disk vda)", one line a disk; or "error: …", ended by a
  * newline. */
@@ -20,6 +31,7 @@ describe_domain(const char *xml, gsize length)
     GString *text = g_string_new(NULL);
     for (guint i = 0; i < disks->len; i++) {
         const DlkDomainDisk *disk = disks->pdata[i];
+        assert_has_identity(disk->path);
         g_string_append_printf(text, "%s %s %s%s%s%s (%s)\n", dlk_mode_to_string(disk->mode), disk->path,
                                disk->format ? disk->format : "?", disk->probe_chain ? " chain" : "",
                                disk->probe_data_file ? " data" : "", disk->optional ? " optional" : "",

@@ -65,7 +65,7 @@ test_json_names_a_file(void)
 static void
 test_json_that_leads_elsewhere_is_refused(void)
 {
-    assert_refused("json:", "it is not valid JSON");
+    assert_refused("json:", "what it says of the file is not known");
     assert_refused("json:{", "it is not valid JSON");
     assert_refused("json:[]", "what it says of the file is not known");
     assert_refused("json:{\"driver\":\"qcow2\",\"file\":\"node0\"}", "what it says of the file is not known");

@@ -160,6 +160,23 @@ test_an_active_commit_writes_to_the_backing_file(void)
         "exclusive /base qcow2 data (backing file 2 of disk vda)\n");
 }
 
+static void
+test_the_images_of_one_disk_carry_its_number(void)
+{
+    static const guint expected[] = {1, 1, 0, 0, 2};
+    g_autofree char *xml = domain_with(
+        "", "<disk><driver type='qcow2'/><source file='/a'/>" BACKING(
+                "/base",
+                "<backingStore/>") "<mirror type='file'>"
+                                   "<source file='/copy'/><backingStore/></mirror></disk>"
+                                   "<pstore><path>/erst</path></pstore><disk><source file='/b'/></disk>");
+    g_autoptr(GPtrArray) disks = dlk_domain_parse(xml, strlen(xml), NULL);
+    g_assert_cmpuint(disks->len, ==, G_N_ELEMENTS(expected));
+    for (guint i = 0; i < disks->len; i++) {
+        g_assert_cmpuint(((const DlkDomainDisk *)disks->pdata[i])->chain, ==, expected[i]);
+    }
+}
+
 #define TEST(name) g_test_add_func("/domain/chain/" #name, test_##name)
 
 int
@@ -180,5 +197,6 @@ main(int argc, char **argv)
     TEST(the_mirror_of_a_block_copy_is_exclusive);
     TEST(the_mirror_brings_its_own_chain);
     TEST(an_active_commit_writes_to_the_backing_file);
+    TEST(the_images_of_one_disk_carry_its_number);
     return g_test_run();
 }

@@ -112,7 +112,7 @@ test_disks_without_a_path_are_named_by_what_they_have(void)
     assert_disk("type='nvme'",
                 "<source type='pci' managed='yes' namespace='1'>"
                 "<address domain='0x0000' bus='0x0a' slot='0x1f' function='0x2'/></source>",
-                "exclusive nvme://0000:0a:1f.2/1 raw (disk vda)\n");
+                "exclusive nvme:///0000:0a:1f.2/1 raw (disk vda)\n");
     assert_disk("type='vhostuser'", "<source type='unix' path='/run//vhost.sock'/>",
                 "exclusive vhostuser:///run/vhost.sock raw (disk vda)\n");
     assert_disk("type='vhostvdpa'", "<source dev='/dev/vhost-vdpa-0'/>",

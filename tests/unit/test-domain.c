@@ -79,9 +79,9 @@ test_leases_are_exclusive(void)
 {
     assert_devices("<lease><lockspace>some where</lockspace><key>a/b</key><target path='/leases' "
                    "offset='1024'/></lease>",
-                   "exclusive lease://some%20where/a%2Fb ? (lease a/b)\n");
+                   "exclusive lease:///some%20where/a%2Fb ? (lease a/b)\n");
     assert_devices("<lease><key>k</key><target path='/leases'/></lease>",
-                   "exclusive lease://%2Fleases/k ? (lease k)\n");
+                   "exclusive lease:///%2Fleases/k ? (lease k)\n");
 }
 
 static void
@@ -98,7 +98,7 @@ test_scsi_units_of_the_host_are_taken(void)
 {
     assert_devices("<hostdev mode='subsystem' type='scsi'><source><adapter name='scsi_host2'/>"
                    "<address bus='0' target='3' unit='1'/></source><shareable/></hostdev>",
-                   "shared scsi://scsi_host2/0:3:1 ? (host device)\n");
+                   "shared scsi:///scsi_host2/0:3:1 ? (host device)\n");
     assert_devices(
         "<hostdev mode='subsystem' type='scsi'><source protocol='iscsi' name='iqn.x:y/1'><host name='h'/>"
         "</source><readonly/></hostdev>",

@@ -9,7 +9,7 @@ static const struct {
 } spellings[] = {
     {"rbd://mon1/pool/image", "network:rbd://mon1/pool/image"},
     {"RBD://Mon1.Example/pool/image", "network:rbd://mon1.example/pool/image"},
-    {"rbd://mon2:6789,mon1:6789/pool/image", "network:rbd://mon1:6789,mon2:6789/pool/image"},
+    {"rbd://mon2:6789,mon1:6789/pool/image", "network:rbd://mon1,mon2/pool/image"},
     {"rbd://mon1,mon1/pool/image", "network:rbd://mon1/pool/image"},
     {"rbd:///pool/image", "network:rbd:///pool/image"},
     {"rbd://mon1/pool//./image", "network:rbd://mon1/pool/image"},
@@ -74,7 +74,7 @@ static void
 test_other_names_are_other_disks(void)
 {
     static const char *const others[] = {"rbd://mon1/pool/image",   "rbd://mon1/pool/image2",
-                                         "rbd://mon2/pool/image",   "rbd://mon1:6789/pool/image",
+                                         "rbd://mon2/pool/image",   "rbd://mon1:3300/pool/image",
                                          "iscsi://mon1/pool/image", "rbd://mon1/pool/Image",
                                          "http://mon1/pool/image",  "https://mon1/pool/image"};
     for (guint i = 0; i < G_N_ELEMENTS(others); i++) {
