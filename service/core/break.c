@@ -73,8 +73,10 @@ forget_oldest(DlkEngine *engine)
 void
 dlk_break_give_up(DlkEngine *engine, DlkLease *lease)
 {
+    g_autoptr(DlkLease) kept G_GNUC_UNUSED = dlk_lease_ref(lease);
     DlkHolding *holding = dlk_holding(lease);
     DlkHold *hold = g_steal_pointer(&holding->hold);
+    gboolean released = holding->released;
 
     dlk_holding_unwatch(engine, lease);
     dlk_holding_free(lease);
@@ -82,6 +84,8 @@ dlk_break_give_up(DlkEngine *engine, DlkLease *lease)
     /* Whoever is served now locks behind this job: the pool does one thing at a time for one disk. */
     dlk_lock_job_undo(engine, hold);
     dlk_acquire_wake(engine, lease->disk);
+    if (released)
+        dlk_engine_release(engine, lease, "released");
     forget_oldest(engine);
 }
 

@@ -51,7 +51,8 @@ GPtrArray *dlk_engine_acquire_finish(DlkEngine *self, GAsyncResult *result, int 
 /**
  * dlk_engine_release_async: ends @lease, which is on the bus. It leaves the bus at once; the answer comes
  * when its lock is gone, or DLK_ERROR_UNREACHABLE when the storage takes longer than the rule allows; it then
- * goes as soon as the storage answers, and keeps others out until then.
+ * goes as soon as the storage answers, and keeps others out until then. A broken lease whose on-break action
+ * is under way is answered at once, and leaves the bus when that is over.
  */
 void dlk_engine_release_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback,
                               gpointer user_data);

@@ -20,6 +20,7 @@ typedef struct {
     gboolean changing; /* one of them is under way */
     gboolean checking; /* a check is under way or queued */
     gboolean stirred;  /* meanwhile something happened that the check may have missed */
+    gboolean released; /* while the on-break action ran: the lease ends when that is over */
 } DlkHolding;
 
 static inline DlkHolding *

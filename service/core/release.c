@@ -94,7 +94,10 @@ end(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
 {
     g_autoptr(DlkLease) kept G_GNUC_UNUSED = dlk_lease_ref(lease);
 
-    if (lease->phase == DLK_PHASE_HELD) {
+    if (lease->phase == DLK_PHASE_HELD && lease->state == DLK_STATE_BROKEN) {
+        /* Its process may still write, and must not escape its end by a release. */
+        dlk_holding(lease)->released = TRUE;
+    } else if (lease->phase == DLK_PHASE_HELD) {
         end_held(engine, lease, why, task);
         return;
     }
