@@ -1,5 +1,6 @@
 """The administrator's rules, as the bus shows their effect."""
 
+import contextlib
 import subprocess
 
 import pytest
@@ -65,13 +66,20 @@ def test_the_backend_may_be_chosen_where_the_rule_allows_it(root_under, image):
     assert error.name == "PolicyDenied" and "host" in error.message
 
 
+@contextlib.contextmanager
+def loop_device(file):
+    device = subprocess.run(["losetup", "--find", "--show", file], check=True, capture_output=True, text=True).stdout.strip()
+    try:
+        yield device
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
 @pytest.fixture
 def loop(image):
     """A block device, with nothing behind it but an image."""
-    device = subprocess.run(["losetup", "--find", "--show", image("loop.img")], check=True, capture_output=True,
-                            text=True).stdout.strip()
-    yield device
-    subprocess.run(["losetup", "--detach", device], check=True)
+    with loop_device(image("loop.img")) as device:
+        yield device
 
 
 def test_a_backend_that_cannot_lock_the_disk_is_refused(root_under, loop):
@@ -94,13 +102,20 @@ def test_rules_match_the_kind(root_under, loop, disk):
 def test_a_loop_device_and_its_file_are_one_disk(root_under, loop, folder):
     root = root_under("[Rule all]\nbackend=host\n")
     file = folder / "disks" / "loop.img"
-    lease = root.acquire(file, owner="web01")
-    error = root.refused_acquire(loop)
-    assert error.name == "Busy" and "web01" in error.message
+    error = root.refused_acquire(file)
+    assert error.name == "Busy" and loop in error.message
+    root.acquire(loop, owner="web01")
     assert root.inspect(loop)["related"]
-    root.release(lease)
-    root.acquire(loop)
-    assert root.refused_acquire(file).name == "Busy"
+    error = root.refused_acquire(file)
+    assert error.name == "Busy" and "web01" in error.message
+
+
+def test_a_loop_device_that_is_set_up_on_a_held_file_is_busy(root_under, disk):
+    root = root_under("[Rule all]\nbackend=host\n")
+    root.acquire(disk, owner="web01")
+    with loop_device(disk) as loop:
+        error = root.refused_acquire(loop)
+    assert error.name == "Busy" and "web01" in error.message
 
 
 def test_reload_takes_a_good_policy(root, service, disk):
