@@ -123,7 +123,7 @@ no_rule(void)
     return g_once(&once, make_no_rule, NULL);
 }
 
-/* Most are plain words, the types of filesystems: fnmatch() takes twenty times as long to compare those. */
+/* Most are plain words, the types of filesystems, and fnmatch() converts both sides to wide characters. */
 static gboolean
 glob_matches(const char *glob, const char *text)
 {
