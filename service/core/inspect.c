@@ -1,3 +1,4 @@
+#include "backend/foreign.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "core/lock-job.h"
@@ -172,6 +173,33 @@ add_holders(GVariantBuilder *report, DlkEngine *engine, const DlkDisk *disk, GPt
     return n;
 }
 
+static gboolean
+is_available(DlkEngine *engine, const Inspection *inspection, const DlkSurvey *survey, DlkMode mode)
+{
+    const DlkRule *rule = inspection->rule;
+    g_autoptr(DlkLease) lease = dlk_lease_new(inspection->target->disk, inspection->rule, mode);
+
+    return !rule->deny && rule->modes & 1U << mode && survey->backend[0] != '\0' && survey->foreign &&
+           !dlk_table_conflict(engine->table, lease) &&
+           !dlk_foreign_obstacle(survey->foreign, mode, rule->strict_readers);
+}
+
+/* The modes that Acquire would grant at this moment: the answer to a question that whoever reads the rest
+ * would get wrong, because rules, overlapping disks and foreign locks all count. */
+static void
+add_available(GVariantBuilder *report, DlkEngine *engine, const Inspection *inspection,
+              const DlkSurvey *survey)
+{
+    GVariantBuilder modes;
+
+    g_variant_builder_init(&modes, G_VARIANT_TYPE("as"));
+    for (DlkMode mode = 0; mode < DLK_N_MODES; mode++) {
+        if (is_available(engine, inspection, survey, mode))
+            g_variant_builder_add(&modes, "s", dlk_mode_to_string(mode));
+    }
+    g_variant_builder_add(report, "{sv}", "available", g_variant_builder_end(&modes));
+}
+
 static GVariant *
 make_report(DlkEngine *engine, const Inspection *inspection, const DlkSurvey *survey)
 {
@@ -198,6 +226,7 @@ make_report(DlkEngine *engine, const Inspection *inspection, const DlkSurvey *su
     n_holders = add_holders(&report, engine, disk, leases);
     add_related(&report, disk, leases, survey->related);
     n_foreign = add_foreign(&report, survey, leases, disk);
+    add_available(&report, engine, inspection, survey);
     g_variant_builder_add(&report, "{sv}", "state",
                           g_variant_new_string(state_of(survey, n_holders, n_foreign)));
     return g_variant_ref_sink(g_variant_builder_end(&report));
