@@ -1,4 +1,3 @@
-#include "base/error.h"
 #include "command.h"
 #include "connection.h"
 #include "failure.h"
@@ -7,37 +6,6 @@
 #include "table.h"
 
 #include <stdio.h>
-
-static char *option_lifetime;
-static int option_pid;
-
-static const GOptionEntry options[] = {
-    {"lifetime", 'l', 0, G_OPTION_ARG_FILENAME, &option_lifetime,
-     "persistent: until it is released (default); process: until the process of --pid ends", "LIFETIME"},
-    {"pid", 'p', 0, G_OPTION_ARG_INT, &option_pid, "The process that the lease is for", "PID"},
-    {NULL},
-};
-
-static gboolean
-add_lifetime(DlkRequest *request, GError **error)
-{
-    const char *lifetime = option_lifetime ?: "persistent";
-    if (!g_str_equal(lifetime, "persistent") && !g_str_equal(lifetime, "process")) {
-        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
-                    "--lifetime must be persistent or process; for the time of one command: disklockctl run");
-        return FALSE;
-    }
-    if (option_pid < 0 || (option_pid == 0 && g_str_equal(lifetime, "process"))) {
-        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
-                    "--lifetime=process needs --pid=PID: disklockctl itself ends at once");
-        return FALSE;
-    }
-    g_variant_dict_insert(&request->options, "lifetime", "s", lifetime);
-    if (option_pid > 0) {
-        g_variant_dict_insert(&request->options, "pid", "u", (guint32)option_pid);
-    }
-    return TRUE;
-}
 
 static void
 print_lease(const char *object, guint64 token, const DlkSettings *settings)
@@ -62,7 +30,7 @@ run(const DlkInvocation *invocation)
     g_autoptr(GError) error = NULL;
     g_auto(DlkRequest) request = {0};
     if (!dlk_request_read(&request, invocation->arguments[0], NULL, &error) ||
-        !add_lifetime(&request, &error)) {
+        !dlk_request_add_lifetime(&request, &error)) {
         return dlk_failure_report(error);
     }
     g_autoptr(DlkConnection) connection = dlk_connection_open(invocation->settings, &error);
@@ -92,6 +60,6 @@ const DlkCommand dlk_command_acquire = {
     .summary = "Take a disk, and print the lease and its fencing token",
     .min_arguments = 1,
     .max_arguments = 1,
-    .options = {dlk_request_options, options},
+    .options = {dlk_request_mode_options, dlk_request_options, dlk_request_lifetime_options},
     .run = run,
 };

@@ -4,6 +4,7 @@
 #include "connection.h"
 #include "failure.h"
 #include "leases.h"
+#include "release.h"
 
 #include <stdio.h>
 
@@ -25,20 +26,23 @@ print_count(guint32 released, const DlkSettings *settings)
     }
 }
 
-static gboolean
-release_owner(DlkConnection *connection, guint32 *released, GError **error)
+int
+dlk_release_owner(DlkConnection *connection, const char *owner, const DlkSettings *settings)
 {
+    g_autoptr(GError) error = NULL;
+    guint32 released;
     const DlkCall call = {
         .method = "ReleaseOwner",
-        .arguments = g_variant_new("(s)", option_owner),
+        .arguments = g_variant_new("(s)", owner),
         .reply_type = G_VARIANT_TYPE("(u)"),
     };
-    g_autoptr(GVariant) reply = dlk_connection_call(connection, &call, error);
+    g_autoptr(GVariant) reply = dlk_connection_call(connection, &call, &error);
     if (!reply) {
-        return FALSE;
+        return dlk_failure_report(error);
     }
-    g_variant_get(reply, "(u)", released);
-    return TRUE;
+    g_variant_get(reply, "(u)", &released);
+    print_count(released, settings);
+    return DLK_EXIT_SUCCESS;
 }
 
 static gboolean
@@ -92,7 +96,6 @@ static int
 run(const DlkInvocation *invocation)
 {
     g_autoptr(GError) error = NULL;
-    guint32 released;
     g_autoptr(DlkConnection) connection = NULL;
     if (check_arguments(invocation, &error)) {
         connection = dlk_connection_open(invocation->settings, &error);
@@ -100,14 +103,8 @@ run(const DlkInvocation *invocation)
     if (!connection) {
         return dlk_failure_report(error);
     }
-    if (!option_owner) {
-        return release_each(connection, invocation);
-    }
-    if (!release_owner(connection, &released, &error)) {
-        return dlk_failure_report(error);
-    }
-    print_count(released, invocation->settings);
-    return DLK_EXIT_SUCCESS;
+    return option_owner ? dlk_release_owner(connection, option_owner, invocation->settings)
+                        : release_each(connection, invocation);
 }
 
 const DlkCommand dlk_command_release = {

@@ -100,6 +100,6 @@ const DlkCommand dlk_command_run = {
     .max_arguments = 1,
     .takes_command_line = TRUE,
     .failure_base = DLK_EXIT_RUN,
-    .options = {dlk_request_options},
+    .options = {dlk_request_mode_options, dlk_request_options},
     .run = run,
 };

@@ -21,14 +21,14 @@ typedef struct {
 
 /** DlkCommand: one verb of disklockctl; the table of them in main.c makes the help. */
 typedef struct {
-    const char *name;
+    const char *name;       /* "list"; or two words: "domain acquire" */
     const char *parameters; /* for the help: "LEASE…" */
     const char *summary;
     const char *details; /* further help, or %NULL */
     guint min_arguments, max_arguments;
     gboolean takes_command_line;
     int failure_base;               /* added to the code of a failure of disklockctl itself */
-    const GOptionEntry *options[2]; /* each ended by an empty entry; %NULL: none */
+    const GOptionEntry *options[3]; /* each ended by an empty entry; %NULL: none */
     int (*run)(const DlkInvocation *invocation);
 } DlkCommand;
 
@@ -39,6 +39,9 @@ extern const DlkCommand dlk_command_acquire;
 extern const DlkCommand dlk_command_release;
 extern const DlkCommand dlk_command_run;
 extern const DlkCommand dlk_command_break;
+extern const DlkCommand dlk_command_domain_acquire;
+extern const DlkCommand dlk_command_domain_release;
+extern const DlkCommand dlk_command_domain_inspect;
 extern const DlkCommand dlk_command_monitor;
 extern const DlkCommand dlk_command_check_config;
 extern const DlkCommand dlk_command_status;

@@ -7,9 +7,20 @@
 #include <stdio.h>
 
 static const DlkCommand *const commands[] = {
-    &dlk_command_list,   &dlk_command_show,    &dlk_command_inspect,      &dlk_command_acquire,
-    &dlk_command_run,    &dlk_command_release, &dlk_command_break,        &dlk_command_monitor,
-    &dlk_command_status, &dlk_command_reload,  &dlk_command_check_config,
+    &dlk_command_list,
+    &dlk_command_show,
+    &dlk_command_inspect,
+    &dlk_command_acquire,
+    &dlk_command_run,
+    &dlk_command_release,
+    &dlk_command_domain_acquire,
+    &dlk_command_domain_release,
+    &dlk_command_domain_inspect,
+    &dlk_command_break,
+    &dlk_command_monitor,
+    &dlk_command_status,
+    &dlk_command_reload,
+    &dlk_command_check_config,
 };
 
 static char *option_json;
@@ -53,7 +64,7 @@ print_help(void)
     puts("Usage:\n  disklockctl [COMMAND] [OPTION…]\n\nTakes disks, says who has them, and gives them "
          "back.\n\nCommands:");
     for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) {
-        printf("  %-13s %s\n", commands[i]->name, commands[i]->summary);
+        printf("  %-15s %s\n", commands[i]->name, commands[i]->summary);
     }
     puts("\nOptions:");
     for (const GOptionEntry *option = options; option->long_name; option++) {
@@ -97,6 +108,28 @@ take_command_name(GPtrArray *words)
         g_ptr_array_add(words, left[i]);
     }
     return name;
+}
+
+/* Is @word the first of two that name a command? */
+static gboolean
+begins_name(const char *word)
+{
+    g_autofree char *prefix = g_strconcat(word, " ", NULL);
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) {
+        if (g_str_has_prefix(commands[i]->name, prefix)) {
+            return TRUE;
+        }
+    }
+    return FALSE;
+}
+
+/* As take_command_name(), of one word or two. Free with g_free(). */
+static char *
+take_full_name(GPtrArray *words)
+{
+    const char *first = take_command_name(words);
+    const char *second = first && begins_name(first) ? take_command_name(words) : NULL;
+    return second ? g_strjoin(" ", first, second, NULL) : g_strdup(first);
 }
 
 static GOptionContext *
@@ -202,18 +235,18 @@ choose_command(int argc, char **argv)
             g_ptr_array_add(words, argv[i]);
         }
     }
-    const char *name = take_command_name(words);
+    g_autofree char *name = take_full_name(words);
     if (!name && option_version) {
         puts("disklockctl " PACKAGE_VERSION);
         return DLK_EXIT_SUCCESS;
     }
-    if (!name && option_help) {
+    if (option_help && (!name || begins_name(name))) {
         print_help();
         return DLK_EXIT_SUCCESS;
     }
     const DlkCommand *command = name ? find_command(name) : &dlk_command_list;
     if (!command) {
-        dlk_warn("there is no command '%s'", name);
+        dlk_warn(begins_name(name) ? "'%s' what? A second word says it" : "there is no command '%s'", name);
         dlk_hint("disklockctl --help");
         return DLK_EXIT_USAGE;
     }

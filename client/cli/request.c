@@ -6,10 +6,16 @@
 #include "model/on-break.h"
 
 static char *option_mode, *option_owner, *option_owner_uuid, *option_why, *option_backend, *option_on_break;
+static char *option_lifetime;
 static double option_wait;
+static int option_pid;
+
+const GOptionEntry dlk_request_mode_options[] = {
+    {"mode", 'm', 0, G_OPTION_ARG_FILENAME, &option_mode, "exclusive (default), shared or read-only", "MODE"},
+    {NULL},
+};
 
 const GOptionEntry dlk_request_options[] = {
-    {"mode", 'm', 0, G_OPTION_ARG_FILENAME, &option_mode, "exclusive (default), shared or read-only", "MODE"},
     {"owner", 'o', 0, G_OPTION_ARG_FILENAME, &option_owner, "Whom the lease is for: a VM's name, say",
      "NAME"},
     {"owner-uuid", 0, 0, G_OPTION_ARG_FILENAME, &option_owner_uuid, "The VM's UUID", "UUID"},
@@ -21,6 +27,13 @@ const GOptionEntry dlk_request_options[] = {
     {"on-break", 0, 0, G_OPTION_ARG_FILENAME, &option_on_break,
      "What meets the process if the lease breaks: signal (default), pause, terminate, kill or exec",
      "ACTION"},
+    {NULL},
+};
+
+const GOptionEntry dlk_request_lifetime_options[] = {
+    {"lifetime", 'l', 0, G_OPTION_ARG_FILENAME, &option_lifetime,
+     "persistent: until it is released (default); process: until the process of --pid ends", "LIFETIME"},
+    {"pid", 'p', 0, G_OPTION_ARG_INT, &option_pid, "The process that the lease is for", "PID"},
     {NULL},
 };
 
@@ -58,8 +71,8 @@ dlk_request_read(DlkRequest *request, const char *path, const char *default_owne
         return FALSE;
     }
     request->mode = dlk_mode_to_string(mode);
-    request->path = dlk_argument_path(path, error);
-    if (!request->path || !add_text(request, "owner", option_owner, error) ||
+    request->path = path ? dlk_argument_path(path, error) : NULL;
+    if ((path && !request->path) || !add_text(request, "owner", option_owner, error) ||
         !add_text(request, "owner-uuid", option_owner_uuid, error) ||
         !add_text(request, "why", option_why, error) ||
         !add_text(request, "backend", option_backend, error) ||
@@ -71,6 +84,27 @@ dlk_request_read(DlkRequest *request, const char *path, const char *default_owne
     }
     if (request->wait_ms > 0) {
         g_variant_dict_insert(&request->options, "wait", "u", request->wait_ms);
+    }
+    return TRUE;
+}
+
+gboolean
+dlk_request_add_lifetime(DlkRequest *request, GError **error)
+{
+    const char *lifetime = option_lifetime ?: "persistent";
+    if (!g_str_equal(lifetime, "persistent") && !g_str_equal(lifetime, "process")) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
+                    "--lifetime must be persistent or process; for the time of one command: disklockctl run");
+        return FALSE;
+    }
+    if (option_pid < 0 || (option_pid == 0 && g_str_equal(lifetime, "process"))) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
+                    "--lifetime=process needs --pid=PID: disklockctl itself ends at once");
+        return FALSE;
+    }
+    g_variant_dict_insert(&request->options, "lifetime", "s", lifetime);
+    if (option_pid > 0) {
+        g_variant_dict_insert(&request->options, "pid", "u", (guint32)option_pid);
     }
     return TRUE;
 }
