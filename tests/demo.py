@@ -1,5 +1,6 @@
 """The main job, step by step, with busctl and with disklockctl. Called by tools/demo."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -113,14 +114,14 @@ def take(demo):
 
 def inspect(demo):
     demo.title("2. What is this disk, and who has it?")
-    demo.run("busctl --json=pretty call $M Inspect s $PWD/web.qcow2", '"images"', '"fcntl"', '"held"', "web01")
+    demo.run("busctl call $M Inspect s $PWD/web.qcow2", '"rule" s "images"', '"backend" s "fcntl"', '"state" s "held"', "web01")
     demo.run("disklockctl inspect web.qcow2", "images", "fcntl", "held", "web01")
     demo.say("A QEMU that nobody told us of opens an image for writing.")
     demo.run("qemu-img create -q -f qcow2 other.qcow2 64M")
     qemu = demo.start("qemu-system-x86_64 -machine q35 -accel tcg -m 64 -nodefaults -display none -S "
                       "-drive file=other.qcow2,if=virtio -qmp unix:qmp,server=on,wait=off")
-    harness.wait_until((demo.folder / "qmp").exists, "QEMU")
-    demo.run("busctl --json=short call $M Inspect s $PWD/other.qcow2", '"in-use"', '"qemu"', str(qemu.pid))
+    harness.wait_for_qemu(qemu, demo.folder / "qmp")
+    demo.run("busctl call $M Inspect s $PWD/other.qcow2", '"state" s "in-use"', '"what" s "qemu"', str(qemu.pid))
     demo.run("disklockctl inspect other.qcow2", "in-use", "qemu", str(qemu.pid))
     demo.run("busctl call $M Acquire 'ssa{sv}' $PWD/other.qcow2 exclusive 1 owner s db01", "qemu", str(qemu.pid), status=1)
     demo.run("disklockctl acquire --owner=db01 other.qcow2", "qemu", str(qemu.pid), status=3)
@@ -171,7 +172,7 @@ def authorise(demo):
     as_user = f"setpriv --reuid={USER} --regid={USER} --clear-groups "
     acquire = as_user + "busctl call $M Acquire 'ssa{sv}' $PWD/web.qcow2 exclusive 0"
     demo.say(f"{USER} is not root: polkit wants an administrator's password, and nobody is there to give it.")
-    demo.run(acquire, "(?i)auth", status=1)
+    demo.run(acquire, "password", status=1)
     demo.run(as_user + "disklockctl --no-ask-password acquire web.qcow2", status=4)
     rule = f'''polkit.addRule(function(action, subject) {{
     if (action.id == "org.disklock.disklock1.acquire" && subject.user == "{USER}")
@@ -181,9 +182,11 @@ def authorise(demo):
     demo.say("A file in /etc/polkit-1/rules.d:")
     demo.show(rule)
     demo.polkit.add_rule(rule)
-    demo.run(acquire, "^ot ")
-    demo.run(as_user + "disklockctl list", USER)
-    demo.run(as_user + "disklockctl release $(" + as_user + "disklockctl list --no-legend | cut -d' ' -f1)")
+    lease = demo.lease_of(demo.run(acquire, "^ot "))
+    demo.run(as_user + f"busctl call $M Release o {lease}")
+    lease = demo.lease_of(demo.run(as_user + "disklockctl acquire web.qcow2", "[0-9a-f]{32}"))
+    demo.run(as_user + "disklockctl", lease[:8])
+    demo.run(as_user + f"disklockctl release {lease}")
     demo.say(f"An image of {USER}'s own needs no rule: who sits at the machine and could open a disk may lock it.")
     demo.run(f"qemu-img create -q -f qcow2 own.qcow2 64M && chown {USER}: own.qcow2 && chmod 600 own.qcow2")
     demo.run(as_user + "bash -c \"exec busctl call $M AcquireFd 'hsa{sv}' 3 exclusive 1 owner s desktop 3<>own.qcow2\"",
@@ -191,12 +194,7 @@ def authorise(demo):
     demo.run("disklockctl", "desktop")
 
 
-def main():
-    folder = Path(tempfile.mkdtemp(prefix="disklock-demo-"))
-    folder.chmod(0o755)
-    bus = harness.Bus(folder)
-    polkit = harness.Polkit(bus, harness.policy_files())
-    service = harness.Service(bus, POLICY)
+def show(bus, polkit, service, folder):
     demo = Demo(bus, polkit, folder)
     demo.title("A private system bus with the real polkitd and disklockd")
     print(f"export DBUS_SYSTEM_BUS_ADDRESS={bus.address}\ncd {folder}; PATH=$PWD/bin:$PATH\nM='{MANAGER}'")
@@ -207,15 +205,24 @@ def main():
         give_back(demo, lease)
         lose(demo)
         authorise(demo)
-        demo.close()
-        service.stop()
     finally:
         demo.close()
-        service.process.kill()
-        polkit.close()
-        bus.close()
-        shutil.rmtree(folder)
+    service.stop()
     demo.title("All of it was as it must be.")
+
+
+def main():
+    with contextlib.ExitStack() as ends:
+        folder = Path(tempfile.mkdtemp(prefix="disklock-demo-"))
+        ends.callback(shutil.rmtree, folder)
+        folder.chmod(0o755)
+        bus = harness.Bus(folder)
+        ends.callback(bus.close)
+        polkit = harness.Polkit(bus, harness.policy_files())
+        ends.callback(polkit.close)
+        service = harness.Service(bus, POLICY)
+        ends.callback(service.process.kill)
+        show(bus, polkit, service, folder)
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 
 import fcntl
 import os
-import socket
 import struct
 
 import pytest
 
-from harness import PATIENCE, Process, wait_until
+from harness import Process, start_qemu
 
 F_OFD_SETLK = 37
 
@@ -18,34 +17,11 @@ def run_qemu(folder):
     started = []
 
     def run(path, form, options=""):
-        monitor = folder / f"qemu{len(started)}.sock"
-        started.append(Process(f"qemu{len(started)}", [
-            "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-m", "64", "-nodefaults", "-display", "none", "-S",
-            "-drive", f"file={path},format={form},if=virtio{options}", "-qmp", f"unix:{monitor},server=on,wait=off"], folder))
-        wait_until(lambda: obeys(monitor) or not started[-1].is_alive(), "QEMU")
-        assert started[-1].is_alive(), started[-1].output()
+        started.append(start_qemu(folder, f"qemu{len(started)}", f"file={path},format={form}{options}"))
         return started[-1]
     yield run
     for process in started:
         process.kill()
-
-
-def obeys(path):
-    """QEMU does as it is told once its machine stands and its disks are open; it greets before that."""
-    with socket.socket(socket.AF_UNIX) as monitor:
-        try:
-            monitor.connect(str(path))
-        except OSError:
-            return False
-        monitor.settimeout(PATIENCE)
-        monitor.sendall(b'{"execute": "qmp_capabilities"}{"execute": "query-status"}')
-        said = b""
-        while b'"prelaunch"' not in said:
-            more = monitor.recv(1000)
-            if not more:
-                return False
-            said += more
-        return True
 
 
 def lock(path, kind, byte, ofd=False):

@@ -141,6 +141,33 @@ class Client:
         lease, token, index = pending.result()
         return Lease(self, lease, token), pending.fds[index]
 
+    def start_acquire_set(self, disks, **values):
+        """`disks`: (path, mode) pairs."""
+        disks = [(str(path), mode) for path, mode in disks]
+        return self.start("AcquireSet", "(a(ss)a{sv})", disks, options(values))
+
+    def acquire_set(self, disks, **values):
+        return self._leases(self.start_acquire_set(disks, **values))
+
+    def refused_acquire_set(self, disks, **values):
+        return self.start_acquire_set(disks, **values).error()
+
+    def start_acquire_domain(self, xml, **values):
+        return self.start("AcquireDomain", "(sa{sv})", xml, options(values))
+
+    def acquire_domain(self, xml, **values):
+        return self._leases(self.start_acquire_domain(xml, **values))
+
+    def refused_acquire_domain(self, xml, **values):
+        return self.start_acquire_domain(xml, **values).error()
+
+    def _leases(self, pending):
+        return [Lease(self, *granted) for granted in pending.result()[0]]
+
+    def held(self):
+        """Who has what, by path: {path: mode}."""
+        return {lease["Path"]: lease["Mode"] for lease in self.list().values()}
+
     def release(self, lease):
         self.call("Release", "(o)", str(lease))
 
