@@ -67,3 +67,9 @@ dlk_members_find(const char *interface, const char *name)
     }
     return NULL;
 }
+
+const DlkMember *
+dlk_members_at(guint index)
+{
+    return index < G_N_ELEMENTS(members) ? &members[index] : NULL;
+}

@@ -26,6 +26,8 @@ typedef struct {
 
 /** @interface: in full, "org.disklock.DiskLock1.Manager". %NULL: there is no such row. */
 const DlkMember *dlk_members_find(const char *interface, const char *name);
+/** The rows one after the other; %NULL behind the last. */
+const DlkMember *dlk_members_at(guint index);
 
 #define DLK_BUS_NAME "org.disklock.DiskLock1"
 #define DLK_MANAGER_PATH "/org/disklock/DiskLock1"

@@ -312,7 +312,7 @@ engine_write_policy(EngineFixture *self, const char *text)
 {
     g_autoptr(GError) error = NULL;
 
-    g_file_set_contents_full(self->config, text, -1, G_FILE_SET_CONTENTS_NONE, 0644, &error);
+    g_file_set_contents_full(self->config, text, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0644, &error);
     g_assert_no_error(error);
 }
 

@@ -229,7 +229,7 @@ set_program(EngineFixture *f, const char *script)
     g_autoptr(GError) error = NULL;
 
     if (script)
-        g_file_set_contents_full(path, script, -1, G_FILE_SET_CONTENTS_NONE, 0755, &error);
+        g_file_set_contents_full(path, script, -1, G_FILE_SET_CONTENTS_CONSISTENT, 0755, &error);
     g_assert_no_error(error);
     engine_write_policy(f, policy);
     dlk_engine_reload(f->engine, &error);

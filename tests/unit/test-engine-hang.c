@@ -1,0 +1,120 @@
+#include "engine-fixture.h"
+
+/* Storage that does not answer in time, and then does. */
+
+#define SHORT_OF_PATIENCE ENGINE_POLICY "unreachable-after=0.2\n"
+
+static void
+test_acquire_ends_in_time_and_its_late_lock_is_given_back(EngineFixture *f, gconstpointer data)
+{
+    const guint before = dlk_fake_backend_calls(f->fake, DLK_FAKE_RELEASE);
+
+    dlk_fake_backend_hang(f->fake, DLK_FAKE_ACQUIRE);
+    engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_UNREACHABLE, engine_image(f, "a.img"));
+    g_assert_cmpuint(dlk_table_live_count(dlk_engine_table(f->engine)), ==, 0);
+    dlk_fake_backend_go_on(f->fake);
+    engine_wait_until(dlk_fake_backend_calls(f->fake, DLK_FAKE_RELEASE) == before + 1);
+    engine_wait_until(dlk_fake_backend_held_in_all(f->fake) == 0);
+    engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
+}
+
+static void
+test_other_disks_are_taken_while_one_hangs(EngineFixture *f, gconstpointer data)
+{
+    dlk_fake_backend_hang(f->fake, DLK_FAKE_ACQUIRE);
+    EngineAnswer *stuck = engine_ask_as(f, f->root, "a.img", DLK_MODE_EXCLUSIVE, NULL);
+    engine_wait_until(dlk_fake_backend_hanging(f->fake) == 1);
+    engine_acquire(f, "b.img", DLK_MODE_EXCLUSIVE, NULL);
+    g_assert_false(stuck->done);
+    dlk_fake_backend_go_on(f->fake);
+    engine_granted(stuck);
+}
+
+static void
+test_set_of_which_one_hangs_gives_back_the_others(EngineFixture *f, gconstpointer data)
+{
+    dlk_fake_backend_hang(f->fake, DLK_FAKE_ACQUIRE);
+    engine_assert_error(engine_ask_set(f, "a.img b.img c.img", NULL), DLK_ERROR_UNREACHABLE, ".img");
+    engine_wait_until(dlk_fake_backend_held_in_all(f->fake) == 0);
+    dlk_fake_backend_go_on(f->fake);
+    engine_assert_good(engine_ask_set(f, "a.img b.img c.img", "{'wait': <uint32 30000>}"));
+}
+
+static void
+test_release_that_hangs_keeps_others_out_and_frees_later(EngineFixture *f, gconstpointer data)
+{
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, "{'owner': <'web01'>}");
+
+    dlk_fake_backend_hang(f->fake, DLK_FAKE_RELEASE);
+    engine_assert_error(engine_ask_release(f, lease), DLK_ERROR_UNREACHABLE,
+                        "the storage does not answer; the lease has ended");
+    engine_assert_events(f, "acquired a.img\nreleased a.img\n");
+    engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY,
+                   "is being released by web01, and the storage has not yet let go");
+    EngineAnswer *waiter = engine_ask_as(f, f->root, "a.img", DLK_MODE_EXCLUSIVE, "{'wait': <uint32 60000>}");
+    engine_wait_until(dlk_table_waiters_of(dlk_engine_table(f->engine), 0) == 1);
+    dlk_fake_backend_go_on(f->fake);
+    engine_granted(waiter);
+}
+
+static void
+test_release_of_a_real_lock_frees_the_disk(EngineFixture *f, gconstpointer data)
+{
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, "{'backend': <'fcntl'>}");
+
+    engine_release(f, lease);
+    engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
+}
+
+static void
+test_release_twice_is_once(EngineFixture *f, gconstpointer data)
+{
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
+
+    dlk_fake_backend_hang(f->fake, DLK_FAKE_RELEASE);
+    EngineAnswer *first = engine_ask_release(f, lease);
+    engine_assert_good(engine_ask_release(f, lease));
+    engine_wait_until(dlk_fake_backend_hanging(f->fake) == 1);
+    dlk_fake_backend_go_on(f->fake);
+    engine_wait_until(first->done);
+    engine_assert_events(f, "acquired a.img\nreleased a.img\n");
+}
+
+static void
+test_engine_that_ends_with_leases_forgets_them(void)
+{
+    g_autoptr(GError) error = NULL;
+    EngineFixture f = {0};
+
+    engine_set_up(&f, ENGINE_POLICY);
+    DlkLease *lease = engine_acquire(&f, "a.img", DLK_MODE_EXCLUSIVE, "{'backend': <'fcntl'>}");
+    engine_acquire(&f, "b.img", DLK_MODE_EXCLUSIVE, "{'backend': <'host'>, 'lifetime': <'connection'>}");
+    g_assert_true(dlk_engine_break(
+        f.engine, engine_acquire(&f, "c.img", DLK_MODE_SHARED, "{'backend': <'host'>}"), "test", NULL));
+    engine_settle(&f);
+    engine_wait_until(G_OBJECT(f.engine)->ref_count == 1);
+    g_object_unref(f.engine);
+    g_assert_null(lease->holding);
+
+    /* The next one gets the disk, because nothing of the first is left. */
+    f.engine = dlk_engine_new(f.scratch.path, f.config, &error);
+    g_assert_no_error(error);
+    engine_acquire(&f, "a.img", DLK_MODE_EXCLUSIVE, "{'backend': <'fcntl'>}");
+    engine_tear_down(&f, NULL);
+}
+
+int
+main(int argc, char **argv)
+{
+    engine_init(&argc, &argv);
+    engine_add("/engine-hang/acquire", SHORT_OF_PATIENCE,
+               test_acquire_ends_in_time_and_its_late_lock_is_given_back);
+    engine_add("/engine-hang/other-disks", NULL, test_other_disks_are_taken_while_one_hangs);
+    engine_add("/engine-hang/set", SHORT_OF_PATIENCE, test_set_of_which_one_hangs_gives_back_the_others);
+    engine_add("/engine-hang/release", SHORT_OF_PATIENCE,
+               test_release_that_hangs_keeps_others_out_and_frees_later);
+    engine_add("/engine-hang/release-of-a-real-lock", NULL, test_release_of_a_real_lock_frees_the_disk);
+    engine_add("/engine-hang/release-twice", NULL, test_release_twice_is_once);
+    g_test_add_func("/engine-hang/engine-ends", test_engine_that_ends_with_leases_forgets_them);
+    return g_test_run();
+}
