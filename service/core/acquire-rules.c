@@ -94,7 +94,11 @@ kinship(const DlkItem *a, const DlkItem *b)
 static const char *
 name_of(const DlkItem *item)
 {
-    return item->wanted->origin ? item->wanted->origin : dlk_disk_label(item->target->disk);
+    const DlkWanted *wanted = item->wanted;
+
+    if (wanted->origin)
+        return wanted->origin;
+    return wanted->path ? wanted->path : dlk_disk_label(item->target->disk);
 }
 
 /*
