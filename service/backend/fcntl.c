@@ -131,10 +131,16 @@ lock_side_byte(const DlkTarget *target, int fd, guint byte, GError **error)
 static gboolean
 fcntl_probe(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GError **error)
 {
+    g_autofree char *label = label_of(target);
+    if (rule->open_as != NULL) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
+                    "%s: the policy's rule \"%s\" has open-as=, and this version opens disks as itself only", label,
+                    rule->name);
+        return FALSE;
+    }
     if (target->disk->kind == DLK_KIND_FILE) {
         return TRUE;
     }
-    g_autofree char *label = label_of(target);
     g_set_error(
         error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
         "%s is a %s disk, and the backend fcntl locks regular files only: a lock on a device node reaches "
