@@ -3,14 +3,52 @@
 #include "backend/mount-lines.h"
 #include "base/fd.h"
 
+#include <limits.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
-gboolean
-dlk_loop_device_ask(int fd, DlkLoopBacking *backing)
+/* How long a thread waits, in µs, for another one's answer about the same device. */
+#define PATIENCE (2 * G_USEC_PER_SEC)
+
+static GMutex mutex;
+static GCond answered;
+static GHashTable *being_asked; /* set of folders */
+
+static gboolean
+begin_asking(const char *folder)
+{
+    const gint64 end = g_get_monotonic_time() + PATIENCE;
+    gboolean ours = TRUE;
+    g_mutex_lock(&mutex);
+    if (being_asked == NULL) {
+        being_asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    }
+    while (g_hash_table_contains(being_asked, folder) && ours) {
+        ours = g_cond_wait_until(&answered, &mutex, end);
+    }
+    if (ours) {
+        g_hash_table_add(being_asked, g_strdup(folder));
+    }
+    g_mutex_unlock(&mutex);
+    return ours;
+}
+
+static void
+end_asking(const char *folder)
+{
+    g_mutex_lock(&mutex);
+    g_hash_table_remove(being_asked, folder);
+    g_cond_broadcast(&answered);
+    g_mutex_unlock(&mutex);
+}
+
+static gboolean
+ask(const DlkDevices *devices, const char *folder, DlkLoopBacking *backing)
 {
     struct loop_info64 info = {0};
-    if (ioctl(fd, LOOP_GET_STATUS64, &info) < 0) {
+    dlk_autofd fd = dlk_sysfs_block_open(devices, folder);
+    if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) < 0) {
         return FALSE;
     }
     *backing = (DlkLoopBacking){.device = info.lo_device,
@@ -22,11 +60,31 @@ dlk_loop_device_ask(int fd, DlkLoopBacking *backing)
     return TRUE;
 }
 
+/* Asked of every loop device for every file that is locked: no more than one system call. */
 gboolean
 dlk_loop_device_is_set_up(const char *folder)
 {
-    g_autofree char *file = dlk_sysfs_block_read(folder, "loop/backing_file");
-    return file != NULL;
+    char path[PATH_MAX];
+    return g_snprintf(path, sizeof path, "%s/loop/backing_file", folder) < (int)sizeof path &&
+           access(path, F_OK) == 0;
+}
+
+DlkLoopState
+dlk_loop_device_ask(const DlkDevices *devices, const char *folder, DlkLoopBacking *backing)
+{
+    if (!dlk_loop_device_is_set_up(folder)) {
+        return DLK_LOOP_NONE;
+    }
+    if (!begin_asking(folder)) {
+        return DLK_LOOP_UNREACHABLE;
+    }
+    const gboolean known = ask(devices, folder, backing);
+    end_asking(folder);
+    if (known) {
+        return DLK_LOOP_SET_UP;
+    }
+    /* Gone in between is gone; what stands and cannot be asked must not pass for a device without a file. */
+    return dlk_loop_device_is_set_up(folder) ? DLK_LOOP_UNREACHABLE : DLK_LOOP_NONE;
 }
 
 /* TRUE where to ask the device could mean to wait for a server that has nothing to do with @device. */
@@ -42,9 +100,8 @@ static gboolean
 is_on_file(const DlkDevices *devices, const char *folder, dev_t device, ino_t inode)
 {
     DlkLoopBacking backing;
-    dlk_autofd fd = dlk_sysfs_block_open(devices, folder);
-    return fd >= 0 && dlk_loop_device_ask(fd, &backing) && backing.node_of == 0 && backing.device == device &&
-           backing.inode == inode;
+    return dlk_loop_device_ask(devices, folder, &backing) == DLK_LOOP_SET_UP && backing.node_of == 0 &&
+           backing.device == device && backing.inode == inode;
 }
 
 GPtrArray *

@@ -60,27 +60,37 @@ find_wwid(const char *id)
     return partition != NULL ? g_strndup(wwid, (gsize)(partition - wwid)) : g_strdup(wwid);
 }
 
+static gboolean
+set_ancestors(DlkDisk *disk, const DlkDevices *devices, const char *folder, GError **error)
+{
+    g_autoptr(GPtrArray) ancestors = dlk_block_identity_ancestors(devices, folder, disk->id, error);
+    if (ancestors == NULL)
+        return FALSE;
+    if (ancestors->len > 0) {
+        g_ptr_array_add(ancestors, NULL);
+        disk->ancestors = (char **)g_ptr_array_free(g_steal_pointer(&ancestors), FALSE);
+    }
+    return TRUE;
+}
+
 DlkDisk *
-dlk_block_device_new(dev_t device, const DlkDevices *devices)
+dlk_block_device_new(dev_t device, const DlkDevices *devices, GError **error)
 {
     g_autofree char *folder = dlk_sysfs_block_folder(devices, device);
-    g_autofree char *id = folder != NULL ? dlk_block_identity(devices, folder)
+    g_autofree char *id = folder != NULL ? dlk_block_identity(devices, folder, error)
                                          : g_strdup_printf("block:%u:%u", major(device), minor(device));
-    DlkDisk *disk = dlk_disk_new(DLK_KIND_BLOCK, id);
+    if (id == NULL)
+        return NULL;
+    g_autoptr(DlkDisk) disk = dlk_disk_new(DLK_KIND_BLOCK, id);
     disk->device = device;
     /* A device that hangs must hold up no other device; they share one filesystem. */
     disk->lane = g_strdup(id);
     disk->names = other_names(devices, device);
     disk->wwid = find_wwid(id);
     if (folder == NULL)
-        return disk;
+        return g_steal_pointer(&disk);
 
     g_autofree char *whole = dlk_sysfs_block_whole(folder);
     disk->transport = transport_of(whole != NULL ? whole : folder);
-    g_autoptr(GPtrArray) ancestors = dlk_block_identity_ancestors(devices, folder);
-    if (ancestors->len == 0)
-        return disk;
-    g_ptr_array_add(ancestors, NULL);
-    disk->ancestors = (char **)g_ptr_array_free(g_steal_pointer(&ancestors), FALSE);
-    return disk;
+    return set_ancestors(disk, devices, folder, error) ? g_steal_pointer(&disk) : NULL;
 }

@@ -1,7 +1,7 @@
 #include "host/block-identity.h"
 
 #include "backend/loop-device.h"
-#include "base/fd.h"
+#include "base/error.h"
 
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -11,7 +11,13 @@
 #define MAX_ANCESTORS 256
 #define UUID_LENGTH 32 /* of a volume group or a logical volume */
 
-static char *identity(const DlkDevices *devices, const char *folder, guint depth);
+/* Asking what devices are. */
+typedef struct {
+    const DlkDevices *devices;
+    gboolean unreachable; /* one of them could not be asked */
+} Lookup;
+
+static char *identity(Lookup *lookup, const char *folder, guint depth);
 
 char *
 dlk_file_identity(dev_t device, ino_t inode)
@@ -95,20 +101,20 @@ is_lasting(const char *id)
 
 /* kpartx makes partitions of mapped devices: "part1-" and the UUID of the device below. */
 static char *
-mapped_partition_id(const DlkDevices *devices, const char *folder, const char *uuid, guint depth)
+mapped_partition_id(Lookup *lookup, const char *folder, const char *uuid, guint depth)
 {
     size_t digits = strspn(uuid + strlen("part"), "0123456789");
     const char *end = uuid + strlen("part") + digits;
     g_autoptr(GPtrArray) below = dlk_sysfs_block_links(folder, "slaves");
     if (digits == 0 || *end != '-' || below->len != 1)
         return NULL;
-    g_autofree char *whole = identity(devices, below->pdata[0], depth + 1);
+    g_autofree char *whole = identity(lookup, below->pdata[0], depth + 1);
     g_autofree char *number = g_strndup(uuid + strlen("part"), digits);
     return is_lasting(whole) ? partition_id(whole, number) : NULL;
 }
 
 static char *
-mapped_id(const DlkDevices *devices, const char *folder, guint depth)
+mapped_id(Lookup *lookup, const char *folder, guint depth)
 {
     g_autofree char *uuid = dlk_sysfs_block_read(folder, "dm/uuid");
     char *id = NULL;
@@ -119,18 +125,19 @@ mapped_id(const DlkDevices *devices, const char *folder, guint depth)
     if (g_str_has_prefix(uuid, "mpath-"))
         return multipath_id(folder, uuid + strlen("mpath-"));
     if (g_str_has_prefix(uuid, "part"))
-        id = mapped_partition_id(devices, folder, uuid, depth);
+        id = mapped_partition_id(lookup, folder, uuid, depth);
     return id != NULL ? id : g_strconcat("dm:", uuid, NULL);
 }
 
 /* The value of "E:KEY=…" in udev's database. */
 static char *
-udev_property(const DlkDevices *devices, const char *folder, const char *key)
+udev_property(Lookup *lookup, const char *folder, const char *key)
 {
     dev_t device = 0;
     if (!dlk_sysfs_block_device(folder, &device))
         return NULL;
-    g_autofree char *path = g_strdup_printf("%s/data/b%u:%u", devices->udev, major(device), minor(device));
+    g_autofree char *path =
+        g_strdup_printf("%s/data/b%u:%u", lookup->devices->udev, major(device), minor(device));
     g_autofree char *line_start = g_strdup_printf("E:%s=", key);
     g_autofree char *text = NULL;
     if (!g_file_get_contents(path, &text, NULL, NULL))
@@ -145,11 +152,11 @@ udev_property(const DlkDevices *devices, const char *folder, const char *key)
 
 /* The kernel writes the UUID as 8-4-4-4-12 digits, mdadm as four groups of eight. */
 static char *
-raid_id(const DlkDevices *devices, const char *folder)
+raid_id(Lookup *lookup, const char *folder)
 {
     g_autofree char *uuid = dlk_sysfs_block_read(folder, "md/uuid");
     if (uuid == NULL)
-        uuid = udev_property(devices, folder, "MD_UUID");
+        uuid = udev_property(lookup, folder, "MD_UUID");
     GString *id = g_string_new("md:");
     for (const char *c = uuid != NULL ? uuid : ""; *c != '\0'; c++) {
         if (g_ascii_isxdigit(*c))
@@ -175,24 +182,23 @@ disk_id(const char *folder)
 }
 
 static gboolean
-ask_loop(const DlkDevices *devices, const char *folder, DlkLoopBacking *backing)
+ask_loop(Lookup *lookup, const char *folder, DlkLoopBacking *backing)
 {
-    if (!dlk_loop_device_is_set_up(folder))
-        return FALSE;
-    dlk_autofd fd = dlk_sysfs_block_open(devices, folder);
-    return fd >= 0 && dlk_loop_device_ask(fd, backing);
+    const DlkLoopState state = dlk_loop_device_ask(lookup->devices, folder, backing);
+    lookup->unreachable = lookup->unreachable || state == DLK_LOOP_UNREACHABLE;
+    return state == DLK_LOOP_SET_UP;
 }
 
 /* A loop device may be set up on a block device as well. */
 static char *
-loop_id(const DlkDevices *devices, const DlkLoopBacking *backing, guint depth)
+loop_id(Lookup *lookup, const DlkLoopBacking *backing, guint depth)
 {
     if (backing->node_of == 0) {
         g_autofree char *file = dlk_file_identity(backing->device, backing->inode);
         return g_strconcat("loop:", file + strlen("file:"), NULL);
     }
-    g_autofree char *below = dlk_sysfs_block_folder(devices, backing->node_of);
-    g_autofree char *id = below != NULL && depth < MAX_DEPTH ? identity(devices, below, depth + 1) : NULL;
+    g_autofree char *below = dlk_sysfs_block_folder(lookup->devices, backing->node_of);
+    g_autofree char *id = below != NULL && depth < MAX_DEPTH ? identity(lookup, below, depth + 1) : NULL;
     return id != NULL ? g_strconcat("loop:", id, NULL) : NULL;
 }
 
@@ -206,44 +212,59 @@ loop_range_id(const char *whole, const DlkLoopBacking *backing)
 }
 
 static char *
-whole_id(const DlkDevices *devices, const char *folder, guint depth)
+whole_id(Lookup *lookup, const char *folder, guint depth)
 {
     DlkLoopBacking backing;
-    if (ask_loop(devices, folder, &backing)) {
-        g_autofree char *loop = loop_id(devices, &backing, depth);
+    if (ask_loop(lookup, folder, &backing)) {
+        g_autofree char *loop = loop_id(lookup, &backing, depth);
         return loop != NULL ? loop_range_id(loop, &backing) : NULL;
     }
-    char *id = mapped_id(devices, folder, depth);
+    char *id = mapped_id(lookup, folder, depth);
     if (id == NULL)
-        id = raid_id(devices, folder);
+        id = raid_id(lookup, folder);
     return id != NULL ? id : disk_id(folder);
 }
 
 static char *
-identity(const DlkDevices *devices, const char *folder, guint depth)
+identity(Lookup *lookup, const char *folder, guint depth)
 {
     char *id = NULL;
     g_autofree char *whole = depth < MAX_DEPTH ? dlk_sysfs_block_whole(folder) : NULL;
     if (whole != NULL) {
         g_autofree char *number = dlk_sysfs_block_read(folder, "partition");
-        g_autofree char *disk = identity(devices, whole, depth + 1);
+        g_autofree char *disk = identity(lookup, whole, depth + 1);
         id = number != NULL && is_lasting(disk) ? partition_id(disk, number) : NULL;
     } else if (depth < MAX_DEPTH) {
-        id = whole_id(devices, folder, depth);
+        id = whole_id(lookup, folder, depth);
     }
     return id != NULL ? id : by_number(folder);
 }
 
-char *
-dlk_block_identity(const DlkDevices *devices, const char *folder)
+/* Half an identity would be another one than the whole: none is given. */
+static gboolean
+check_reached(const Lookup *lookup, const char *folder, GError **error)
 {
-    return identity(devices, folder, 0);
+    g_autofree char *name = g_path_get_basename(folder);
+    if (lookup->unreachable)
+        g_set_error(error, DLK_ERROR, DLK_ERROR_UNREACHABLE,
+                    "a loop device behind %s cannot be asked for its file: it has no node in /dev, or the "
+                    "storage of the file does not answer",
+                    name);
+    return !lookup->unreachable;
+}
+
+char *
+dlk_block_identity(const DlkDevices *devices, const char *folder, GError **error)
+{
+    Lookup lookup = {.devices = devices};
+    g_autofree char *id = identity(&lookup, folder, 0);
+    return check_reached(&lookup, folder, error) ? g_steal_pointer(&id) : NULL;
 }
 
 /* Collecting ancestors: whose, and which so far. */
 typedef struct {
-    const DlkDevices *devices;
-    char *own;
+    Lookup *lookup;
+    const char *own;
     GPtrArray *ids;
 } Family;
 
@@ -263,7 +284,7 @@ add_id(Family *family, char *id)
 static void
 add_device(Family *family, const char *folder, guint depth)
 {
-    add_id(family, dlk_block_identity(family->devices, folder));
+    add_id(family, identity(family->lookup, folder, 0));
     if (depth < MAX_DEPTH)
         collect(family, folder, depth + 1);
 }
@@ -273,14 +294,14 @@ add_device(Family *family, const char *folder, guint depth)
 static void
 add_backing(Family *family, const DlkLoopBacking *backing, guint depth)
 {
-    char *whole = loop_id(family->devices, backing, 0);
+    char *whole = loop_id(family->lookup, backing, 0);
     if (whole != NULL)
         add_id(family, whole);
     if (backing->node_of == 0) {
         add_id(family, dlk_file_identity(backing->device, backing->inode));
         return;
     }
-    g_autofree char *below = dlk_sysfs_block_folder(family->devices, backing->node_of);
+    g_autofree char *below = dlk_sysfs_block_folder(family->lookup->devices, backing->node_of);
     if (below != NULL)
         add_device(family, below, depth);
 }
@@ -294,7 +315,7 @@ collect(Family *family, const char *folder, guint depth)
         add_device(family, whole, depth);
         return;
     }
-    if (ask_loop(family->devices, folder, &backing))
+    if (ask_loop(family->lookup, folder, &backing))
         add_backing(family, &backing, depth);
     g_autoptr(GPtrArray) below = dlk_sysfs_block_links(folder, "slaves");
     for (guint i = 0; i < below->len; i++)
@@ -302,11 +323,11 @@ collect(Family *family, const char *folder, guint depth)
 }
 
 GPtrArray *
-dlk_block_identity_ancestors(const DlkDevices *devices, const char *folder)
+dlk_block_identity_ancestors(const DlkDevices *devices, const char *folder, const char *id, GError **error)
 {
-    GPtrArray *ids = g_ptr_array_new_with_free_func(g_free);
-    g_autofree char *own = dlk_block_identity(devices, folder);
-    Family family = {devices, own, ids};
+    g_autoptr(GPtrArray) ids = g_ptr_array_new_with_free_func(g_free);
+    Lookup lookup = {.devices = devices};
+    Family family = {&lookup, id, ids};
     collect(&family, folder, 0);
-    return ids;
+    return check_reached(&lookup, folder, error) ? g_steal_pointer(&ids) : NULL;
 }

@@ -58,7 +58,7 @@ disk_behind(int fd, const char *label, GError **error)
         return NULL;
     }
     if (S_ISBLK(status.st_mode))
-        return dlk_block_device_new(status.st_rdev, &dlk_devices);
+        return dlk_block_device_new(status.st_rdev, &dlk_devices, error);
     if (S_ISREG(status.st_mode) && status.st_nlink > 0)
         return file_new(&status);
     if (S_ISREG(status.st_mode))

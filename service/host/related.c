@@ -62,8 +62,10 @@ add_device(Walk *walk, const char *folder, const char *relation)
 {
     if (!see(walk, folder))
         return FALSE;
-    add(walk, dlk_block_identity(walk->devices, folder), dlk_sysfs_block_node(walk->devices, folder),
-        relation);
+    g_autofree char *id = dlk_block_identity(walk->devices, folder, NULL);
+    if (id == NULL)
+        return FALSE;
+    add(walk, g_steal_pointer(&id), dlk_sysfs_block_node(walk->devices, folder), relation);
     return TRUE;
 }
 
@@ -71,8 +73,7 @@ static void
 add_backing(Walk *walk, const char *folder)
 {
     DlkLoopBacking backing;
-    dlk_autofd fd = dlk_loop_device_is_set_up(folder) ? dlk_sysfs_block_open(walk->devices, folder) : -1;
-    if (fd < 0 || !dlk_loop_device_ask(fd, &backing))
+    if (dlk_loop_device_ask(walk->devices, folder, &backing) != DLK_LOOP_SET_UP)
         return;
     g_autofree char *below =
         backing.node_of != 0 ? dlk_sysfs_block_folder(walk->devices, backing.node_of) : NULL;

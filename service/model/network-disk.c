@@ -11,7 +11,7 @@
 typedef struct {
     const char *scheme; /* as it is written */
     const char *protocol;
-    guint port; /* that is left out; 0: none is the default */
+    guint port;               /* that is left out; 0: none is the default */
     gboolean is_of_this_host; /* no network at all, and no server in the name */
 } Protocol;
 

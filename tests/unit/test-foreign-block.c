@@ -19,7 +19,7 @@ static GPtrArray *
 find_on_machine(Machine *m, guint major_number, guint minor_number)
 {
     GPtrArray *foreigners = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_foreign_free);
-    g_autoptr(DlkDisk) disk = dlk_block_device_new(makedev(major_number, minor_number), &m->devices);
+    g_autoptr(DlkDisk) disk = dlk_block_device_new(makedev(major_number, minor_number), &m->devices, NULL);
     g_autoptr(DlkTarget) target = dlk_target_new(disk, -1, -1, NULL);
     dlk_foreign_block_find(foreigners, target, &m->devices);
     return foreigners;
@@ -173,7 +173,7 @@ target_of(const char *path)
     const int fd = open(path, O_PATH | O_CLOEXEC);
     g_assert_cmpint(fstat(fd, &status), ==, 0);
     if (S_ISBLK(status.st_mode)) {
-        g_autoptr(DlkDisk) device = dlk_block_device_new(status.st_rdev, &dlk_devices);
+        g_autoptr(DlkDisk) device = dlk_block_device_new(status.st_rdev, &dlk_devices, NULL);
         device->path = g_strdup(path);
         return dlk_target_new(device, fd, -1, NULL);
     }

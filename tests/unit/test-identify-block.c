@@ -1,3 +1,4 @@
+#include "base/error.h"
 #include "host/block-device.h"
 #include "host/block-identity.h"
 #include "loop-fixture.h"
@@ -8,7 +9,7 @@
 static DlkDisk *
 disk_of(Machine *m, guint major_number, guint minor_number)
 {
-    return dlk_block_device_new(makedev(major_number, minor_number), &m->devices);
+    return dlk_block_device_new(makedev(major_number, minor_number), &m->devices, NULL);
 }
 
 static void
@@ -231,6 +232,31 @@ test_devices_stacked_in_a_circle_come_to_an_end(Machine *m, gconstpointer data)
     assert_ancestors(disk, "block:4053:1");
 }
 
+/* To take it for a device without a file would make two disks of one. */
+static void
+test_loop_device_that_cannot_be_asked_is_unreachable(Machine *m, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    machine_add_disk(m, "loop0", "4007:0");
+    machine_say(m, "loop0", "loop/backing_file", "/srv/disk.img");
+    g_autoptr(DlkDisk) disk = dlk_block_device_new(makedev(4007, 0), &m->devices, &error);
+    g_assert_null(disk);
+    g_assert_error(error, DLK_ERROR, DLK_ERROR_UNREACHABLE);
+    g_assert_nonnull(strstr(error->message, "loop0"));
+}
+
+static void
+test_volume_on_a_loop_device_that_cannot_be_asked_is_unreachable(Machine *m, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    machine_add_disk(m, "loop0", "4007:0");
+    machine_say(m, "loop0", "loop/backing_file", "/srv/disk.img");
+    machine_map(m, "dm-0", "4053:0", MACHINE_ROOT, "vg-root", "loop0");
+    g_autoptr(DlkDisk) disk = dlk_block_device_new(makedev(4053, 0), &m->devices, &error);
+    g_assert_null(disk);
+    g_assert_error(error, DLK_ERROR, DLK_ERROR_UNREACHABLE);
+}
+
 /* ---- real loop devices ---- */
 
 typedef struct {
@@ -263,7 +289,7 @@ node_disk(const char *node)
 {
     struct stat status;
     g_assert_cmpint(stat(node, &status), ==, 0);
-    return dlk_block_device_new(status.st_rdev, &dlk_devices);
+    return dlk_block_device_new(status.st_rdev, &dlk_devices, NULL);
 }
 
 static gboolean
@@ -371,6 +397,8 @@ main(int argc, char **argv)
     MACHINE(nvme_namespace_is_known_by_its_id);
     MACHINE(array_is_known_by_its_uuid_whoever_writes_it);
     MACHINE(devices_stacked_in_a_circle_come_to_an_end);
+    MACHINE(loop_device_that_cannot_be_asked_is_unreachable);
+    MACHINE(volume_on_a_loop_device_that_cannot_be_asked_is_unreachable);
     FILE_TEST(loop_device_is_part_of_its_file);
     FILE_TEST(loop_device_knows_its_file_by_no_name);
     FILE_TEST(partition_of_a_loop_device_is_part_of_device_and_file);

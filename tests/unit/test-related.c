@@ -31,7 +31,7 @@ describe(const DlkTarget *target, const DlkDevices *devices)
 static void
 assert_related(Machine *m, guint major_number, guint minor_number, const char *expected)
 {
-    g_autoptr(DlkDisk) disk = dlk_block_device_new(makedev(major_number, minor_number), &m->devices);
+    g_autoptr(DlkDisk) disk = dlk_block_device_new(makedev(major_number, minor_number), &m->devices, NULL);
     g_autoptr(DlkTarget) target = dlk_target_new(disk, -1, -1, NULL);
     g_autofree char *text = describe(target, &m->devices);
     g_assert_cmpstr(text, ==, expected);
@@ -120,7 +120,7 @@ file_set_up(File *f, gconstpointer data)
     g_assert_cmpint(stat(f->path, &status), ==, 0);
     f->file_id = dlk_file_identity(status.st_dev, status.st_ino);
     f->loop = loop_attach(f->path);
-    g_autoptr(DlkDisk) disk = dlk_block_device_new(loop_device(&f->loop), &dlk_devices);
+    g_autoptr(DlkDisk) disk = dlk_block_device_new(loop_device(&f->loop), &dlk_devices, NULL);
     f->loop_id = g_strdup(disk->id);
 }
 
@@ -155,7 +155,7 @@ test_partition_of_a_loop_device_has_the_device_and_its_file(File *f, gconstpoint
     struct stat status;
     g_autofree char *partition = loop_add_partition(&f->loop, 1);
     g_assert_cmpint(stat(partition, &status), ==, 0);
-    g_autoptr(DlkDisk) disk = dlk_block_device_new(status.st_rdev, &dlk_devices);
+    g_autoptr(DlkDisk) disk = dlk_block_device_new(status.st_rdev, &dlk_devices, NULL);
     g_autoptr(DlkTarget) target = dlk_target_new(disk, -1, -1, NULL);
     g_autofree char *text = describe(target, &dlk_devices);
     g_autofree char *expected = g_strdup_printf("backing file %s\nwhole disk %s", f->file_id, f->loop_id);
