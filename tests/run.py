@@ -130,6 +130,25 @@ def run_bus(results, wanted, build_name):
     results.add_junit(f"bus {build_name}", junit, status, output)
 
 
+def run_vm(results, wanted, build_name):
+    """Tests in guests of their own. The cases are those that the listing names: one that is not heard of failed."""
+    listing = subprocess.run(["tests/vm/run", "--list"], cwd=SOURCE, check=True, capture_output=True, text=True)
+    chosen = [case for case in listing.stdout.splitlines() if wanted(case)]
+    if not chosen:
+        return
+    status, output = run(["tests/vm/run", *chosen], DISKLOCK_BUILD=str(SOURCE / build_name))
+    outcome, said = {}, []
+    for line in output.splitlines():
+        result = re.match(r"(not )?ok \d+ - (.*)$", line)
+        if result:
+            outcome[result[2]] = "\n".join(said) if result[1] else None
+            said = []
+        else:
+            said.append(line.removeprefix("# "))
+    for case in chosen:
+        results.add(f"vm {build_name}", case, outcome.get(case, f"tests/vm/run ended with {status}\n{output[-8000:]}"))
+
+
 def children():
     """Processes that have us for a parent: whatever a test left behind ends up here."""
     found = []
@@ -169,6 +188,7 @@ def main():
         for build_name, _, _ in BUILDS:
             run_unit(results, lambda case: name in case, build_name)
             run_bus(results, lambda case: name in case, build_name)
+        run_vm(results, lambda case: name in case, BUILDS[0][0])
         if not results.groups:
             results.add("house", name, "there is no test that has this in its name")
         check_leftovers(results, folder, mounts)
