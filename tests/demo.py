@@ -24,6 +24,18 @@ check-interval=0.5
 """
 BOLD, DIM, PLAIN = ("\x1b[1m", "\x1b[2m", "\x1b[0m") if sys.stdout.isatty() and "NO_COLOR" not in os.environ else ("",) * 3
 
+ACQUIRE_FD = f"""import os, sys
+from gi.repository import Gio, GLib
+fds = Gio.UnixFDList.new_from_array([os.open(sys.argv[1], os.O_RDWR)])
+bus = Gio.bus_get_sync(Gio.BusType.SYSTEM)
+arguments = GLib.Variant("(hsa{{sv}})", (0, "exclusive", {{"owner": GLib.Variant("s", "desktop")}}))
+try:
+    print(bus.call_with_unix_fd_list_sync("{harness.NAME}", "{harness.OBJECT}", "{harness.MANAGER}",
+                                          "AcquireFd", arguments, None, 0, -1, fds)[0])
+except GLib.Error as error:
+    sys.exit(error.message)
+"""
+
 
 class Demo:
     """Runs commands where the reader can see them, and holds them to what was promised."""
@@ -189,9 +201,13 @@ def authorise(demo):
     demo.run(as_user + f"disklockctl release {lease}")
     demo.say(f"An image of {USER}'s own needs no rule: who sits at the machine and could open a disk may lock it.")
     demo.run(f"qemu-img create -q -f qcow2 own.qcow2 64M && chown {USER}: own.qcow2 && chmod 600 own.qcow2")
-    demo.run(as_user + "bash -c \"exec busctl call $M AcquireFd 'hsa{sv}' 3 exclusive 1 owner s desktop 3<>own.qcow2\"",
-             "^ot ", session=True)
+    demo.say("The proof is the open file, which busctl cannot send along; a program can.")
+    (demo.folder / "acquire-fd").write_text(ACQUIRE_FD)
+    demo.run("cat acquire-fd")
+    demo.run(as_user + "/usr/bin/python3 acquire-fd own.qcow2", "/org/disklock/DiskLock1/lease/", session=True)
     demo.run("disklockctl", "desktop")
+    demo.say("Outside a session at the machine it takes an administrator.")
+    demo.run(as_user + "/usr/bin/python3 acquire-fd own.qcow2", "password|allow", status=1)
 
 
 def show(bus, polkit, service, folder):
