@@ -80,6 +80,11 @@ lock_one_done(DlkAcquire *self, DlkItem *item, GAsyncResult *result)
 void
 dlk_acquire_lock(DlkAcquire *self)
 {
+    /* A domain may have no disk, or none that is there: then no job would end this step. */
+    if (self->items->len == 0) {
+        dlk_acquire_next(self);
+        return;
+    }
     for (guint i = 0; i < self->items->len; i++) {
         DlkItem *item = dlk_acquire_item(self, i);
 
