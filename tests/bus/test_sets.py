@@ -28,6 +28,13 @@ def exclusively(paths):
     return [(path, "exclusive") for path in paths]
 
 
+def release_all(caller, leases):
+    """Releases what a set was granted, (lease, token) pairs, with all calls under way at once."""
+    calls = [caller.start("Release", "(o)", lease) for lease, _ in leases]
+    for call in calls:
+        call.result()
+
+
 def allow_paths(polkit, *paths):
     """polkit says yes to Alice for these paths, and no to any other."""
     wanted = " || ".join(f'action.lookup("path") == "{path}"' for path in paths)
@@ -139,8 +146,7 @@ def test_overlapping_sets_in_opposite_order_never_deadlock_when_they_wait(root, 
         assert len(ready) == 1, "two sets have the same disks"
         [index] = ready
         caller, order = callers[index]
-        for lease, _ in pending[index].result()[0]:
-            caller.release(lease)
+        release_all(caller, pending[index].result()[0])
         rounds[index] += 1
         pending[index] = caller.start_acquire_set(exclusively(order), wait=60000)
     assert max(rounds) - min(rounds) <= 1, f"first come, first served: {rounds}"
@@ -159,8 +165,7 @@ def test_of_overlapping_sets_in_opposite_order_that_do_not_wait_one_gets_all(roo
             except BusError as error:
                 assert error.name == "Busy", error
         assert len(granted) == 1 and len(granted[0]) == 4
-        for lease, _ in granted[0]:
-            root.release(lease)
+        release_all(root, granted[0])
 
 
 def test_sets_that_chain_in_a_ring_all_get_their_turn(root, client, disks):
@@ -169,15 +174,13 @@ def test_sets_that_chain_in_a_ring_all_get_their_turn(root, client, disks):
     pairs = [(paths[i], paths[(i + 1) % 3]) for i in range(3)]
     callers = [client() for _ in pairs]
     for _ in range(ROUNDS):
-        holder = root.acquire_set(exclusively(paths))
+        holders = root.start_acquire_set(exclusively(paths)).result()[0]
         waiting = [caller.start_acquire_set(exclusively(pair), wait=60000) for caller, pair in zip(callers, pairs)]
         root.refused_acquire(paths[0])
-        for lease in holder:
-            root.release(lease)
+        release_all(root, holders)
         for _ in pairs:
             index = wait_until(lambda: [i for i, call in enumerate(waiting) if call and call.done], "the next set")[0]
-            for lease, _ in waiting[index].result()[0]:
-                callers[index].release(lease)
+            release_all(callers[index], waiting[index].result()[0])
             waiting[index] = None
 
 
