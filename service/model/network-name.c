@@ -182,8 +182,8 @@ static gboolean
 has_place(const DlkNetworkName *self)
 {
     const guint hosts = self->hosts->len;
-    if (self->socket) {
-        return hosts == 0;
+    if (self->socket && hosts == 0) {
+        return TRUE;
     }
     return hosts >= self->protocol->fewest_hosts && hosts <= self->protocol->most_hosts;
 }
@@ -206,9 +206,10 @@ dlk_network_name_to_uri(DlkNetworkName *self, const char *name, const char *quer
         return NULL;
     }
     g_autofree char *hosts = join_hosts(self);
-    g_autofree char *uri = self->socket
-                               ? g_strdup_printf("%s+unix:///%s?socket=%s", protocol, what, self->socket)
-                               : g_strdup_printf("%s://%s/%s", protocol, hosts, what);
+    /* A cluster that can be reached by its hosts as well is known by them. */
+    const gboolean is_local = self->socket && self->hosts->len == 0;
+    g_autofree char *uri = is_local ? g_strdup_printf("%s+unix:///%s?socket=%s", protocol, what, self->socket)
+                                    : g_strdup_printf("%s://%s/%s", protocol, hosts, what);
     if (strlen(uri) > DLK_DISK_NAME_BYTES) {
         fail(error, "the name of its source (%s) is too long", protocol);
         return NULL;

@@ -19,7 +19,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkNetworkName, dlk_network_name_free)
 
 /** @host: a name or an address; @port: digits, or %NULL for the protocol's own. */
 gboolean dlk_network_name_add_host(DlkNetworkName *self, const char *host, const char *port, GError **error);
-/** Instead of hosts. @path: absolute. */
+/** Instead of hosts, or beside those of a cluster. @path: absolute. */
 gboolean dlk_network_name_set_socket(DlkNetworkName *self, const char *path, GError **error);
 /** The URI. @name: of the disk there, or %NULL; @query: of a web address, or %NULL. Free with g_free(). */
 char *dlk_network_name_to_uri(DlkNetworkName *self, const char *name, const char *query, GError **error);

@@ -198,6 +198,8 @@ test_network_disks_have_one_name(void)
                    "https://h:443/x.iso?a=1&b=2");
     assert_network("http", "name='x.iso'", "<host name='h'/>", "http://h:80/x.iso");
     assert_network("ftp", "name='x y.iso'", "<host name='h'/>", "ftp://h:21/x%20y.iso");
+    assert_network("gluster", "name='vol/image'", "<host name='a'/><host transport='unix' socket='/s'/>",
+                   "gluster://a:24007/vol/image");
     assert_network("ftps", "name='x'", "<host name='h'/>", "ftps://h:990/x");
     assert_network("tftp", "name='x'", "<host name='h'/>", "tftp://h:69/x");
     assert_network("sheepdog", "name='vdi'", "", "sheepdog://localhost:7000/vdi");
