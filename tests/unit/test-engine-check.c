@@ -242,7 +242,7 @@ test_check_that_hangs_puts_the_lease_at_risk(EngineFixture *f, gconstpointer dat
     dlk_fake_backend_hang(f->fake, DLK_FAKE_CHECK);
     g_assert_cmpint(engine_check(f, lease), ==, DLK_STATE_AT_RISK);
     dlk_fake_backend_go_on(f->fake);
-    g_assert_cmpint(engine_check(f, lease), ==, DLK_STATE_ACTIVE);
+    engine_wait_until(engine_check(f, lease) == DLK_STATE_ACTIVE);
 }
 
 static void
