@@ -8,30 +8,29 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-/* How long a thread waits, in µs, for another one's answer about the same device. */
-#define PATIENCE (2 * G_USEC_PER_SEC)
+/* After so many µs without an answer nobody waits for it but the thread that cannot help it. */
+#define PATIENCE G_USEC_PER_SEC
 
 static GMutex mutex;
 static GCond answered;
-static GHashTable *being_asked; /* set of folders */
+static GHashTable *being_asked; /* folder → since when, gint64 */
 
 static gboolean
 begin_asking(const char *folder)
 {
-    const gint64 end = g_get_monotonic_time() + PATIENCE;
-    gboolean ours = TRUE;
-    g_mutex_lock(&mutex);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&mutex);
     if (being_asked == NULL) {
-        being_asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        being_asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     }
-    while (g_hash_table_contains(being_asked, folder) && ours) {
-        ours = g_cond_wait_until(&answered, &mutex, end);
+    const gint64 *since;
+    while ((since = g_hash_table_lookup(being_asked, folder)) != NULL) {
+        if (!g_cond_wait_until(&answered, &mutex, *since + PATIENCE)) {
+            return FALSE;
+        }
     }
-    if (ours) {
-        g_hash_table_add(being_asked, g_strdup(folder));
-    }
-    g_mutex_unlock(&mutex);
-    return ours;
+    const gint64 now = g_get_monotonic_time();
+    g_hash_table_insert(being_asked, g_strdup(folder), g_memdup2(&now, sizeof now));
+    return TRUE;
 }
 
 static void
@@ -123,8 +122,9 @@ dlk_loop_devices_on_file(const DlkDevices *devices, dev_t device, ino_t inode)
         if (mountinfo == NULL) {
             mountinfo = dlk_mount_lines_read();
         }
-        if (!may_hang(loop, mountinfo, device) && is_on_file(devices, loop, device, inode)) {
-            g_ptr_array_add(found, g_steal_pointer(&loop));
+        g_autofree char *real = dlk_sysfs_block_by_name(devices, name);
+        if (real != NULL && !may_hang(real, mountinfo, device) && is_on_file(devices, real, device, inode)) {
+            g_ptr_array_add(found, g_steal_pointer(&real));
         }
     }
     return found;

@@ -176,3 +176,22 @@ def test_the_service_reads_properties_and_lists_while_it_hangs(root, remote):
     assert root.get("LeaseCount") == 1
     assert pending.error().name == "Unreachable"
 
+
+def test_a_loop_device_on_it_holds_up_no_other_device_and_no_file(storage, root, remote, disk):
+    loop, other = storage.loop(remote.disks[0]), storage.loop()
+    remote.hang()
+    try:
+        assert root.refused("Inspect", "(s)", str(loop.node)).name == "Unreachable"
+        calls = [root.start("Inspect", "(s)", str(loop.node)) for _ in range(20)]
+        assert root.inspect(other.node)["state"] == "free"
+        root.acquire(disk)
+        assert {call.error().name for call in calls} == {"Unreachable"}
+    finally:
+        remote.answer()
+
+    def is_known_again():
+        try:
+            return root.inspect(loop.node)["state"] == "free"
+        except BusError:
+            return False
+    wait_until(is_known_again, "the loop device to be known again")
