@@ -219,13 +219,13 @@ test_process_that_has_ended_already_keeps_nothing_closed(EngineFixture *f, gcons
 
 /* A policy whose program does what @script says. */
 static void
-set_program(EngineFixture *f, const char *script)
+set_program(EngineFixture *f, const char *script, const char *grace)
 {
     g_autofree char *path = scratch_path(&f->scratch, "program");
     g_autofree char *policy = g_strdup_printf(
         "[Rule test]\nbackend=fake\non-break=exec\non-break-allowed=exec\ncheck-interval=3600\n"
-        "grace=0.3\nexec=%s\n",
-        path);
+        "grace=%s\nexec=%s\n",
+        grace, path);
     g_autoptr(GError) error = NULL;
 
     if (script)
@@ -255,7 +255,7 @@ test_program_gets_the_lease_in_its_environment(EngineFixture *f, gconstpointer d
     g_autofree char *disk = engine_disk_id(f, "a.img");
     char id[DLK_LEASE_ID_LENGTH + 1];
 
-    set_program(f, script);
+    set_program(f, script, "3600");
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, "{'owner': <'web01'>}");
     g_autofree char *token = g_strdup_printf("%" G_GUINT64_FORMAT, lease->token);
     g_autofree char *pid = g_strdup_printf("%d", (int)getpid());
@@ -282,7 +282,7 @@ test_program_gets_the_lease_in_its_environment(EngineFixture *f, gconstpointer d
 static void
 test_disk_stays_closed_while_the_program_runs(EngineFixture *f, gconstpointer data)
 {
-    set_program(f, "#!/bin/sh\nexec sleep 3600\n");
+    set_program(f, "#!/bin/sh\nexec sleep 3600\n", "2");
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
 
     break_now(f, lease);
@@ -295,7 +295,7 @@ test_disk_stays_closed_while_the_program_runs(EngineFixture *f, gconstpointer da
 static void
 test_release_waits_for_the_program(EngineFixture *f, gconstpointer data)
 {
-    set_program(f, "#!/bin/sh\nexec sleep 3600\n");
+    set_program(f, "#!/bin/sh\nexec sleep 3600\n", "2");
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
 
     break_now(f, lease);
@@ -306,11 +306,11 @@ test_release_waits_for_the_program(EngineFixture *f, gconstpointer data)
 static void
 test_program_that_fails_or_is_missing_frees_the_disk(EngineFixture *f, gconstpointer data)
 {
-    set_program(f, NULL);
+    set_program(f, NULL, "3600");
     break_now(f, engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL));
     engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
 
-    set_program(f, "#!/bin/sh\nexit 3\n");
+    set_program(f, "#!/bin/sh\nexit 3\n", "3600");
     DlkLease *lease = engine_acquire(f, "b.img", DLK_MODE_EXCLUSIVE, NULL);
     break_now(f, lease);
     engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
@@ -321,7 +321,7 @@ test_process_that_ends_while_the_program_runs_frees_nothing_yet(EngineFixture *f
 {
     g_auto(OtherProcess) process = other_process_start("vm", NULL, NULL);
 
-    set_program(f, "#!/bin/sh\nexec sleep 3600\n");
+    set_program(f, "#!/bin/sh\nexec sleep 3600\n", "2");
     DlkLease *lease = acquire_for(f, &process, "exec");
     break_now(f, lease);
     kill(process.pid, SIGKILL);

@@ -3,7 +3,7 @@
 /* Convert, Suspend and Resume. */
 
 #define PATIENT "{'wait': <uint32 60000>}"
-#define SHORT_OF_PATIENCE ENGINE_POLICY "unreachable-after=0.2\n"
+#define SHORT_OF_PATIENCE ENGINE_POLICY "unreachable-after=1\n"
 
 static void
 test_lease_is_converted_up_and_down(EngineFixture *f, gconstpointer data)

@@ -2,7 +2,7 @@
 
 /* Storage that does not answer in time, and then does. */
 
-#define SHORT_OF_PATIENCE ENGINE_POLICY "unreachable-after=0.2\n"
+#define SHORT_OF_PATIENCE ENGINE_POLICY "unreachable-after=1\n"
 
 static void
 test_acquire_ends_in_time_and_its_late_lock_is_given_back(EngineFixture *f, gconstpointer data)

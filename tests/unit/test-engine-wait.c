@@ -69,11 +69,11 @@ static void
 test_who_waited_behind_a_waiter_that_gives_up_is_served(EngineFixture *f, gconstpointer data)
 {
     engine_acquire(f, "a.img", DLK_MODE_READ_ONLY, NULL);
-    EngineAnswer *writer = engine_ask_as(f, f->root, "a.img", DLK_MODE_EXCLUSIVE, "{'wait': <uint32 300>}");
+    EngineAnswer *writer = engine_ask_as(f, f->root, "a.img", DLK_MODE_EXCLUSIVE, "{'wait': <uint32 1000>}");
     engine_wait_until(dlk_table_waiters_of(dlk_engine_table(f->engine), 0) == 1);
     EngineAnswer *second = engine_ask_as(f, f->root, "a.img", DLK_MODE_READ_ONLY, PATIENT);
 
-    engine_assert_error(writer, DLK_ERROR_TIMED_OUT, "waited 0.3 s");
+    engine_assert_error(writer, DLK_ERROR_TIMED_OUT, "waited 1.0 s");
     engine_granted(second);
 }
 
@@ -270,8 +270,8 @@ static void
 test_waiters_of_one_uid_are_limited(EngineFixture *f, gconstpointer data)
 {
     engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
-    EngineAnswer *first = engine_ask_as(f, f->root, "a.img", DLK_MODE_EXCLUSIVE, "{'wait': <uint32 400>}");
-    EngineAnswer *second = engine_ask_as(f, f->root, "a.img", DLK_MODE_EXCLUSIVE, "{'wait': <uint32 400>}");
+    EngineAnswer *first = engine_ask_as(f, f->root, "a.img", DLK_MODE_EXCLUSIVE, "{'wait': <uint32 2000>}");
+    EngineAnswer *second = engine_ask_as(f, f->root, "a.img", DLK_MODE_EXCLUSIVE, "{'wait': <uint32 2000>}");
     engine_wait_until(dlk_table_waiters_of(dlk_engine_table(f->engine), 0) == 2);
 
     engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, PATIENT, DLK_ERROR_LIMIT_EXCEEDED, "waiters-per-uid");
