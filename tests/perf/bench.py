@@ -22,6 +22,7 @@ HOST_RULE = "[Rule by-host]\nmatch-path=*/by-host/*\nmatch-kind=file\nbackend=ho
 BACKENDS = ("fcntl", "host")
 CLIENTS = 8
 FILES_A_FOLDER = 1000
+SET = 64
 SPARE_DESCRIPTORS = 1000  # what the service has open beside its leases
 
 
@@ -125,6 +126,15 @@ def measure_rate(table, world, disks, size):
         table.hold(f"  part of the no-op rate, {backend}", ours / noop, 0.8, "{:.2f}", at_least=True)
 
 
+def measure_set(table, world, disks, size):
+    for backend in BACKENDS:
+        output = call_client("set", max(size // 5, 2), 10, world.bus.address, text="\n".join(disks[backend][:SET]) + "\n")
+        one, several = values(output, "median")
+        table.tell(f"Acquire of one disk, {backend}", f"{one:.0f} us")
+        table.tell(f"AcquireSet of {SET} disks, {backend}", f"{several:.0f} us")
+        table.hold(f"  the latter in the former, {backend}", several / one, 8, "{:.2f}")
+
+
 def measure_many(table, folder, backend, disks, size):
     """Two services take turns: one that holds leases of all disks but one, and one that holds none."""
     empty, full = World(folder / f"{backend}-empty"), World(folder / f"{backend}-full")
@@ -162,12 +172,13 @@ def leases_possible(wanted):
 def measure(folder, options):
     options.leases = leases_possible(options.leases)
     table = Table()
-    disks = {backend: make_disks(folder, backend, max(options.leases + 1, CLIENTS)) for backend in BACKENDS}
+    disks = {backend: make_disks(folder, backend, max(options.leases + 1, CLIENTS, SET)) for backend in BACKENDS}
     hop, = values(subprocess.run([PROGRAMS / "hop"], text=True, check=True, stdout=subprocess.PIPE).stdout, "median")
     table.tell("a job of the pool that does nothing", f"{hop:.0f} us")
     world = World(folder / "world")
     measure_latency(table, world, disks, options.size)
     measure_rate(table, world, disks, options.size // 5)
+    measure_set(table, world, disks, options.size)
     world.close()
     if options.leases:
         for backend in BACKENDS:

@@ -3,11 +3,13 @@
  *   client latency BLOCKS SIZE {BUS DISK}...       time of two calls, one after the other, in microseconds
  *   client rate BEGIN SLICES SLICE-MS {BUS DISK}...  calls that were answered
  *   client fill BUS DEPTH <PATHS                   takes a lease of every path, DEPTH calls under way at once
- * BUS is an address. DISK is a path: Acquire and Release of it; or "-": the method of noop-service, twice.
- * BEGIN is in microseconds of the monotonic clock, for clients that are to begin together. What is compared
- * takes turns within one run, so that all meet the same noise.
+ *   client set BLOCKS SIZE BUS <PATHS              time of AcquireSet of all paths, and of Acquire of the
+ * first BUS is an address. DISK is a path: Acquire and Release of it; or "-": the method of noop-service,
+ * twice. BEGIN is in microseconds of the monotonic clock, for clients that are to begin together. What is
+ * compared takes turns within one run, so that all meet the same noise.
  */
 #include "bus/members.h"
+#include "disk-set.h"
 #include "subject.h"
 
 #include <stdio.h>
@@ -48,6 +50,13 @@ quantile(GArray *sorted, double part)
 }
 
 static void
+print_times(const char *name, GArray *times)
+{
+    g_array_sort(times, compare_times);
+    printf("%s median=%.1f p99=%.1f\n", name, quantile(times, 0.5), quantile(times, 0.99));
+}
+
+static void
 measure_latency(guint blocks, guint size, GPtrArray *subjects)
 {
     g_autoptr(GPtrArray) times = g_ptr_array_new_with_free_func((GDestroyNotify)g_array_unref);
@@ -63,11 +72,7 @@ measure_latency(guint blocks, guint size, GPtrArray *subjects)
         }
     }
     for (guint i = 0; i < subjects->len; i++) {
-        GArray *sorted = g_ptr_array_index(times, i);
-
-        g_array_sort(sorted, compare_times);
-        printf("%s median=%.1f p99=%.1f\n", ((Subject *)g_ptr_array_index(subjects, i))->name,
-               quantile(sorted, 0.5), quantile(sorted, 0.99));
+        print_times(((Subject *)g_ptr_array_index(subjects, i))->name, g_ptr_array_index(times, i));
     }
 }
 
@@ -150,6 +155,32 @@ fill(const char *bus, guint depth)
     subject_free(subject);
 }
 
+/* One disk and all of them take turns, block by block. */
+static void
+measure_set(guint blocks, guint size, const char *bus)
+{
+    Subject *subject = subject_new(bus, "-");
+    g_autoptr(GPtrArray) all = g_ptr_array_new_with_free_func(g_free), one = g_ptr_array_new();
+    g_autoptr(GArray) all_times = g_array_new(FALSE, FALSE, sizeof(double));
+    g_autoptr(GArray) one_times = g_array_new(FALSE, FALSE, sizeof(double));
+    char line[4096];
+
+    while (fgets(line, sizeof line, stdin))
+        g_ptr_array_add(all, g_strdup(g_strchomp(line)));
+    g_ptr_array_add(all, NULL);
+    g_ptr_array_add(one, g_ptr_array_index(all, 0));
+    g_ptr_array_add(one, NULL);
+    for (guint i = 0; i < blocks * size; i++) {
+        gboolean is_set = i / size % 2;
+        double time = disk_set_acquire(subject->connection, (const char *const *)(is_set ? all : one)->pdata);
+
+        g_array_append_val(is_set ? all_times : one_times, time);
+    }
+    print_times("one", one_times);
+    print_times("set", all_times);
+    subject_free(subject);
+}
+
 static guint
 number(const char *text)
 {
@@ -168,6 +199,8 @@ main(int argc, char **argv)
         g_autoptr(GPtrArray) subjects = subjects_from(argv + 5);
         measure_rate(g_ascii_strtoll(argv[2], NULL, 10), number(argv[3]), (gint64)number(argv[4]) * 1000,
                      subjects);
+    } else if (g_str_equal(command, "set") && argc == 5) {
+        measure_set(number(argv[2]), number(argv[3]), argv[4]);
     } else if (g_str_equal(command, "fill") && argc == 4) {
         fill(argv[2], number(argv[3]));
     } else {
