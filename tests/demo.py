@@ -210,6 +210,38 @@ def authorise(demo):
     demo.run(as_user + "/usr/bin/python3 acquire-fd own.qcow2", "password|allow", status=1)
 
 
+DOMAIN = """<domain type='kvm'>
+  <name>{name}</name>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/>
+      <source file='{folder}/{name}.qcow2'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+  </devices>
+</domain>
+"""
+
+
+def share_a_base(demo):
+    demo.title("6. Every disk of a domain at once, backing files too")
+    demo.run("qemu-img create -q -f qcow2 base.qcow2 64M && qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 debian.qcow2")
+    for name in ("vm1", "vm2"):
+        demo.run(f"qemu-img create -q -f qcow2 -b debian.qcow2 -F qcow2 {name}.qcow2")
+        (demo.folder / f"{name}.xml").write_text(DOMAIN.format(name=name, folder=demo.folder))
+    demo.run("cat vm1.xml")
+    demo.say("Two VMs on one base image run together; the chain is read from the images' headers.")
+    demo.run("busctl call $M AcquireDomain 'sa{sv}' \"$(cat vm1.xml)\" 1 owner s vm1", r"^a\(ot\) 3 ")
+    demo.run("disklockctl domain acquire vm2.xml", "vm2.qcow2", "debian.qcow2", "base.qcow2")
+    demo.run("disklockctl", r"exclusive.*vm1\.qcow2", r"read-only.*debian\.qcow2", r"read-only.*base\.qcow2")
+    demo.say("Who wants the base itself, to write to it, is told who reads it.")
+    demo.run("busctl call $M Acquire 'ssa{sv}' $PWD/base.qcow2 exclusive 1 owner s vm3", r"base\.qcow2 is held read-only by vm\d", status=1)
+    demo.run("disklockctl acquire --owner=vm3 base.qcow2", r"base\.qcow2 is held read-only by vm\d", status=3)
+    demo.run("disklockctl domain release vm1.xml && disklockctl domain release vm2.xml")
+    demo.run("disklockctl acquire --owner=vm3 base.qcow2", "[0-9a-f]{32}")
+    demo.run("busctl call $M ReleaseOwner s vm3", "^u 1")
+
+
 def show(bus, polkit, service, folder):
     demo = Demo(bus, polkit, folder)
     demo.title("A private system bus with the real polkitd and disklockd")
@@ -221,13 +253,27 @@ def show(bus, polkit, service, folder):
         give_back(demo, lease)
         lose(demo)
         authorise(demo)
+        share_a_base(demo)
     finally:
         demo.close()
     service.stop()
     demo.title("All of it was as it must be.")
 
 
+def open_shell(bus, polkit, service, folder):
+    """A shell for whoever wants to try for himself; what it ends with is what tools/demo ends with."""
+    demo = Demo(bus, polkit, folder)
+    if sys.stdin.isatty():
+        print("disklockd answers on a bus of its own, for busctl and disklockctl in this shell; exit ends it.", flush=True)
+    status = subprocess.run(["bash"], env=demo.environment, check=False).returncode
+    service.stop()
+    sys.exit(status)
+
+
 def main():
+    shell = sys.argv[1:] == ["--shell"]
+    if sys.argv[1:] and not shell:
+        sys.exit("usage: tools/demo [--shell]")
     with contextlib.ExitStack() as ends:
         folder = Path(tempfile.mkdtemp(prefix="disklock-demo-"))
         ends.callback(shutil.rmtree, folder)
@@ -236,9 +282,10 @@ def main():
         ends.callback(bus.close)
         polkit = harness.Polkit(bus, harness.policy_files())
         ends.callback(polkit.close)
-        service = harness.Service(bus, POLICY)
+        shipped = Path(__file__).parents[1] / "data" / "disklock.conf"
+        service = harness.Service(bus, shipped.read_text() if shell else POLICY)
         ends.callback(service.process.kill)
-        show(bus, polkit, service, folder)
+        (open_shell if shell else show)(bus, polkit, service, folder)
 
 
 if __name__ == "__main__":
