@@ -15,19 +15,10 @@
 
 /* A file of which the XML says the path and no more. */
 static gboolean
-add_file(GPtrArray *disks, const xmlNode *node, DlkDomainPart part, guint traits, const char *element,
-         const char *path, const char *format, gboolean optional, GError **error)
+add_file(GPtrArray *disks, const DlkDomainFind *find, GError **error)
 {
-    const DlkDomainFind find = {.node = node,
-                                .element = element,
-                                .part = part,
-                                .type = "file",
-                                .traits = traits,
-                                .name = path,
-                                .format = format,
-                                .optional = optional};
-    return dlk_domain_path_check(node, element, path, error) &&
-           dlk_domain_list_add(disks, &find, NULL, error);
+    return dlk_domain_path_check(find->node, find->element, find->name, error) &&
+           dlk_domain_list_add(disks, find, NULL, error);
 }
 
 static gboolean
@@ -48,8 +39,14 @@ add_loader(const xmlNode *loader, GPtrArray *disks, GError **error)
     if (!path) {
         return TRUE; /* libvirt chooses one when it starts the domain */
     }
-    return add_file(disks, loader, DLK_PART_LOADER, traits, "loader", path, format ? format : "raw", FALSE,
-                    error);
+    const DlkDomainFind find = {.node = loader,
+                                .element = "loader",
+                                .part = DLK_PART_LOADER,
+                                .type = "file",
+                                .traits = traits,
+                                .name = path,
+                                .format = format ? format : "raw"};
+    return add_file(disks, &find, error);
 }
 
 /* Needed only where what is made from it is not there yet. */
@@ -57,7 +54,14 @@ static gboolean
 add_template(const xmlNode *node, GPtrArray *disks, GError **error)
 {
     g_autofree char *path = dlk_domain_xml_attribute(node, "template");
-    return !path || add_file(disks, node, DLK_PART_TEMPLATE, 0, "nvram template", path, "raw", TRUE, error);
+    const DlkDomainFind find = {.node = node,
+                                .element = "nvram template",
+                                .type = "file",
+                                .part = DLK_PART_TEMPLATE,
+                                .name = path,
+                                .format = "raw",
+                                .optional = TRUE};
+    return !path || add_file(disks, &find, error);
 }
 
 static gboolean
@@ -90,8 +94,14 @@ static gboolean
 add_variable_store(const xmlNode *store, GPtrArray *disks, GError **error)
 {
     g_autofree char *path = dlk_domain_xml_attribute(store, "path");
-    return (!path || add_file(disks, store, DLK_PART_NVRAM, 0, "variable store", path, "raw", TRUE, error)) &&
-           add_template(store, disks, error);
+    const DlkDomainFind find = {.node = store,
+                                .element = "variable store",
+                                .type = "file",
+                                .part = DLK_PART_NVRAM,
+                                .name = path,
+                                .format = "raw",
+                                .optional = TRUE};
+    return (!path || add_file(disks, &find, error)) && add_template(store, disks, error);
 }
 
 gboolean
@@ -135,7 +145,14 @@ add_tpm_source(const xmlNode *source, GPtrArray *disks, GError **error)
         return dlk_domain_xml_fail(error, source, "TPM state", "its source has no path");
     }
     if (dlk_domain_xml_attribute_is(source, "type", "file")) {
-        return add_file(disks, source, DLK_PART_TPM, 0, "TPM state", path, "raw", TRUE, error);
+        const DlkDomainFind find = {.node = source,
+                                    .element = "TPM state",
+                                    .type = "file",
+                                    .part = DLK_PART_TPM,
+                                    .name = path,
+                                    .format = "raw",
+                                    .optional = TRUE};
+        return add_file(disks, &find, error);
     }
     if (dlk_domain_xml_attribute_is(source, "type", "dir")) {
         return add_tpm_folder(source, path, disks, error);
@@ -310,7 +327,15 @@ dlk_domain_machine_memory(const xmlNode *memory, GPtrArray *disks, GError **erro
         g_autofree char *uri = dlk_disk_name_path_uri("dax", path);
         return add_uri(disks, memory, DLK_PART_MEMORY, traits, element, uri, error);
     }
-    return add_file(disks, memory, DLK_PART_MEMORY, traits, element, path, "raw", is_store, error);
+    const DlkDomainFind find = {.node = memory,
+                                .element = element,
+                                .type = "file",
+                                .part = DLK_PART_MEMORY,
+                                .traits = traits,
+                                .name = path,
+                                .format = "raw",
+                                .optional = is_store};
+    return add_file(disks, &find, error);
 }
 
 gboolean

@@ -2,8 +2,8 @@
 
 typedef struct {
     guint parts;
-    const char *type; /* %NULL: any */
     guint traits;     /* all of them */
+    const char *type; /* %NULL: any */
     DlkMapAnswer answer;
     DlkMode mode;
     const char *reason;
@@ -17,33 +17,33 @@ typedef struct {
 /* The first row that fits decides. docs/domains.md has the same table. */
 static const Row rows[] = {
     /* clang-format off */
-    {DLK_PART_DISK, NULL, DLK_TRAIT_EMPTY | DLK_TRAIT_REMOVABLE, SKIP},
-    {IMAGES, NULL, DLK_TRAIT_EMPTY, REFUSE("names no source")},
-    {IMAGES, "volume", 0, REFUSE("is a volume of a storage pool, which libvirt alone can find: "
+    {DLK_PART_DISK, DLK_TRAIT_EMPTY | DLK_TRAIT_REMOVABLE, NULL, SKIP},
+    {IMAGES, DLK_TRAIT_EMPTY, NULL, REFUSE("names no source")},
+    {IMAGES, 0, "volume", REFUSE("is a volume of a storage pool, which libvirt alone can find: "
                                  "name the path that `virsh vol-path` prints instead")},
-    {DLK_PART_DISK, "dir", DLK_TRAIT_CDROM, SKIP},
-    {DLK_PART_DISK, "dir", DLK_TRAIT_READONLY, SKIP},
-    {IMAGES, "dir", 0, REFUSE("is a folder, which cannot be locked: QEMU reads it safely only as a <readonly/> disk")},
-    {DLK_PART_DISK, NULL, DLK_TRAIT_CDROM, TAKE(READ_ONLY)},
-    {DLK_PART_DISK, NULL, DLK_TRAIT_READONLY, TAKE(READ_ONLY)},
-    {DLK_PART_DISK, NULL, DLK_TRAIT_SHARED_BACKING, TAKE(READ_ONLY)},
-    {DLK_PART_DISK, NULL, DLK_TRAIT_SHAREABLE, TAKE(SHARED)},
-    {DLK_PART_DISK, NULL, 0, TAKE(EXCLUSIVE)},
-    {DLK_PART_BACKING, NULL, DLK_TRAIT_COMMIT, TAKE(EXCLUSIVE)},
-    {DLK_PART_BACKING, NULL, 0, TAKE(READ_ONLY)},
-    {DLK_PART_MIRROR, NULL, 0, TAKE(EXCLUSIVE)},
-    {DLK_PART_LOADER, NULL, DLK_TRAIT_WRITABLE, TAKE(EXCLUSIVE)},
-    {DLK_PART_LOADER, NULL, 0, TAKE(READ_ONLY)},
-    {DLK_PART_NVRAM, "volume", 0, REFUSE("is a volume of a storage pool, which libvirt alone can find: "
+    {DLK_PART_DISK, DLK_TRAIT_CDROM, "dir", SKIP},
+    {DLK_PART_DISK, DLK_TRAIT_READONLY, "dir", SKIP},
+    {IMAGES, 0, "dir", REFUSE("is a folder, which cannot be locked: QEMU reads it safely only as a <readonly/> disk")},
+    {DLK_PART_DISK, DLK_TRAIT_CDROM, NULL, TAKE(READ_ONLY)},
+    {DLK_PART_DISK, DLK_TRAIT_READONLY, NULL, TAKE(READ_ONLY)},
+    {DLK_PART_DISK, DLK_TRAIT_SHARED_BACKING, NULL, TAKE(READ_ONLY)},
+    {DLK_PART_DISK, DLK_TRAIT_SHAREABLE, NULL, TAKE(SHARED)},
+    {DLK_PART_DISK, 0, NULL, TAKE(EXCLUSIVE)},
+    {DLK_PART_BACKING, DLK_TRAIT_COMMIT, NULL, TAKE(EXCLUSIVE)},
+    {DLK_PART_BACKING, 0, NULL, TAKE(READ_ONLY)},
+    {DLK_PART_MIRROR, 0, NULL, TAKE(EXCLUSIVE)},
+    {DLK_PART_LOADER, DLK_TRAIT_WRITABLE, NULL, TAKE(EXCLUSIVE)},
+    {DLK_PART_LOADER, 0, NULL, TAKE(READ_ONLY)},
+    {DLK_PART_NVRAM, 0, "volume", REFUSE("is a volume of a storage pool, which libvirt alone can find: "
                                          "name the path that `virsh vol-path` prints instead")},
-    {DLK_PART_NVRAM, "dir", 0, REFUSE("is a folder")},
-    {DLK_PART_NVRAM, NULL, 0, TAKE(EXCLUSIVE)},
-    {DLK_PART_TEMPLATE, NULL, 0, TAKE(READ_ONLY)},
-    {DLK_PART_TPM, NULL, 0, TAKE(EXCLUSIVE)},
-    {DLK_PART_LEASE, NULL, 0, TAKE(EXCLUSIVE)},
-    {DLK_PART_HOSTDEV | DLK_PART_MEMORY, NULL, DLK_TRAIT_READONLY, TAKE(READ_ONLY)},
-    {DLK_PART_HOSTDEV, NULL, DLK_TRAIT_SHAREABLE, TAKE(SHARED)},
-    {DLK_PART_HOSTDEV | DLK_PART_MEMORY, NULL, 0, TAKE(EXCLUSIVE)},
+    {DLK_PART_NVRAM, 0, "dir", REFUSE("is a folder")},
+    {DLK_PART_NVRAM, 0, NULL, TAKE(EXCLUSIVE)},
+    {DLK_PART_TEMPLATE, 0, NULL, TAKE(READ_ONLY)},
+    {DLK_PART_TPM, 0, NULL, TAKE(EXCLUSIVE)},
+    {DLK_PART_LEASE, 0, NULL, TAKE(EXCLUSIVE)},
+    {DLK_PART_HOSTDEV | DLK_PART_MEMORY, DLK_TRAIT_READONLY, NULL, TAKE(READ_ONLY)},
+    {DLK_PART_HOSTDEV, DLK_TRAIT_SHAREABLE, NULL, TAKE(SHARED)},
+    {DLK_PART_HOSTDEV | DLK_PART_MEMORY, 0, NULL, TAKE(EXCLUSIVE)},
     /* clang-format on */
 };
 

@@ -11,10 +11,10 @@
 
 typedef struct {
     const char *name;
-    guint16 port;
-    guint fewest_hosts, most_hosts;
     const char *default_host;
+    guint fewest_hosts, most_hosts;
     gboolean may_be_nameless;
+    guint16 port;
 } Protocol;
 
 struct _DlkNetworkName {
@@ -25,19 +25,19 @@ struct _DlkNetworkName {
 
 static const Protocol protocols[] = {
     /* clang-format off */
-    {"rbd", 6789, 0, MAX_HOSTS, NULL, FALSE}, /* none: those of /etc/ceph */
-    {"nbd", 10809, 1, 1, NULL, TRUE},
-    {"iscsi", 3260, 1, 1, NULL, FALSE},
-    {"gluster", 24007, 1, MAX_HOSTS, NULL, FALSE},
-    {"http", 80, 1, 1, NULL, FALSE},
-    {"https", 443, 1, 1, NULL, FALSE},
-    {"ftp", 21, 1, 1, NULL, FALSE},
-    {"ftps", 990, 1, 1, NULL, FALSE},
-    {"tftp", 69, 1, 1, NULL, FALSE},
-    {"ssh", 22, 1, 1, NULL, FALSE},
-    {"nfs", 2049, 1, 1, NULL, FALSE},
-    {"sheepdog", 7000, 0, 1, "localhost:7000", FALSE},
-    {"vxhs", 9999, 1, 1, NULL, FALSE},
+    {"rbd", NULL, 0, MAX_HOSTS, FALSE, 6789}, /* none: those of /etc/ceph */
+    {"nbd", NULL, 1, 1, TRUE, 10809},
+    {"iscsi", NULL, 1, 1, FALSE, 3260},
+    {"gluster", NULL, 1, MAX_HOSTS, FALSE, 24007},
+    {"http", NULL, 1, 1, FALSE, 80},
+    {"https", NULL, 1, 1, FALSE, 443},
+    {"ftp", NULL, 1, 1, FALSE, 21},
+    {"ftps", NULL, 1, 1, FALSE, 990},
+    {"tftp", NULL, 1, 1, FALSE, 69},
+    {"ssh", NULL, 1, 1, FALSE, 22},
+    {"nfs", NULL, 1, 1, FALSE, 2049},
+    {"sheepdog", "localhost:7000", 0, 1, FALSE, 7000},
+    {"vxhs", NULL, 1, 1, FALSE, 9999},
     /* clang-format on */
 };
 
