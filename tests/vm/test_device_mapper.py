@@ -1,6 +1,6 @@
 """Mapped devices and what they are made of."""
 
-from storage import map_linear, names_of, node_of, scsi_disk
+from storage import make_partitions, map_linear, names_of, node_of, scsi_disk
 
 HALF = 131072  # sectors: 64 MiB
 
@@ -36,6 +36,14 @@ def test_a_device_mapped_on_a_mapped_device_overlaps_all_below_it(world):
     for below in (map_front(world), scsi_disk("plain-a")):
         world.assert_related(above, below)
         world.assert_lease_refuses(above, below)
+
+
+def test_a_disk_is_in_use_when_a_device_is_mapped_on_its_partition(world):
+    first, second = make_partitions(world, "/dev/nvme0n1")
+    mapped = map_linear(world, "in-partition", first, 0, HALF // 4)
+    world.assert_related(mapped, "/dev/nvme0n1")
+    world.assert_in_use("/dev/nvme0n1", "dm", "in-partition")
+    world.assert_apart(mapped, second)
 
 
 def test_a_lease_of_a_parent_refuses_a_device_that_is_mapped_on_it_later(world):

@@ -1,6 +1,6 @@
 """Logical volumes, and the physical volume that they are made of."""
 
-from storage import deactivate_volume_group, make_snapshot, make_volume_group, names_of, node_of, rename_volume, scsi_disk
+from storage import deactivate_volume_group, make_snapshot, make_volume_group, mount, names_of, node_of, rename_volume, scsi_disk
 
 
 def make_volumes(world):
@@ -45,6 +45,12 @@ def test_a_lease_of_a_physical_volume_refuses_volumes_that_are_activated_later(w
     world.change("vgchange", "--quiet", "--activate", "y", "vm-disks")
     error = world.root.refused_acquire(volume)
     assert error.name == "Busy" and "web01" in error.message, error
+
+
+def test_a_mounted_volume_is_refused_with_the_mount_point(world):
+    _, volume = make_volumes(world)
+    mount(world, volume, "/mnt/guest-data")
+    world.assert_in_use(volume, "mount", "/mnt/guest-data")
 
 
 def test_a_renamed_volume_is_the_same_disk(world):

@@ -119,5 +119,5 @@ class World:
         assert what in self.foreign(path), f"{path} is not in use as {what}: {self.foreign(path)}"
         error = self.root.refused_acquire(path)
         assert error.name == "Busy", f"{path}: {error}"
-        for word in (path, *words):
+        for word in (str(Path(path).resolve()), *words):
             assert word in error.message, f"{word} is not named in: {error.message}"
