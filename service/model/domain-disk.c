@@ -34,9 +34,10 @@ typedef struct {
 } Image;
 
 gboolean
-dlk_domain_format(const xmlNode *node, const char *element, char **format, GError **error)
+dlk_domain_format(const xmlNode *node, const char *attribute, const char *element, char **format,
+                  GError **error)
 {
-    g_autofree char *type = dlk_domain_xml_attribute(node, "type");
+    g_autofree char *type = dlk_domain_xml_attribute(node, attribute);
     *format = NULL;
     if (!type) {
         return TRUE;
@@ -58,7 +59,7 @@ child_format(const xmlNode *node, const char *element, char **format, GError **e
     if (!dlk_domain_xml_child(node, "format", element, &child, error)) {
         return FALSE;
     }
-    return dlk_domain_format(child, element, format, error);
+    return dlk_domain_format(child, "type", element, format, error);
 }
 
 /* Only of an image that is declared raw, or of a format without backing files, is it sure that the header
@@ -228,8 +229,8 @@ add_mirror(const Chain *disk, const xmlNode *mirror, GError **error)
     if (!child_format(mirror, element, &format, error)) {
         return FALSE;
     }
-    if (!format) {
-        format = dlk_domain_xml_attribute(mirror, "format");
+    if (!format && !dlk_domain_format(mirror, "format", element, &format, error)) {
+        return FALSE;
     }
     const Image image = {mirror, element, DLK_PART_MIRROR, format, FALSE};
     return add_image(&chain, &image, &skipped, error) && add_backing_files(&chain, mirror, error);
@@ -311,7 +312,8 @@ dlk_domain_disk_read(const xmlNode *node, guint number, GPtrArray *disks, GError
     if (!dlk_domain_xml_child(node, "driver", element, &driver, error) ||
         !dlk_domain_xml_child(node, "source", element, &source, error) ||
         !dlk_domain_xml_child(node, "mirror", element, &mirror, error) ||
-        !dlk_domain_format(driver, element, &format, error) || !read_traits(node, element, &traits, error) ||
+        !dlk_domain_format(driver, "type", element, &format, error) ||
+        !read_traits(node, element, &traits, error) ||
         (mirror && !committed_name(mirror, element, &committed, error))) {
         return FALSE;
     }

@@ -9,6 +9,7 @@
  */
 gboolean dlk_domain_disk_read(const xmlNode *node, guint number, GPtrArray *disks, GError **error);
 
-/** dlk_domain_format: the value of @node's attribute "type" as a format, or %NULL; FALSE with @error for what
+/** dlk_domain_format: the value of @node's @attribute as a format, or %NULL; FALSE with @error for what
  * is no word. */
-gboolean dlk_domain_format(const xmlNode *node, const char *element, char **format, GError **error);
+gboolean dlk_domain_format(const xmlNode *node, const char *attribute, const char *element, char **format,
+                           GError **error);

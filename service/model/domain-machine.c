@@ -34,8 +34,11 @@ static gboolean
 add_loader(const xmlNode *loader, GPtrArray *disks, GError **error)
 {
     g_autofree char *path = dlk_domain_xml_text(loader);
-    g_autofree char *format = dlk_domain_xml_attribute(loader, "format");
+    g_autofree char *format = NULL;
     const guint traits = dlk_domain_xml_attribute_is(loader, "readonly", "no") ? DLK_TRAIT_WRITABLE : 0;
+    if (!dlk_domain_format(loader, "format", "loader", &format, error)) {
+        return FALSE;
+    }
     if (!path) {
         return TRUE; /* libvirt chooses one when it starts the domain */
     }
@@ -69,8 +72,10 @@ add_nvram(const xmlNode *nvram, GPtrArray *disks, GError **error)
 {
     xmlNode *source = NULL;
     g_autofree char *type = dlk_domain_xml_attribute(nvram, "type");
-    g_autofree char *format = dlk_domain_xml_attribute(nvram, "format");
-    g_autofree char *name = NULL;
+    g_autofree char *format = NULL, *name = NULL;
+    if (!dlk_domain_format(nvram, "format", "nvram", &format, error)) {
+        return FALSE;
+    }
     if (!type) {
         name = dlk_domain_xml_text(nvram);
         if (name && !dlk_domain_path_check(nvram, "nvram", name, error)) {

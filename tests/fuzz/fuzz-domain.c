@@ -13,6 +13,7 @@ check_disk(const DlkDomainDisk *disk)
     g_assert_true(disk->path[0] == '/' || dlk_network_is_uri(disk->path));
     g_assert_true(dlk_text_is_clean(disk->element));
     g_assert_true(disk->line > 0);
+    g_assert_true(!disk->format || dlk_text_is_clean(disk->format));
     g_assert_true(g_strcmp0(disk->format, "raw") != 0 || !(disk->probe_chain || disk->probe_data_file));
     if (disk->path[0] != '/') {
         g_autoptr(GError) error = NULL;
