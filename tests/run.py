@@ -96,6 +96,7 @@ def run_scripts(results, wanted):
     scripts.append(("house", "check-layers", ["tests/check-layers"]))
     scripts += [("system", file.name, [file]) for file in sorted((SOURCE / "tests/system").glob("*"))
                 if os.access(file, os.X_OK) and file.is_file()]
+    scripts += [("fuzz", f"fuzz {target}", ["tests/fuzz/run", target, "60"]) for target in ("domain", "image-header")]
     for group, name, command in scripts:
         if wanted(name):
             status, output = run(command, DISKLOCK_BUILD=str(SOURCE / "build"))

@@ -292,13 +292,14 @@ test_file_that_cannot_be_opened_for_writing_is_named(Image *image, gconstpointer
 static void
 test_probe_refuses_what_is_not_a_file_and_says_why(void)
 {
+    g_autoptr(DlkRule) rule = dlk_rule_new("any");
     DlkBackend *backend = dlk_backends_get("fcntl");
     const DlkKind kinds[] = {DLK_KIND_BLOCK, DLK_KIND_NETWORK};
     for (guint i = 0; i < G_N_ELEMENTS(kinds); i++) {
         g_autoptr(GError) error = NULL;
         g_autoptr(DlkDisk) disk = dlk_disk_new(kinds[i], "other:1");
         g_autoptr(DlkTarget) target = dlk_target_new(disk, -1, -1, NULL);
-        g_assert_false(dlk_backend_probe(backend, target, NULL, &error));
+        g_assert_false(dlk_backend_probe(backend, target, rule, &error));
         g_assert_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED);
         g_assert_nonnull(strstr(error->message, dlk_kind_to_string(kinds[i])));
     }
