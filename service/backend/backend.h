@@ -54,6 +54,7 @@ typedef struct {
     int fd;    /* the lock's open file description, or -1; closed with the last reference */
 } DlkHold;
 
+/** @target: for this hold alone, whose lock may take the place of its descriptor. */
 DlkHold *dlk_hold_new(DlkBackend *backend, DlkTarget *target, DlkMode mode, gboolean strict, pid_t pid);
 /**
  * dlk_hold_adopt_fd: @fd (taken over), which carries the lock, takes the place of the target's descriptor: a

@@ -117,12 +117,23 @@ image_refuses(const Image *self, short type, int byte)
     return lock.l_type != F_UNLCK;
 }
 
+/* Each lock has descriptors of its own. */
+static inline DlkTarget *
+image_open_again(const Image *image)
+{
+    const DlkTarget *target = image->target;
+    const int fd = dlk_fd_reopen(target->fd, O_PATH);
+    const int folder_fd = fcntl(target->folder_fd, F_DUPFD_CLOEXEC, 0);
+    return dlk_target_new(target->disk, fd, folder_fd, target->name);
+}
+
 /* A hold of the fcntl backend, or %NULL with an error. */
 static inline DlkHold *
 image_try(Image *image, DlkMode mode, gboolean strict, GError **error)
 {
     DlkBackend *backend = dlk_backends_get("fcntl");
-    g_autoptr(DlkHold) hold = dlk_hold_new(backend, image->target, mode, strict, 0);
+    g_autoptr(DlkTarget) target = image_open_again(image);
+    g_autoptr(DlkHold) hold = dlk_hold_new(backend, target, mode, strict, 0);
     return dlk_backend_acquire(backend, hold, image->rule, error) ? g_steal_pointer(&hold) : NULL;
 }
 
