@@ -20,10 +20,10 @@ def tests_of(file, chosen):
     return {name: tests[name] for name in chosen} if chosen else tests
 
 
-def problem_of(test, world):
-    """What went wrong in the test or in the cleaning up after it, or None."""
+def problem_of(*steps):
+    """What went wrong in any of them, or None."""
     problems = []
-    for step in (lambda: test(world), world.clean):
+    for step in steps:
         try:
             step()
         except Exception:  # whatever it was, it is this test's failure
@@ -31,15 +31,19 @@ def problem_of(test, world):
     return "".join(problems) or None
 
 
+def report(number, name, problem):
+    for line in (problem or "").splitlines():
+        print(f"# {line}")
+    print(f"{'not ok' if problem else 'ok'} {number} - {name}", flush=True)
+
+
 def main():
     tests = tests_of(sys.argv[1], [name for name in "".join(sys.argv[2:]).split(",") if name])
-    print(f"1..{len(tests)}", flush=True)
-    with World() as world:
-        for number, (name, test) in enumerate(tests.items(), 1):
-            problem = problem_of(test, world)
-            for line in (problem or "").splitlines():
-                print(f"# {line}")
-            print(f"{'not ok' if problem else 'ok'} {number} - {name}", flush=True)
+    print(f"1..{len(tests) + 1}", flush=True)
+    world = World()
+    for number, (name, test) in enumerate(tests.items(), 1):
+        report(number, name, problem_of(lambda: test(world), world.clean))
+    report(len(tests) + 1, "disklockd_ends_well", problem_of(world.close))
 
 
 main()

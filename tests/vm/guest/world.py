@@ -20,10 +20,8 @@ class World:
         self.root = Client(self.bus)
         self._later = []
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def close(self):
+        """The service must end by SIGTERM, and must not have complained of anything."""
         self.service.stop()
         self.root.close()
         self.bus.close()
