@@ -134,8 +134,8 @@ fcntl_probe(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GErr
     g_autofree char *label = label_of(target);
     if (rule->open_as != NULL) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
-                    "%s: the policy's rule \"%s\" has open-as=, and this version opens disks as itself only", label,
-                    rule->name);
+                    "%s: the policy's rule \"%s\" has open-as=, and this version opens disks as itself only",
+                    label, rule->name);
         return FALSE;
     }
     if (target->disk->kind == DLK_KIND_FILE) {

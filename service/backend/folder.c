@@ -61,7 +61,7 @@ dlk_folder_get(int fd)
     DlkFolder *folder = find_or_add(&wanted);
     g_mutex_unlock(&mutex);
     if (folder->fd == fd)
-        owned = -1;
+        (void)g_steal_fd(&owned);
     return folder;
 }
 

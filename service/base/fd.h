@@ -2,7 +2,8 @@
 
 #include <glib.h>
 
-/** dlk_autofd: an int that closes itself at the end of its scope; start it at -1, give it away with g_steal_fd(). */
+/** dlk_autofd: an int that closes itself at the end of its scope; start it at -1, give it away with
+ * g_steal_fd(). */
 #define dlk_autofd __attribute__((cleanup(dlk_close_fd))) int
 void dlk_close_fd(int *fd);
 

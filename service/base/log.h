@@ -15,8 +15,8 @@
 #define DLK_MESSAGE_POLICY "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e07"
 
 /**
- * dlk_log_init: from now on INFO entries reach the journal too; GLib's own writer drops them. Elsewhere (a terminal, a
- * file) it is GLib's writer that decides: G_MESSAGES_DEBUG=disklock shows them.
+ * dlk_log_init: from now on INFO entries reach the journal too; GLib's own writer drops them. Elsewhere (a
+ * terminal, a file) it is GLib's writer that decides: G_MESSAGES_DEBUG=disklock shows them.
  */
 void dlk_log_init(void);
 

@@ -6,14 +6,15 @@
 /**
  * DlkPidRef: one process, never its successor under the same number.
  *
- * A pid travels only together with its pidfd; a signal goes through the pidfd. Reference-counted (atomic), shared
- * by all leases of one process.
+ * A pid travels only together with its pidfd; a signal goes through the pidfd. Reference-counted (atomic),
+ * shared by all leases of one process.
  */
 typedef struct _DlkPidRef DlkPidRef;
 
 /** Fails with DLK_ERROR_INVALID_ARGS where no such process lives. */
 DlkPidRef *dlk_pid_ref_new(pid_t pid, GError **error);
-/** Takes @pidfd (closed on failure too). DLK_ERROR_INVALID_ARGS where it is no pidfd or its process has ended. */
+/** Takes @pidfd (closed on failure too). DLK_ERROR_INVALID_ARGS where it is no pidfd or its process has
+ * ended. */
 DlkPidRef *dlk_pid_ref_new_for_pidfd(int pidfd, GError **error);
 DlkPidRef *dlk_pid_ref_ref(DlkPidRef *self);
 void dlk_pid_ref_unref(DlkPidRef *self);

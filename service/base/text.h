@@ -6,8 +6,8 @@
 gboolean dlk_text_is_clean(const char *text);
 
 /**
- * dlk_text_printable: @text as one harmless line: every byte that is not clean UTF-8 becomes \xNN, and what is
- * longer than @max_bytes (0: no bound) is cut with "…". Free with g_free().
+ * dlk_text_printable: @text as one harmless line: every byte that is not clean UTF-8 becomes \xNN, and what
+ * is longer than @max_bytes (0: no bound) is cut with "…". Free with g_free().
  */
 char *dlk_text_printable(const char *text, gsize max_bytes);
 

@@ -16,7 +16,8 @@ DlkTimers *dlk_timers_new(GMainContext *context);
 void dlk_timers_free(DlkTimers *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkTimers, dlk_timers_free)
 
-/** Calls @func(@user_data) once, at @due (g_get_monotonic_time()) or later. The timer is gone when @func runs. */
+/** Calls @func(@user_data) once, at @due (g_get_monotonic_time()) or later. The timer is gone when @func
+ * runs. */
 DlkTimer *dlk_timers_add(DlkTimers *self, gint64 due, GSourceOnceFunc func, gpointer user_data);
 /** Takes back a timer that has not run, and sets *@timer to %NULL; a %NULL *@timer is ignored. */
 void dlk_timers_cancel(DlkTimers *self, DlkTimer **timer);

@@ -61,14 +61,15 @@ dlk_request_of_call(DlkCall *call, GVariant *dictionary, gboolean keep, GError *
     return request;
 }
 
-static void
-set_request(DlkCall *call, DlkRequest *request)
+void
+dlk_call_set_request(DlkCall *call, DlkRequest *request)
 {
-    request->first_authorised = TRUE; /* or else it will not run */
+    const DlkWanted *first = request->wanted->len > 0 ? g_ptr_array_index(request->wanted, 0) : NULL;
+
+    request->first_authorised = first != NULL; /* or else it will not run */
     call->request = request;
     if (call->caller->uid != 0)
-        call->details =
-            g_variant_ref_sink(dlk_request_details(request, g_ptr_array_index(request->wanted, 0), NULL));
+        call->details = g_variant_ref_sink(dlk_request_details(request, first, NULL));
 }
 
 static gboolean
@@ -86,7 +87,7 @@ prepare_path(DlkCall *call, gboolean keep, GError **error)
     if (!request)
         return FALSE;
     dlk_request_add(request, path, -1, mode);
-    set_request(call, request);
+    dlk_call_set_request(call, request);
     return TRUE;
 }
 
@@ -121,7 +122,7 @@ dlk_acquire_fd_prepare(DlkCall *call, GError **error)
     if (fd < 0)
         return FALSE;
     dlk_request_add(request, NULL, fd, mode);
-    set_request(call, g_steal_pointer(&request));
+    dlk_call_set_request(call, g_steal_pointer(&request));
     return TRUE;
 }
 
@@ -151,7 +152,7 @@ dlk_acquire_set_prepare(DlkCall *call, GError **error)
             return FALSE;
         dlk_request_add(request, path, -1, mode);
     }
-    set_request(call, g_steal_pointer(&request));
+    dlk_call_set_request(call, g_steal_pointer(&request));
     return TRUE;
 }
 

@@ -6,19 +6,11 @@
 
 /* AcquireDomain: the disks of a libvirt domain, as one request. */
 
-gboolean
-dlk_acquire_domain_prepare(DlkCall *call, GError **error)
-{
-    g_autoptr(GVariant) dictionary = g_variant_get_child_value(call->parameters, 1);
-    DlkRequest *request = dlk_request_of_call(call, dictionary, FALSE, error);
-
-    if (!request)
-        return FALSE;
-    call->request = request;
-    if (call->caller->uid != 0)
-        call->details = g_variant_ref_sink(dlk_request_details(request, NULL, NULL));
-    return TRUE;
-}
+/*
+ * The document is read before polkit is asked, which is told of its first disk. It takes time in proportion
+ * to its length: who is not root gets as much as any real domain needs.
+ */
+#define MAX_BYTES_OF_USERS (256 * 1024)
 
 static void
 want(DlkRequest *request, const DlkDomainDisk *disk)
@@ -33,20 +25,36 @@ want(DlkRequest *request, const DlkDomainDisk *disk)
     wanted->chain = disk->chain;
 }
 
-/* The document is read only for who may acquire at all: four megabytes of it take their time. */
-void
-dlk_acquire_domain_run(DlkCall *call)
+static gboolean
+read_document(DlkCall *call, DlkRequest *request, GError **error)
 {
-    GError *error = NULL;
     const char *xml;
 
     g_variant_get_child(call->parameters, 0, "&s", &xml);
-    g_autoptr(GPtrArray) disks = dlk_domain_parse(xml, strlen(xml), &error);
-    if (!disks) {
-        dlk_call_fail(call, error);
-        return;
+    gsize length = strlen(xml);
+    if (call->caller->uid != 0 && length > MAX_BYTES_OF_USERS) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_LIMIT_EXCEEDED,
+                    "the domain's XML has %" G_GSIZE_FORMAT " bytes; %d are allowed to who is not root",
+                    length, MAX_BYTES_OF_USERS);
+        return FALSE;
     }
+
+    g_autoptr(GPtrArray) disks = dlk_domain_parse(xml, length, error);
+    if (!disks)
+        return FALSE;
     for (guint i = 0; i < disks->len; i++)
-        want(call->request, g_ptr_array_index(disks, i));
-    dlk_acquire_all_run(call);
+        want(request, g_ptr_array_index(disks, i));
+    return TRUE;
+}
+
+gboolean
+dlk_acquire_domain_prepare(DlkCall *call, GError **error)
+{
+    g_autoptr(GVariant) dictionary = g_variant_get_child_value(call->parameters, 1);
+    g_autoptr(DlkRequest) request = dlk_request_of_call(call, dictionary, FALSE, error);
+
+    if (!request || !read_document(call, request, error))
+        return FALSE;
+    dlk_call_set_request(call, g_steal_pointer(&request));
+    return TRUE;
 }

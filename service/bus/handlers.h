@@ -19,9 +19,11 @@ void dlk_can_acquire_run(DlkCall *call);
 /** The request of @call, without its disks. @keep: it is a Hold. */
 DlkRequest *dlk_request_of_call(DlkCall *call, GVariant *dictionary, gboolean keep, GError **error);
 
+/** @call is to run @request (taken over), and polkit is told of its first disk. */
+void dlk_call_set_request(DlkCall *call, DlkRequest *request);
+
 /* domain-calls.c */
 gboolean dlk_acquire_domain_prepare(DlkCall *call, GError **error);
-void dlk_acquire_domain_run(DlkCall *call);
 
 /* release-calls.c */
 gboolean dlk_release_prepare(DlkCall *call, GError **error);

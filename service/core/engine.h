@@ -40,13 +40,13 @@ gboolean dlk_engine_reload(DlkEngine *self, GError **error);
  * dlk_engine_acquire_async: takes every disk of @request (taken over), or none. The request must have been
  * authorised. It is dropped when its caller leaves the bus.
  */
-void dlk_engine_acquire_async(DlkEngine *self, DlkRequest *request, GAsyncReadyCallback callback,
+void dlk_engine_acquire_async(DlkEngine *engine, DlkRequest *request, GAsyncReadyCallback callback,
                               gpointer user_data);
 /**
  * The leases, in the order of the request, transfer container and elements. @keep_fd (out): for a request
  * with `keep` the descriptor whose last copy holds the leases, otherwise -1.
  */
-GPtrArray *dlk_engine_acquire_finish(DlkEngine *self, GAsyncResult *result, int *keep_fd, GError **error);
+GPtrArray *dlk_engine_acquire_finish(DlkEngine *engine, GAsyncResult *result, int *keep_fd, GError **error);
 
 /**
  * dlk_engine_release_async: ends @lease, which is on the bus. It leaves the bus at once; the answer comes

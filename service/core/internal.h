@@ -88,7 +88,7 @@ void dlk_monitor_watch(DlkEngine *engine, DlkLease *lease);
 /** A suspended lease, which nobody asks after, is active again; its file may have been replaced meanwhile. */
 void dlk_monitor_resume(DlkEngine *engine, DlkLease *lease);
 void dlk_monitor_forget(DlkEngine *engine, DlkLease *lease, DlkTarget *target);
-void dlk_monitor_disk_stirred(const char *disk_id, gpointer engine);
+void dlk_monitor_disk_stirred(const char *disk_id, gpointer user_data);
 void dlk_monitor_init_engine(DlkEngine *engine);
 
 /* journal.c: what happened to a lease, with the fields that every entry has */

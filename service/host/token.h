@@ -3,9 +3,9 @@
 #include <glib.h>
 
 /**
- * DlkTokens: fencing tokens: they grow with every grant on this host, over restarts and reboots too. A token is the clock's
- * microseconds or one more than the last, whichever is greater; a high-water mark in the runtime folder keeps them
- * growing where the clock was set back.
+ * DlkTokens: fencing tokens: they grow with every grant on this host, over restarts and reboots too. A token
+ * is the clock's microseconds or one more than the last, whichever is greater; a high-water mark in the
+ * runtime folder keeps them growing where the clock was set back.
  */
 typedef struct _DlkTokens DlkTokens;
 DlkTokens *dlk_tokens_new(const char *runtime_dir, GError **error);

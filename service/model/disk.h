@@ -16,11 +16,11 @@ const char *dlk_kind_to_string(DlkKind kind);
 /**
  * DlkDisk: what a disk is, whatever name it came by. Immutable once shared; reference-counted (atomic).
  *
- * Two disks overlap where one is the other, or one's id is among the other's ancestors: a partition has the whole
- * disk as its ancestor, so both overlap, and two partitions, with only an ancestor in common, do not.
+ * Two disks overlap where one is the other, or one's id is among the other's ancestors: a partition has the
+ * whole disk as its ancestor, so both overlap, and two partitions, with only an ancestor in common, do not.
  */
 typedef struct {
-    char *id;         /* canonical: "file:8:1:4711" (device, inode), "block:8:0" */
+    char *id; /* canonical: "file:8:1:4711" (device, inode), "block:8:0" */
     DlkKind kind;
     char *path;       /* where the walk through all links ended; %NULL where only a descriptor is known */
     char **names;     /* other names of a block device (/dev/disk/by-*), or %NULL */

@@ -23,7 +23,7 @@ typedef struct {
     char *why;
     DlkLifetime lifetime;
     gboolean lifetime_given;
-    guint32 pid;       /* 0: not given */
+    guint32 pid;        /* 0: not given */
     gint32 pidfd_index; /* index into the message's descriptors; -1: not given */
     guint32 wait_ms;
     char *backend;
@@ -32,8 +32,8 @@ typedef struct {
 } DlkOptions;
 
 /**
- * dlk_options_parse: @dictionary is a{sv}. DLK_ERROR_INVALID_ARGS names the key for an unknown key, a wrong type,
- * an empty, overlong or unclean string, or keys that exclude each other (pid and pidfd).
+ * dlk_options_parse: @dictionary is a{sv}. DLK_ERROR_INVALID_ARGS names the key for an unknown key, a wrong
+ * type, an empty, overlong or unclean string, or keys that exclude each other (pid and pidfd).
  */
 DlkOptions *dlk_options_parse(GVariant *dictionary, const DlkLimits *limits, GError **error);
 void dlk_options_free(DlkOptions *self);

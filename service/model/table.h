@@ -5,10 +5,12 @@
 #include <glib.h>
 
 /**
- * DlkTable: who has which disk and who waits for it. Pure bookkeeping: no I/O, no main loop, main thread only.
+ * DlkTable: who has which disk and who waits for it. Pure bookkeeping: no I/O, no main loop, main thread
+ * only.
  *
- * A lease keeps others out from its reservation (DLK_PHASE_LOCKING) until its lock is known to be gone. Whoever waits
- * is served first come, first served: a later request that an earlier waiter would conflict with waits behind it.
+ * A lease keeps others out from its reservation (DLK_PHASE_LOCKING) until its lock is known to be gone.
+ * Whoever waits is served first come, first served: a later request that an earlier waiter would conflict
+ * with waits behind it.
  */
 typedef struct _DlkTable DlkTable;
 
@@ -18,14 +20,17 @@ void dlk_table_free(DlkTable *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkTable, dlk_table_free)
 
 /**
- * dlk_table_conflict: the first lease, or earlier waiter, that @lease cannot stand beside; %NULL: none; borrowed.
+ * dlk_table_conflict: the first lease, or earlier waiter, that @lease cannot stand beside; %NULL: none;
+ * borrowed.
  * @lease need not be in the table; leases of its own group are no obstacle.
  */
 DlkLease *dlk_table_conflict(DlkTable *self, const DlkLease *lease);
-/** Would @lease, which is in the table, conflict with another one in @mode? Waiters do not count. Borrowed. */
+/** Would @lease, which is in the table, conflict with another one in @mode? Waiters do not count. Borrowed.
+ */
 DlkLease *dlk_table_conflict_in_mode(DlkTable *self, const DlkLease *lease, DlkMode mode);
 
-/** Puts @lease (DLK_PHASE_NEW) into the table in @phase (WAITING or LOCKING), takes a reference and a queue place. */
+/** Puts @lease (DLK_PHASE_NEW) into the table in @phase (WAITING or LOCKING), takes a reference and a queue
+ * place. */
 void dlk_table_insert(DlkTable *self, DlkLease *lease, DlkPhase phase);
 /** Moves @lease on; its own reference stays. WAITING → LOCKING → HELD → ENDING | BROKEN. */
 void dlk_table_set_phase(DlkTable *self, DlkLease *lease, DlkPhase phase);
@@ -34,9 +39,11 @@ void dlk_table_remove(DlkTable *self, DlkLease *lease);
 
 /** By id: leases on the bus only (HELD, BROKEN); borrowed. */
 DlkLease *dlk_table_find(DlkTable *self, const DlkLeaseId *id);
-/** The waiters that stand in @disk's way or in whose way it stood, first come first; of DlkLease, referenced. */
+/** The waiters that stand in @disk's way or in whose way it stood, first come first; of DlkLease, referenced.
+ */
 GPtrArray *dlk_table_waiters(DlkTable *self, const DlkDisk *disk);
-/** The leases that overlap @disk and are on the bus or LOCKING or ENDING, @disk's own first; of DlkLease, referenced. */
+/** The leases that overlap @disk and are on the bus or LOCKING or ENDING, @disk's own first; of DlkLease,
+ * referenced. */
 GPtrArray *dlk_table_overlapping(DlkTable *self, const DlkDisk *disk);
 
 /** Leases on the bus in the order of their tokens: the first whose token is greater than @token; borrowed. */
