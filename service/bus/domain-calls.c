@@ -1,5 +1,7 @@
 #include "base/error.h"
+#include "base/text.h"
 #include "bus/handlers.h"
+#include "model/domain-name.h"
 #include "model/domain.h"
 
 #include <string.h>
@@ -25,6 +27,24 @@ want(DlkRequest *request, const DlkDomainDisk *disk)
     wanted->chain = disk->chain;
 }
 
+/* Whom the leases are for, where the caller did not say: the domain. */
+static gboolean
+name_owner(DlkCall *call, DlkOptions *options, const char *xml, gsize length, GError **error)
+{
+    gsize limit = dlk_engine_limits(call->engine)->string_length;
+    g_autofree char *name = NULL, *uuid = NULL;
+
+    if (options->owner && options->owner_uuid)
+        return TRUE;
+    if (!dlk_domain_name_read(xml, length, &name, &uuid, error))
+        return FALSE;
+    if (!options->owner && name && *name)
+        options->owner = dlk_text_printable(name, limit);
+    if (!options->owner_uuid && uuid && *uuid)
+        options->owner_uuid = dlk_text_printable(uuid, limit);
+    return TRUE;
+}
+
 static gboolean
 read_document(DlkCall *call, DlkRequest *request, GError **error)
 {
@@ -40,7 +60,7 @@ read_document(DlkCall *call, DlkRequest *request, GError **error)
     }
 
     g_autoptr(GPtrArray) disks = dlk_domain_parse(xml, length, error);
-    if (!disks)
+    if (!disks || !name_owner(call, request->options, xml, length, error))
         return FALSE;
     for (guint i = 0; i < disks->len; i++)
         want(request, g_ptr_array_index(disks, i));

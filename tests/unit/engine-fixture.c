@@ -35,9 +35,10 @@ list_descriptors(void)
         g_autofree char *path = g_build_filename("/proc/self/fd", name, NULL);
         char *target = g_file_read_link(path, NULL);
 
-        /* The folder's own descriptor is named after this process; that of the swap spaces is kept for ever.
-         */
-        if (target && !strstr(target, "/fd") && !g_str_equal(target, "/proc/swaps"))
+        /* The folder's own descriptor is named after this process; two that are asked often are kept for
+         * ever. */
+        if (target && !strstr(target, "/fd") && !g_str_equal(target, "/proc/swaps") &&
+            !g_str_equal(target, "/sys/kernel/uevent_seqnum"))
             g_ptr_array_add(lines, target);
         else
             g_free(target);
