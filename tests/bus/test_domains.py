@@ -418,3 +418,17 @@ def test_who_may_not_acquire_learns_nothing_from_a_domain(service, polkit, clien
         alice.refused_acquire_domain(domain(disk(path))) for path in (image(), folder / "missing.img", "/etc/shadow"))}
     assert len(answers) == 1
     assert answers.pop()[0] in ("NotAuthorized", "InteractiveAuthorizationRequired")
+
+
+def test_polkit_is_told_of_every_path_backing_files_too(service, polkit, client, qcow2):
+    base, top = qcow2("base.qcow2"), qcow2("top.qcow2", base="base.qcow2")
+    polkit.allow_paths(top)
+    error = client(ALICE).refused_acquire_domain(domain(disk(top, form="qcow2")))
+    assert error.name == "NotAuthorized"
+    polkit.allow_paths(top, base)
+    assert len(client(ALICE).acquire_domain(domain(disk(top, form="qcow2")))) == 2
+
+
+def test_the_leases_are_named_after_the_domain(root, service, qcow2):
+    lease, = root.acquire_domain(domain(disk(qcow2("a.qcow2"), form="qcow2"), name="db01"))
+    assert lease["Owner"] == "db01" and len(lease["OwnerUuid"]) == 36

@@ -35,15 +35,6 @@ def release_all(caller, leases):
         call.result()
 
 
-def allow_paths(polkit, *paths):
-    """polkit says yes to Alice for these paths, and no to any other."""
-    wanted = " || ".join(f'action.lookup("path") == "{path}"' for path in paths)
-    polkit.add_rule(f"""polkit.addRule(function(action, subject) {{
-        if (action.id == "org.disklock.disklock1.acquire" && subject.user == "games")
-            return {wanted} ? polkit.Result.YES : polkit.Result.NO;
-    }});""", name="50-allow-paths")
-
-
 def test_a_set_has_a_lease_for_each_disk_in_the_order_of_the_call(root, disks):
     first, second, third = disks(3)
     leases = root.acquire_set([(third, "exclusive"), (first, "read-only"), (second, "shared")], owner="web01")
@@ -209,7 +200,7 @@ def test_two_readers_of_one_disk_in_a_set_are_refused_too(root, disks):
 
 def test_a_path_that_polkit_does_not_allow_refuses_the_set(service, polkit, client, disks):
     allowed, denied = disks(2)
-    allow_paths(polkit, allowed)
+    polkit.allow_paths(allowed)
     alice = client(ALICE)
     for order in ([allowed, denied], [denied, allowed]):
         assert alice.refused_acquire_set(exclusively(order)).name == "NotAuthorized"
@@ -220,7 +211,7 @@ def test_a_path_that_polkit_does_not_allow_refuses_the_set(service, polkit, clie
 def test_who_may_not_ask_learns_nothing_about_a_path(service, polkit, client, disks, folder):
     allowed, present = disks(2)
     client().acquire(present)
-    allow_paths(polkit, allowed)
+    polkit.allow_paths(allowed)
     alice = client(ALICE)
     answers = set()
     for other in (present, folder / "missing.img", folder, "/dev/null"):
@@ -231,7 +222,7 @@ def test_who_may_not_ask_learns_nothing_about_a_path(service, polkit, client, di
 
 def test_a_set_that_polkit_allows_whole_is_granted(service, polkit, client, disks):
     paths = disks(5)
-    allow_paths(polkit, *paths)
+    polkit.allow_paths(*paths)
     assert len(client(ALICE).acquire_set(exclusively(paths))) == 5
 
 

@@ -73,6 +73,14 @@ class Polkit:
         self.process.signal(signal.SIGCONT)
         self.process.kill()
 
+    def allow_paths(self, *paths):
+        """Says yes to Alice's Acquire for these paths, and no to any other."""
+        wanted = " || ".join(f'action.lookup("path") == "{path}"' for path in paths)
+        self.add_rule(f"""polkit.addRule(function(action, subject) {{
+            if (action.id == "org.disklock.disklock1.acquire" && subject.user == "games")
+                return {wanted} ? polkit.Result.YES : polkit.Result.NO;
+        }});""", name="50-allow-paths")
+
     def add_rule(self, javascript, name="50-test"):
         """Writes a rules file and returns once polkitd has read it."""
         before = self._changes
