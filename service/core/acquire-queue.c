@@ -28,20 +28,21 @@ within_limits(DlkAcquire *self, gboolean wait, GError **error)
         if ((guint64)dlk_table_waiters_of(table, uid) + self->items->len <= waiters)
             return TRUE;
         g_set_error(error, DLK_ERROR, DLK_ERROR_LIMIT_EXCEEDED,
-                    "uid %u waits for %u disks already, and the policy allows %u (waiters-per-uid)", uid,
-                    dlk_table_waiters_of(table, uid), waiters);
+                    "uid %u waits for %u disks and wants to wait for %u more; the policy allows %u "
+                    "(waiters-per-uid)",
+                    uid, dlk_table_waiters_of(table, uid), self->items->len, waiters);
         return FALSE;
     }
     if ((guint64)dlk_table_leases_of(table, uid) + self->items->len > leases) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_LIMIT_EXCEEDED,
-                    "uid %u has %u leases, and the policy allows %u (leases-per-uid)", uid,
-                    dlk_table_leases_of(table, uid), leases);
+                    "uid %u has %u leases and wants %u more; the policy allows %u (leases-per-uid)", uid,
+                    dlk_table_leases_of(table, uid), self->items->len, leases);
         return FALSE;
     }
     if ((guint64)dlk_table_live_count(table) + self->items->len > limits->leases) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_LIMIT_EXCEEDED,
-                    "there are %u leases, and the policy allows %u in all (leases)",
-                    dlk_table_live_count(table), limits->leases);
+                    "there are %u leases, and %u more are wanted; the policy allows %u in all (leases)",
+                    dlk_table_live_count(table), self->items->len, limits->leases);
         return FALSE;
     }
     return TRUE;
