@@ -52,7 +52,7 @@ void dlk_acquire_wake(DlkEngine *engine, DlkDisk *disk);
 
 /* refusal.c: why somebody is refused, as far as he may know */
 
-/** Gives a DLK_ERROR_BUSY that says who is in the way of @lease; asks polkit whether @caller may know. */
+/** Puts into words who is in the way of @lease; asks polkit whether @caller may know. */
 void dlk_refusal_describe_async(DlkEngine *engine, const DlkLease *lease, DlkLease *obstacle,
                                 DlkCaller *caller, GAsyncReadyCallback callback, gpointer user_data);
 /** The sentence, transfer full. */
