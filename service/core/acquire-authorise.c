@@ -99,6 +99,7 @@ on_path_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
     GError *error = NULL;
 
     if (!dlk_authority_ask_finish(self->engine, result, &item->prompted, &error)) {
+        g_prefix_error(&error, "%s: ", dlk_acquire_item_name(item)); /* which of the set? */
         dlk_acquire_fail(self, error);
         return;
     }
@@ -137,6 +138,7 @@ on_disk_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
     GError *error = NULL;
 
     if (!dlk_authority_ask_finish(self->engine, result, &item->prompted, &error)) {
+        g_prefix_error(&error, "%s: ", dlk_acquire_item_name(item)); /* which of the set? */
         dlk_acquire_fail(self, error);
         return;
     }

@@ -91,16 +91,6 @@ kinship(const DlkItem *a, const DlkItem *b)
     return KIN_CLASH;
 }
 
-static const char *
-name_of(const DlkItem *item)
-{
-    const DlkWanted *wanted = item->wanted;
-
-    if (wanted->origin)
-        return wanted->origin;
-    return wanted->path ? wanted->path : dlk_disk_label(item->target->disk);
-}
-
 /*
  * Images of one domain may share a base. Any other disk that a request names twice cannot be meant: which of
  * the two leases would hold it?
@@ -116,8 +106,9 @@ compare_with_earlier(DlkAcquire *self, guint index, GError **error)
 
         if (kin == KIN_CLASH)
             g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
-                        "%s and %s are one disk, or parts of one (%s): name it once", name_of(other),
-                        name_of(item), dlk_disk_label(item->target->disk));
+                        "%s and %s are one disk, or parts of one (%s): name it once",
+                        dlk_acquire_item_name(other), dlk_acquire_item_name(item),
+                        dlk_disk_label(item->target->disk));
         if (kin != KIN_NONE)
             return kin;
     }

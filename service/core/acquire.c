@@ -63,6 +63,16 @@ dlk_acquire_remove_item(DlkAcquire *self, DlkItem *item)
     item_free(self, item);
 }
 
+const char *
+dlk_acquire_item_name(const DlkItem *item)
+{
+    const DlkWanted *wanted = item->wanted;
+
+    if (wanted->origin)
+        return wanted->origin;
+    return wanted->path ? wanted->path : dlk_disk_label(item->target->disk);
+}
+
 static void
 acquire_free(DlkAcquire *self)
 {

@@ -59,6 +59,11 @@ dlk_acquire_item(const DlkAcquire *self, guint index)
 DlkItem *dlk_acquire_add_item(DlkAcquire *self, DlkWanted *wanted);
 /** Takes @item out of what the request takes, and frees it. */
 void dlk_acquire_remove_item(DlkAcquire *self, DlkItem *item);
+/**
+ * For messages, as the caller knows it: "disk vda (line 12)" of a domain, or the path. One that came by a
+ * descriptor has a name only once it is identified.
+ */
+const char *dlk_acquire_item_name(const DlkItem *item);
 
 /* The steps. */
 void dlk_acquire_find_process(DlkAcquire *self);
@@ -85,8 +90,7 @@ void dlk_acquire_fail_literal(DlkAcquire *self, int code, const char *message);
 /** Takes back whatever this request has in the table and whatever it has locked. */
 void dlk_acquire_take_back(DlkAcquire *self);
 
-/** Waits until @until (monotonic µs), then calls @on_timer; or fails, if the caller leaves the bus meanwhile.
- */
+/** Waits until @until (monotonic µs), then calls @on_timer; fails if the caller leaves the bus meanwhile. */
 void dlk_acquire_start_waiting(DlkAcquire *self, gint64 until, GSourceOnceFunc on_timer);
 void dlk_acquire_stop_waiting(DlkAcquire *self);
 
