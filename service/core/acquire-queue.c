@@ -107,13 +107,14 @@ on_wait_over(gpointer user_data)
     self->timer = NULL;
     dlk_acquire_stop_waiting(self);
     DlkLease *obstacle = first_conflict(self, &item);
+    if (!obstacle) {
+        reserve(self);
+        return;
+    }
+    g_autoptr(DlkLease) kept = dlk_lease_ref(obstacle);
     /* Still in the queue, it would be served while the sentence is made. */
-    g_autoptr(DlkLease) kept = obstacle ? dlk_lease_ref(obstacle) : NULL;
     dlk_acquire_take_back(self);
-    if (kept)
-        refuse(self, item, kept);
-    else
-        dlk_acquire_fail_literal(self, DLK_ERROR_TIMED_OUT, "the wait is over");
+    refuse(self, item, kept);
 }
 
 static void
