@@ -68,8 +68,7 @@ run(const DlkInvocation *invocation)
     g_autoptr(GError) error = NULL;
     g_auto(DlkRequest) request = {0};
     DlkChild child = {.pid = -1, .pidfd = -1, .socket = -1};
-    /* Ours stays open to the end: a command that closes what it does not know must not lose the disk by that.
-     */
+    /* Ours stays open to the end: a command that closes what it does not know must not lose the disk. */
     dlk_autofd keep = -1;
     char *const *command_line = invocation->command_line;
     g_autofree char *name = g_path_get_basename(command_line[0]);

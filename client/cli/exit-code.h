@@ -3,8 +3,7 @@
 /**
  * DlkExitCode: what disklockctl ends with, one value for each thing that a script may want to do next.
  *
- * `run` passes its command's own code on, so that its own failures are told apart by DLK_EXIT_RUN added to
- * them.
+ * `run` passes its command's own code on; DLK_EXIT_RUN, added to them, tells its own failures apart.
  */
 typedef enum {
     DLK_EXIT_SUCCESS = 0,

@@ -1,8 +1,7 @@
 #pragma once
 
 /**
- * DlkPasswordAgent: polkit's agent for text terminals, which asks for the password where no desktop's agent
- * does.
+ * DlkPasswordAgent: polkit's agent for text terminals; asks for the password where no desktop's agent does.
  */
 typedef struct _DlkPasswordAgent DlkPasswordAgent;
 

@@ -111,15 +111,13 @@ struct _DlkBackendClass {
     /** Can this backend lock such a disk at all? DLK_ERROR_UNSUPPORTED says why not; the rule's fallback
      * decides then. */
     gboolean (*probe)(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GError **error);
-    /** Takes the lock described by @hold (fd is -1 and to be filled). DLK_ERROR_BUSY names who is in the way.
-     */
+    /** Takes the lock described by @hold (fd is -1, to be filled). DLK_ERROR_BUSY names who is in the way. */
     gboolean (*acquire)(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **error);
     /** Is @hold still ours? @reason (out, transfer full): for LOST and UNKNOWN, one of DLK_REASON_…. */
     DlkCheck (*check)(DlkBackend *self, DlkHold *hold, char **reason);
     /** Changes the mode with no moment without a lock; on failure the old mode still stands. */
     gboolean (*convert)(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error);
-    /** Gives the lock up, explicitly: a copy of the descriptor may live elsewhere. The target stays usable.
-     */
+    /** Gives the lock up, explicitly: a copy of the descriptor may live on. The target stays usable. */
     gboolean (*release)(DlkBackend *self, DlkHold *hold, GError **error);
 };
 

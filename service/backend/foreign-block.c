@@ -58,8 +58,7 @@ add_folder(GPtrArray *folders, const char *folder)
     }
 }
 
-/* The nodes of the disk itself: of a path of a multipath map the map alone, because it has claimed its paths.
- */
+/* The nodes of the disk itself: of a path of a multipath map the map alone, which has claimed its paths. */
 static GPtrArray *
 find_nodes(const DlkDevices *devices, dev_t device)
 {

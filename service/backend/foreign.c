@@ -167,8 +167,7 @@ somebody_may_be_in_the_way(int fd, DlkByteState leases, const Lease *lease)
     return is_in_the_way(&all, lease->mode, lease->strict);
 }
 
-/* udev locks a device, and some programs a file, for a moment: who still has it after this many µs is meant.
- */
+/* udev locks a device, and some programs a file, for a moment: who still has it after so many µs is meant. */
 #define FLOCK_PAUSE 100000
 
 static gboolean

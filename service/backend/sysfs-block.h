@@ -32,8 +32,7 @@ char *dlk_sysfs_block_node(const DlkDevices *devices, const char *folder);
 char *dlk_sysfs_block_whole(const char *folder);
 /** The partitions of a whole disk; of char *, folders. */
 GPtrArray *dlk_sysfs_block_partitions(const char *folder);
-/** @link: "slaves", the devices that this one is made of, or "holders", those made of it; of char *, folders.
- */
+/** @link: "slaves", the devices that this one is made of, or "holders", made of it; of char *, folders. */
 GPtrArray *dlk_sysfs_block_links(const char *folder, const char *link);
 /** The multipath map that the device is a path of, or %NULL. */
 char *dlk_sysfs_block_multipath(const char *folder);

@@ -73,8 +73,7 @@ first_without(DlkAcquire *self, DlkLeave leave)
 
 /*
  * The bus layer asked about the first path. The others of a set, a domain's, and those that images' headers
- * name are asked about one by one, each before it is touched: with a prompt of its own, where a prompt is
- * needed.
+ * name are asked about one by one, each before it is touched, and with a prompt of its own if it takes one.
  */
 void
 dlk_acquire_authorise_paths(DlkAcquire *self)

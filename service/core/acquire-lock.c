@@ -27,8 +27,7 @@ try_lock_again(gpointer user_data)
 
 /*
  * Somebody outside of the table has the disk. Who waits asks again, ever less often; he keeps his place in
- * the table and nothing that he got: two hosts that each hold half of what the other wants would wait for
- * ever.
+ * the table and nothing that he got: two hosts, each with half of what the other wants, would wait for ever.
  */
 static gboolean
 back_off(DlkAcquire *self)

@@ -50,8 +50,7 @@ input_free(gpointer data)
     batch_unref(batch);
 }
 
-/* One that hangs is not asked about by a second worker, and a third: its filesystem has only a few of them.
- */
+/* One that hangs is not asked about by a second worker, and a third: its filesystem has only a few. */
 static DlkChecked
 ask(DlkHold *hold)
 {

@@ -22,6 +22,5 @@ gboolean dlk_lock_job_finish(DlkEngine *engine, GAsyncResult *result, DlkLocked 
 void dlk_lock_job_undo(DlkEngine *engine, DlkHold *hold);
 /** Lets go of @target (taken over) in a worker: closing its descriptors may block. */
 void dlk_lock_job_drop_target(DlkEngine *engine, DlkTarget *target);
-/** Lets go of a reference to a hold (taken over) in a worker; unlocks nothing that somebody else still holds.
- */
+/** Lets go of a reference to a hold (taken over) in a worker; unlocks nothing that others still hold. */
 void dlk_lock_job_drop_hold(DlkEngine *engine, DlkHold *hold);

@@ -41,7 +41,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkRequest, dlk_request_free)
 
 /**
  * What polkit's rules are told: a{ss}, floating: owner; path and mode of @wanted (%NULL: of none); disk and
- * backend of
- * @lease, and the path that its descriptor led to (%NULL: not known yet).
+ * backend of @lease, and the path that its descriptor led to (%NULL: not known yet).
  */
 GVariant *dlk_request_details(const DlkRequest *self, const DlkWanted *wanted, const DlkLease *lease);

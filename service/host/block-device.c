@@ -48,8 +48,7 @@ other_names(const DlkDevices *devices, dev_t device)
     return found > 0 ? g_strv_builder_end(builder) : NULL;
 }
 
-/* What the identity is made of, for those who want to see it: for maps and partitions that of the disk below.
- */
+/* What the identity is made of, for those who want to see it: for maps and partitions the disk below's. */
 static char *
 find_wwid(const char *id)
 {

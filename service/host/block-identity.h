@@ -9,14 +9,13 @@
  * number it comes by, as far as the device has something that lasts:
  *
  * - "lvm:UUID": a logical volume, by its UUID as "lvs -o lv_uuid" writes it; a hidden layer of one has
- * "-real",
- *   "-tdata" and the like behind it;
+ *   "-real", "-tdata" and the like behind it;
  * - "wwid:naa.5000c500…": a SCSI disk, an NVMe namespace ("eui.", "uuid.", "nvme."), a multipath map and each
- * of its paths;
+ *   of its paths;
  * - "md:0123…": a RAID array, by its UUID;
  * - "dm:UUID": any other mapped device that has a UUID;
  * - "loop:8:1:4711": a loop device, by the file that it is set up on, or "loop:" and the id of the device;
- * where it shows but a part of that, with "@OFFSET+SIZE" behind it;
+ *   where it shows but a part of that, with "@OFFSET+SIZE" behind it;
  * - one of these with "/part3" behind it: a partition;
  * - "block:8:3": all others.
  *

@@ -127,8 +127,7 @@ add_node(Walk *walk, const char *folder, GPtrArray *nodes)
         g_ptr_array_add(nodes, g_strdup(folder));
 }
 
-/* One disk with several nodes: a multipath map and its paths, which a walk up and down would take for others.
- */
+/* One disk with several nodes: a multipath map and its paths, which a walk would take for other disks. */
 static void
 add_other_paths(Walk *walk, const char *folder, GPtrArray *nodes)
 {

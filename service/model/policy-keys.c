@@ -41,8 +41,7 @@ check_user(const DlkPolicyValue *value, const char *text)
                                                                 : check_name(value, text);
 }
 
-/* Disks are compared by where they really are: a path without links, "." and "..", which has no "//" either.
- */
+/* Disks are compared by where they really are: a path without links, ".", ".." and "//". */
 static gboolean
 can_be_real(const char *path)
 {

@@ -99,8 +99,7 @@ hinders(const DlkLease *other, const DlkLease *lease, DlkMode mode)
 
 typedef gboolean (*VisitFunc)(DlkLease *other, gpointer user_data);
 
-/* Visits every lease whose disk overlaps @disk until @visit says TRUE; returns the lease that it said so of.
- */
+/* Visits every lease whose disk overlaps @disk until @visit says TRUE; returns the one it said so of. */
 static DlkLease *
 visit_overlapping(DlkTable *self, const DlkDisk *disk, VisitFunc visit, gpointer user_data)
 {

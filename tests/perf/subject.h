@@ -12,8 +12,7 @@ typedef struct {
     GDBusConnection *connection;
 } Subject;
 
-/** @bus: its address. @disk: a path, or "-" for the no-op. Ends the program where the bus cannot be reached.
- */
+/** @bus: its address. @disk: a path, or "-" for the no-op. Ends the program if the bus is out of reach. */
 Subject *subject_new(const char *bus, const char *disk);
 void subject_free(Subject *self);
 
