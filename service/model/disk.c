@@ -1,28 +1,10 @@
 #include "model/disk.h"
 
-#include "base/error.h"
-#include "base/text.h"
-
 static const char *const kind_names[DLK_N_KINDS] = {
     [DLK_KIND_FILE] = "file",
     [DLK_KIND_BLOCK] = "block",
     [DLK_KIND_NETWORK] = "network",
 };
-
-gboolean
-dlk_kind_from_string(const char *text, DlkKind *kind, GError **error)
-{
-    for (guint i = 0; i < DLK_N_KINDS; i++) {
-        if (g_str_equal(text, kind_names[i])) {
-            *kind = i;
-            return TRUE;
-        }
-    }
-    g_autofree char *shown = dlk_text_printable(text, 64);
-    g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
-                "'%s' is no kind of disk: say 'file', 'block' or 'network'", shown);
-    return FALSE;
-}
 
 const char *
 dlk_kind_to_string(DlkKind kind)

@@ -10,7 +10,6 @@ typedef enum {
     DLK_N_KINDS
 } DlkKind;
 
-gboolean dlk_kind_from_string(const char *text, DlkKind *kind, GError **error);
 const char *dlk_kind_to_string(DlkKind kind);
 
 /**
