@@ -207,10 +207,11 @@ const DlkCommand dlk_command_domain_inspect = {
     .name = "domain inspect",
     .parameters = "FILE|-",
     .summary = "Say of every disk of a libvirt domain who has it",
-    .details = "FILE is what `virsh dumpxml` prints; - is standard input. Nothing is taken. Disks that the "
-               "XML does not name, the\nbacking files in the headers of images, are looked at by domain acquire "
-               "alone.\n\n"
-               "The exit code is 3 where a disk could not be taken in the mode that the domain needs.",
+    .details =
+        "FILE is what `virsh dumpxml` prints; - is standard input. Nothing is taken. Disks that the "
+        "XML does not name, the\nbacking files in the headers of images, are looked at by domain acquire "
+        "alone.\n\n"
+        "The exit code is 3 where a disk could not be taken in the mode that the domain needs.",
     .min_arguments = 1,
     .max_arguments = 1,
     .run = run,
