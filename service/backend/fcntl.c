@@ -76,14 +76,17 @@ set_busy(GError **error, const DlkTarget *target, int fd, guint byte, short type
     if (holder != NULL) {
         g_autofree char *command = dlk_text_printable(holder->command, 0);
         g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY,
-                    "%s is locked by %s (pid %d), which is not a lease of this service", label,
-                    command[0] != '\0' ? command : "a process", (int)holder->pid);
+                    "%s is locked by %s (pid %d), which is not a lease of this service; release it there, or "
+                    "wait for it",
+                    label, command[0] != '\0' ? command : "a process", (int)holder->pid);
     } else if (find_holder(own, byte, type) != NULL) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "%s is still locked by another lease of this service",
                     label);
     } else {
         g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY,
-                    "%s is locked by another host or a process that cannot be seen from here", label);
+                    "%s is locked by another host or a process that cannot be seen from here; release it "
+                    "there, or wait for it",
+                    label);
     }
 }
 
