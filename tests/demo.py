@@ -160,7 +160,7 @@ def give_back(demo, lease):
 
 def settle(demo):
     """Until what was just started stands in the queue: a while, since nothing on the bus shows who waits."""
-    time.sleep(0.5)
+    time.sleep(1.5)
 
 
 def lose(demo):

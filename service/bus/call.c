@@ -13,6 +13,7 @@ call_free(DlkCall *call)
     g_clear_pointer(&call->caller, dlk_caller_unref);
     g_clear_pointer(&call->details, g_variant_unref);
     g_clear_pointer(&call->request, dlk_request_free);
+    g_clear_error(&call->problem);
     g_object_unref(call->engine);
     g_free(call->lease_node);
     g_free(call);
@@ -152,6 +153,8 @@ on_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
         g_error_free(error);
         error = not_owner(call);
     }
+    if (call->request)
+        dlk_request_say_which(call->request, &error);
     dlk_call_fail(call, error);
 }
 

@@ -23,6 +23,7 @@ typedef struct _DlkCall {
     uid_t owner_uid;     /* whose lease it is, or which uid's data */
     GVariant *details;   /* for polkit: a{ss} or %NULL */
     DlkRequest *request; /* of the Acquire family */
+    GError *problem;     /* with the arguments, to be told to who is authorised */
     DlkMode mode;
 } DlkCall;
 

@@ -73,8 +73,20 @@ dlk_acquire_domain_prepare(DlkCall *call, GError **error)
     g_autoptr(GVariant) dictionary = g_variant_get_child_value(call->parameters, 1);
     g_autoptr(DlkRequest) request = dlk_request_of_call(call, dictionary, FALSE, error);
 
-    if (!request || !read_document(call, request, error))
+    if (!request)
         return FALSE;
+    /* A document that is wrong has no path to ask about; what is wrong with it is no stranger's business. */
+    if (!read_document(call, request, &call->problem))
+        g_ptr_array_set_size(request->wanted, 0);
     dlk_call_set_request(call, g_steal_pointer(&request));
     return TRUE;
+}
+
+void
+dlk_acquire_domain_run(DlkCall *call)
+{
+    if (call->problem)
+        dlk_call_fail(call, g_steal_pointer(&call->problem));
+    else
+        dlk_acquire_all_run(call);
 }

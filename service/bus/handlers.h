@@ -24,6 +24,7 @@ void dlk_call_set_request(DlkCall *call, DlkRequest *request);
 
 /* domain-calls.c */
 gboolean dlk_acquire_domain_prepare(DlkCall *call, GError **error);
+void dlk_acquire_domain_run(DlkCall *call);
 
 /* release-calls.c */
 gboolean dlk_release_prepare(DlkCall *call, GError **error);

@@ -10,7 +10,7 @@ static const DlkMember members[] = {
     {"Manager", "Acquire", DLK_ACCESS_POLKIT, "acquire", dlk_acquire_prepare, dlk_acquire_run},
     {"Manager", "AcquireSet", DLK_ACCESS_POLKIT, "acquire", dlk_acquire_set_prepare, dlk_acquire_all_run},
     {"Manager", "AcquireDomain", DLK_ACCESS_POLKIT, "acquire", dlk_acquire_domain_prepare,
-     dlk_acquire_all_run},
+     dlk_acquire_domain_run},
     {"Manager", "AcquireFd", DLK_ACCESS_POLKIT, "acquire-fd", dlk_acquire_fd_prepare, dlk_acquire_run},
     {"Manager", "Hold", DLK_ACCESS_POLKIT, "acquire", dlk_hold_prepare, dlk_hold_run},
     {"Manager", "Release", DLK_ACCESS_OWNER, "release-any", dlk_release_prepare, dlk_release_run},

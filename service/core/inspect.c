@@ -145,32 +145,31 @@ add_foreign(GVariantBuilder *report, const DlkSurvey *survey, GPtrArray *leases,
 }
 
 static const char *
-state_of(const DlkSurvey *survey, guint n_holders, guint n_foreign)
+state_of(const DlkSurvey *survey, GPtrArray *leases, guint n_foreign)
 {
-    if (n_holders > 0)
-        return "held";
+    /* Of an overlapping disk too: who has the whole has its parts. */
+    for (guint i = 0; i < leases->len; i++) {
+        if (holds(g_ptr_array_index(leases, i)))
+            return "held";
+    }
     if (n_foreign > 0)
         return "in-use";
     return survey->foreign ? "free" : "unknown";
 }
 
-static guint
+static void
 add_holders(GVariantBuilder *report, DlkEngine *engine, const DlkDisk *disk, GPtrArray *leases)
 {
     GVariantBuilder holders;
-    guint n = 0;
 
     g_variant_builder_init(&holders, G_VARIANT_TYPE("aa{sv}"));
     for (guint i = 0; i < leases->len; i++) {
         const DlkLease *lease = g_ptr_array_index(leases, i);
 
-        if (holds(lease) && g_str_equal(lease->disk->id, disk->id)) {
-            n++;
+        if (holds(lease) && g_str_equal(lease->disk->id, disk->id))
             add_holder(&holders, engine, lease);
-        }
     }
     g_variant_builder_add(report, "{sv}", "holders", g_variant_builder_end(&holders));
-    return n;
 }
 
 static gboolean
@@ -206,7 +205,7 @@ make_report(DlkEngine *engine, const Inspection *inspection, const DlkSurvey *su
     const DlkDisk *disk = inspection->target->disk;
     g_autoptr(GPtrArray) leases = dlk_table_overlapping(engine->table, disk);
     GVariantBuilder report;
-    guint n_holders, n_foreign;
+    guint n_foreign;
 
     g_variant_builder_init(&report, G_VARIANT_TYPE("a{sv}"));
     g_variant_builder_add(&report, "{sv}", "path", g_variant_new_string(inspection->path));
@@ -223,12 +222,12 @@ make_report(DlkEngine *engine, const Inspection *inspection, const DlkSurvey *su
     if (survey->backend[0] != '\0')
         g_variant_builder_add(&report, "{sv}", "reach",
                               g_variant_new_string(survey->reaches_other_hosts ? "every host" : "this host"));
-    n_holders = add_holders(&report, engine, disk, leases);
+    add_holders(&report, engine, disk, leases);
     add_related(&report, disk, leases, survey->related);
     n_foreign = add_foreign(&report, survey, leases, disk);
     add_available(&report, engine, inspection, survey);
     g_variant_builder_add(&report, "{sv}", "state",
-                          g_variant_new_string(state_of(survey, n_holders, n_foreign)));
+                          g_variant_new_string(state_of(survey, leases, n_foreign)));
     return g_variant_ref_sink(g_variant_builder_end(&report));
 }
 

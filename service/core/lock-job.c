@@ -43,18 +43,17 @@ locked_give_back(gpointer data)
     g_free(locked);
 }
 
-static DlkBackend *
-choose_backend(const Input *input, GError **error)
+DlkBackend *
+dlk_lock_job_choose_backend(const DlkTarget *target, const DlkRule *rule, DlkBackend *backend,
+                            DlkBackend *fallback, GError **error)
 {
     g_autoptr(GError) unsupported = NULL;
 
-    if (dlk_backend_probe(input->backend, input->target, input->rule, &unsupported))
-        return input->backend;
-    if (input->fallback && g_error_matches(unsupported, DLK_ERROR, DLK_ERROR_UNSUPPORTED) &&
-        dlk_backend_probe(input->fallback, input->target, input->rule, error))
-        return input->fallback;
-    if (error && !*error)
-        g_propagate_error(error, g_steal_pointer(&unsupported));
+    if (dlk_backend_probe(backend, target, rule, &unsupported))
+        return backend;
+    if (fallback && g_error_matches(unsupported, DLK_ERROR, DLK_ERROR_UNSUPPORTED))
+        return dlk_backend_probe(fallback, target, rule, error) ? fallback : NULL;
+    g_propagate_error(error, g_steal_pointer(&unsupported));
     return NULL;
 }
 
@@ -76,7 +75,8 @@ static gpointer
 run(gpointer data, GError **error)
 {
     Input *input = data;
-    DlkBackend *backend = choose_backend(input, error);
+    DlkBackend *backend =
+        dlk_lock_job_choose_backend(input->target, input->rule, input->backend, input->fallback, error);
 
     if (!backend)
         return NULL;

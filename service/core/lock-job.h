@@ -9,6 +9,13 @@ typedef struct {
 } DlkLocked;
 
 /**
+ * dlk_lock_job_choose_backend: @backend, or, where it cannot lock such a disk at all, @fallback, if any.
+ * %NULL: DLK_ERROR_UNSUPPORTED says why, or what else the first met. Worker thread; may block.
+ */
+DlkBackend *dlk_lock_job_choose_backend(const DlkTarget *target, const DlkRule *rule, DlkBackend *backend,
+                                        DlkBackend *fallback, GError **error);
+
+/**
  * dlk_lock_job_run: takes the lock of @lease on @target in a worker: first choice @backend, and where that
  * one cannot lock such a disk, @fallback, if any. What a hanging storage grants after the deadline is given
  * back by the worker.

@@ -21,7 +21,8 @@ dlk_refusal_describe_holder(const DlkLease *holder)
                                holder->owner);
     else if (holder->state == DLK_STATE_BROKEN)
         g_string_append_printf(
-            text, "was held by %s, whose lease is broken and whose process is being stopped", holder->owner);
+            text, "was held by %s, whose lease is broken and whose on-break action is still at work",
+            holder->owner);
     else
         g_string_append_printf(text, "is held %s by %s", dlk_mode_adverb(holder->mode), holder->owner);
 
@@ -87,9 +88,9 @@ dlk_refusal_describe_async(DlkEngine *engine, const DlkLease *lease, DlkLease *o
     Texts *texts = g_new0(Texts, 1);
 
     texts->full = describe(lease, obstacle);
-    texts->guarded = g_strdup_printf(
-        "%s is in use by a lease of another user (polkit's %sinspect would let you see whose)", lease->path,
-        DLK_ACTION_PREFIX);
+    texts->guarded = g_strdup_printf("%s is in use by a lease of another user: wait for it, or ask an "
+                                     "administrator whose it is (polkit's %sinspect would let you see)",
+                                     lease->path, DLK_ACTION_PREFIX);
     g_task_set_task_data(task, texts, texts_free);
     if (caller->uid == 0 || caller->uid == obstacle->uid) {
         g_task_return_pointer(task, g_strdup(texts->full), g_free);

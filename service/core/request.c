@@ -71,3 +71,12 @@ dlk_request_details(const DlkRequest *self, const DlkWanted *wanted, const DlkLe
     add_detail(&builder, "backend", lease ? lease->backend : NULL);
     return g_variant_builder_end(&builder);
 }
+
+void
+dlk_request_say_which(const DlkRequest *self, GError **error)
+{
+    const DlkWanted *first = self->wanted->len > 1 ? g_ptr_array_index(self->wanted, 0) : NULL;
+
+    if (first && (first->origin || first->path))
+        g_prefix_error(error, "%s: ", first->origin ? first->origin : first->path);
+}

@@ -2,6 +2,7 @@
 
 #include "backend/backends.h"
 #include "backend/foreign.h"
+#include "core/lock-job.h"
 
 typedef struct {
     DlkTarget *target;
@@ -31,15 +32,6 @@ dlk_survey_free(DlkSurvey *self)
 }
 
 /* The one that would lock the disk; %NULL: none can. */
-static DlkBackend *
-choose_backend(const Input *input)
-{
-    if (input->backend && dlk_backend_probe(input->backend, input->target, input->rule, NULL))
-        return input->backend;
-    if (input->fallback && dlk_backend_probe(input->fallback, input->target, input->rule, NULL))
-        return input->fallback;
-    return NULL;
-}
 
 static gpointer
 run(gpointer data, GError **error)
@@ -48,7 +40,9 @@ run(gpointer data, GError **error)
     DlkSurvey *survey = g_new0(DlkSurvey, 1);
     g_autoptr(GError) problem = NULL;
 
-    DlkBackend *backend = choose_backend(input);
+    DlkBackend *backend = input->backend ? dlk_lock_job_choose_backend(input->target, input->rule,
+                                                                       input->backend, input->fallback, NULL)
+                                         : NULL;
 
     survey->backend = backend ? dlk_backend_name(backend) : "";
     survey->reaches_other_hosts = backend && dlk_backend_reaches_other_hosts(backend);
