@@ -177,10 +177,9 @@ wait_until_quiet(DlkEngine *engine)
 {
     gint64 end = g_get_monotonic_time() + END_US;
 
-    while (!is_quiet(G_OBJECT(engine)) && g_get_monotonic_time() < end) {
+    while (!is_quiet(G_OBJECT(engine)) && g_get_monotonic_time() < end)
         if (!g_main_context_iteration(NULL, FALSE))
             g_usleep(G_TIME_SPAN_MILLISECOND);
-    }
     return is_quiet(G_OBJECT(engine));
 }
 

@@ -13,9 +13,8 @@
 gboolean
 dlk_argument_text(const char *name, const char *value, GError **error)
 {
-    if (g_utf8_validate(value, -1, NULL)) {
+    if (g_utf8_validate(value, -1, NULL))
         return TRUE;
-    }
     g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
                 "%s '%s' is not UTF-8, which is all that D-Bus can carry", name, value);
     return FALSE;
@@ -24,9 +23,8 @@ dlk_argument_text(const char *name, const char *value, GError **error)
 static gboolean
 check_path_text(const char *path, GError **error)
 {
-    if (g_utf8_validate(path, -1, NULL)) {
+    if (g_utf8_validate(path, -1, NULL))
         return TRUE;
-    }
     g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
                 "the file name '%s' is not UTF-8, which is all that D-Bus can carry\n"
                 "rename it, or name it by a link: ln -s -- FILE /run/NAME, then use /run/NAME",
@@ -41,9 +39,8 @@ dlk_argument_path(const char *value, GError **error)
         g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "the path is empty");
         return NULL;
     }
-    if (*value == '/' || dlk_network_is_uri(value)) {
+    if (*value == '/' || dlk_network_is_uri(value))
         return check_path_text(value, error) ? g_strdup(value) : NULL;
-    }
     /* Not GLib's: it makes a "/" of a working directory that is gone, and that would be another disk. */
     char *folder = getcwd(NULL, 0);
     if (!folder) {
@@ -51,9 +48,8 @@ dlk_argument_path(const char *value, GError **error)
                             "'%s' is relative to a folder that is not there", value);
         return NULL;
     }
-    while (g_str_has_prefix(value, "./") && value[2] && value[2] != '/') {
+    while (g_str_has_prefix(value, "./") && value[2] && value[2] != '/')
         value += 2;
-    }
     g_autofree char *path = g_strconcat(folder, g_str_has_suffix(folder, "/") ? "" : "/", value, NULL);
     free(folder);
     return check_path_text(path, error) ? g_steal_pointer(&path) : NULL;

@@ -46,9 +46,8 @@ receive_handover(int socket, Handover *handover)
     const ssize_t size = TEMP_FAILURE_RETRY(recvmsg(socket, &message, MSG_CMSG_CLOEXEC));
     const struct cmsghdr *header = size == sizeof *handover ? CMSG_FIRSTHDR(&message) : NULL;
     int fd = -1;
-    if (header && header->cmsg_type == SCM_RIGHTS) {
+    if (header && header->cmsg_type == SCM_RIGHTS)
         memcpy(&fd, CMSG_DATA(header), sizeof fd);
-    }
     return fd;
 }
 
@@ -73,9 +72,8 @@ become(int socket, char *const *argv)
 {
     Handover handover;
     const int received = receive_handover(socket, &handover);
-    if (received < 0) {
+    if (received < 0)
         _exit(EXIT_FAILURE); /* the disk was not to be had; disklockctl says so */
-    }
     /* The copy is not closed by exec: the command and what it starts keep the lease. */
     if (fcntl(received, F_DUPFD, LOWEST_KEEP_FD) < 0) {
         dlk_warn("no descriptor is left to keep the lease by: %s", g_strerror(errno));
@@ -93,15 +91,13 @@ gboolean
 dlk_child_fork(DlkChild *child, char *const *argv, GError **error)
 {
     int ends[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0) {
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "no socket for the command");
-    }
     dlk_autofd ours = ends[0];
     dlk_autofd theirs = ends[1];
     const pid_t pid = fork();
-    if (pid < 0) {
+    if (pid < 0)
         return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "no process for the command");
-    }
     if (pid == 0) {
         dlk_close_fd(&ours);
         become(theirs, argv);
@@ -127,9 +123,8 @@ forward(int number, siginfo_t *info, void *context)
 {
     const int errsv = errno;
     /* What the terminal's keys send, it sends to the command as well. */
-    if (info->si_code != SI_KERNEL) {
+    if (info->si_code != SI_KERNEL)
         pidfd_send_signal(running_pidfd, number, NULL, 0);
-    }
     errno = errsv;
 }
 
@@ -143,9 +138,8 @@ forward_signals(const DlkChild *child)
         struct sigaction before;
         sigaction(forwarded_signals[i], NULL, &before);
         /* nohup and background jobs ignore some; the command inherited that. */
-        if (before.sa_handler != SIG_IGN) {
+        if (before.sa_handler != SIG_IGN)
             sigaction(forwarded_signals[i], &action, NULL);
-        }
     }
 }
 

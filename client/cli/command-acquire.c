@@ -30,13 +30,11 @@ run(const DlkInvocation *invocation)
     g_autoptr(GError) error = NULL;
     g_auto(DlkRequest) request = {0};
     if (!dlk_request_read(&request, invocation->arguments[0], NULL, &error) ||
-        !dlk_request_add_lifetime(&request, &error)) {
+        !dlk_request_add_lifetime(&request, &error))
         return dlk_failure_report(error);
-    }
     g_autoptr(DlkConnection) connection = dlk_connection_open(invocation->settings, &error);
-    if (!connection) {
+    if (!connection)
         return dlk_failure_report(error);
-    }
     const DlkCall call = {
         .method = "Acquire",
         .arguments = dlk_request_arguments(&request),
@@ -44,9 +42,8 @@ run(const DlkInvocation *invocation)
         .wait_ms = request.wait_ms,
     };
     g_autoptr(GVariant) reply = dlk_connection_call(connection, &call, &error);
-    if (!reply) {
+    if (!reply)
         return dlk_failure_report(error);
-    }
     const char *object;
     guint64 token;
     g_variant_get(reply, "(&ot)", &object, &token);

@@ -24,9 +24,8 @@ static char *
 describe(DlkConnection *connection, const char *object)
 {
     g_autoptr(GVariant) properties = dlk_leases_get(connection, object, TRUE, NULL);
-    if (!properties) {
+    if (!properties)
         return g_strdup_printf("lease %s", dlk_lease_id(object));
-    }
     g_autofree char *owner = dlk_printable(dlk_lease_string(properties, "Owner"));
     g_autofree char *path = dlk_printable(dlk_lease_string(properties, "Path"));
     g_autofree char *on_break = dlk_printable(dlk_lease_string(properties, "OnBreak"));
@@ -38,9 +37,8 @@ static gboolean
 confirm(DlkConnection *connection, const char *object)
 {
     char answer[16] = "";
-    if (option_yes || !isatty(STDIN_FILENO)) {
+    if (option_yes || !isatty(STDIN_FILENO))
         return TRUE;
-    }
     g_autofree char *lease = describe(connection, object);
     fprintf(stderr, "Break %s?\nIts disk is protected no longer then. [y/N] ", lease);
     return fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y');
@@ -61,14 +59,12 @@ run(const DlkInvocation *invocation)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(DlkConnection) connection = NULL;
-    if (check_reason(&error)) {
+    if (check_reason(&error))
         connection = dlk_connection_open(invocation->settings, &error);
-    }
     g_autofree char *object =
         connection ? dlk_leases_find(connection, invocation->arguments[0], &error) : NULL;
-    if (!object) {
+    if (!object)
         return dlk_failure_report(error);
-    }
     if (!confirm(connection, object)) {
         dlk_warn("nothing was done");
         return DLK_EXIT_FAILURE;

@@ -54,28 +54,24 @@ print_leases(DlkConnection *connection, GVariant *leases, const DlkSettings *set
     g_variant_iter_init(&iter, leases);
     while (g_variant_iter_next(&iter, "(&ot)", &object, &token)) {
         g_autoptr(GVariant) properties = dlk_leases_get(connection, object, TRUE, NULL);
-        if (settings->json != DLK_JSON_OFF) {
+        if (settings->json != DLK_JSON_OFF)
             g_variant_builder_add_value(&list, describe_lease(object, token, properties));
-        } else {
+        else
             add_row(table, object, token, properties);
-        }
     }
-    if (settings->json != DLK_JSON_OFF) {
+    if (settings->json != DLK_JSON_OFF)
         dlk_json_print(g_variant_builder_end(&list), settings->json);
-    } else {
+    else
         dlk_table_print(table, settings->legend, 0);
-    }
 }
 
 static gboolean
 read_request(DlkRequest *request, const DlkDomainFile *file, GError **error)
 {
-    if (!dlk_request_read(request, NULL, file->name, error) || !dlk_request_add_lifetime(request, error)) {
+    if (!dlk_request_read(request, NULL, file->name, error) || !dlk_request_add_lifetime(request, error))
         return FALSE;
-    }
-    if (file->uuid && !g_variant_dict_contains(&request->options, "owner-uuid")) {
+    if (file->uuid && !g_variant_dict_contains(&request->options, "owner-uuid"))
         g_variant_dict_insert(&request->options, "owner-uuid", "s", file->uuid);
-    }
     return TRUE;
 }
 
@@ -85,13 +81,11 @@ run_acquire(const DlkInvocation *invocation)
     g_autoptr(GError) error = NULL;
     g_auto(DlkRequest) request = {0};
     g_autoptr(DlkDomainFile) file = dlk_domain_file_read(invocation->arguments[0], &error);
-    if (!file || !read_request(&request, file, &error)) {
+    if (!file || !read_request(&request, file, &error))
         return dlk_failure_report(error);
-    }
     g_autoptr(DlkConnection) connection = dlk_connection_open(invocation->settings, &error);
-    if (!connection) {
+    if (!connection)
         return dlk_failure_report(error);
-    }
     const DlkCall call = {
         .method = "AcquireDomain",
         .arguments = g_variant_new("(s@a{sv})", file->xml, g_variant_dict_end(&request.options)),
@@ -99,9 +93,8 @@ run_acquire(const DlkInvocation *invocation)
         .wait_ms = request.wait_ms,
     };
     g_autoptr(GVariant) reply = dlk_connection_call(connection, &call, &error);
-    if (!reply) {
+    if (!reply)
         return dlk_failure_report(error);
-    }
     g_autoptr(GVariant) leases = g_variant_get_child_value(reply, 0);
     print_leases(connection, leases, invocation->settings);
     return DLK_EXIT_SUCCESS;
@@ -113,12 +106,10 @@ run_release(const DlkInvocation *invocation)
     g_autoptr(GError) error = NULL;
     g_autoptr(DlkConnection) connection = NULL;
     g_autoptr(DlkDomainFile) file = dlk_domain_file_read(invocation->arguments[0], &error);
-    if (file && (!option_owner || dlk_argument_text("--owner", option_owner, &error))) {
+    if (file && (!option_owner || dlk_argument_text("--owner", option_owner, &error)))
         connection = dlk_connection_open(invocation->settings, &error);
-    }
-    if (!connection) {
+    if (!connection)
         return dlk_failure_report(error);
-    }
     return dlk_release_owner(connection, option_owner ?: file->name, invocation->settings);
 }
 

@@ -19,18 +19,14 @@ static const char *const columns[] = {"lease", "mode",  "owner", "uid",       "p
 static char *
 describe(const char *key, GVariant *value)
 {
-    if (g_variant_is_of_type(value, G_VARIANT_TYPE_OBJECT_PATH)) {
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_OBJECT_PATH))
         return g_strdup(dlk_lease_id(g_variant_get_string(value, NULL)));
-    }
-    if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING)) {
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING))
         return g_strdup(g_variant_get_string(value, NULL));
-    }
-    if (g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN)) {
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_BOOLEAN))
         return g_strdup(g_variant_get_boolean(value) ? "yes" : "no");
-    }
-    if (g_str_equal(key, "since") && g_variant_is_of_type(value, G_VARIANT_TYPE_UINT64)) {
+    if (g_str_equal(key, "since") && g_variant_is_of_type(value, G_VARIANT_TYPE_UINT64))
         return dlk_text_time((gint64)g_variant_get_uint64(value));
-    }
     return g_variant_print(value, FALSE);
 }
 
@@ -41,11 +37,9 @@ gather_keys(GVariant *row, GPtrArray *keys)
     GVariantIter iter;
     const char *key;
     g_variant_iter_init(&iter, row);
-    while (g_variant_iter_next(&iter, "{&s@v}", &key, NULL)) {
-        if (!g_ptr_array_find_with_equal_func(keys, key, g_str_equal, NULL)) {
+    while (g_variant_iter_next(&iter, "{&s@v}", &key, NULL))
+        if (!g_ptr_array_find_with_equal_func(keys, key, g_str_equal, NULL))
             g_ptr_array_add(keys, (gpointer)key);
-        }
-    }
 }
 
 /* The keys of all @rows: those known in their usual order, then the others. Borrowed from @rows. */
@@ -58,16 +52,12 @@ find_columns(GVariant *rows)
         g_autoptr(GVariant) row = g_variant_get_child_value(rows, i);
         gather_keys(row, present);
     }
-    for (guint i = 0; columns[i]; i++) {
-        if (g_ptr_array_find_with_equal_func(present, columns[i], g_str_equal, NULL)) {
+    for (guint i = 0; columns[i]; i++)
+        if (g_ptr_array_find_with_equal_func(present, columns[i], g_str_equal, NULL))
             g_ptr_array_add(ordered, (gpointer)columns[i]);
-        }
-    }
-    for (guint i = 0; i < present->len; i++) {
-        if (!g_strv_contains(columns, g_ptr_array_index(present, i))) {
+    for (guint i = 0; i < present->len; i++)
+        if (!g_strv_contains(columns, g_ptr_array_index(present, i)))
             g_ptr_array_add(ordered, g_ptr_array_index(present, i));
-        }
-    }
     g_ptr_array_add(ordered, NULL);
     return ordered;
 }
@@ -75,14 +65,12 @@ find_columns(GVariant *rows)
 static void
 print_list(const char *name, GVariant *rows, gboolean legend)
 {
-    if (g_variant_n_children(rows) == 0) {
+    if (g_variant_n_children(rows) == 0)
         return;
-    }
     g_autoptr(GPtrArray) keys = find_columns(rows);
     g_autoptr(GPtrArray) headings = g_ptr_array_new_with_free_func(g_free);
-    for (guint i = 0; i < keys->len; i++) {
+    for (guint i = 0; i < keys->len; i++)
         g_ptr_array_add(headings, keys->pdata[i] ? g_ascii_strup(keys->pdata[i], -1) : NULL);
-    }
     g_autoptr(DlkTable) table = dlk_table_new((const char *const *)headings->pdata);
     for (gsize r = 0; r < g_variant_n_children(rows); r++) {
         g_autoptr(GVariant) row = g_variant_get_child_value(rows, r);
@@ -111,24 +99,20 @@ print_report(GVariant *report, gboolean legend)
 {
     for (guint i = 0; scalars[i]; i++) {
         g_autoptr(GVariant) value = g_variant_lookup_value(report, scalars[i], NULL);
-        if (value) {
+        if (value)
             print_scalar(scalars[i], value);
-        }
     }
     GVariantIter iter;
     const char *key;
     GVariant *value;
     g_variant_iter_init(&iter, report);
-    while (g_variant_iter_loop(&iter, "{&sv}", &key, &value)) {
-        if (!g_strv_contains(scalars, key) && !g_strv_contains(lists, key)) {
+    while (g_variant_iter_loop(&iter, "{&sv}", &key, &value))
+        if (!g_strv_contains(scalars, key) && !g_strv_contains(lists, key))
             print_scalar(key, value);
-        }
-    }
     for (guint i = 0; lists[i]; i++) {
         g_autoptr(GVariant) rows = g_variant_lookup_value(report, lists[i], G_VARIANT_TYPE("aa{sv}"));
-        if (rows) {
+        if (rows)
             print_list(lists[i], rows, legend);
-        }
     }
 }
 
@@ -138,24 +122,21 @@ run(const DlkInvocation *invocation)
     g_autoptr(GError) error = NULL;
     g_autofree char *path = dlk_argument_path(invocation->arguments[0], &error);
     g_autoptr(DlkConnection) connection = path ? dlk_connection_open(invocation->settings, &error) : NULL;
-    if (!connection) {
+    if (!connection)
         return dlk_failure_report(error);
-    }
     const DlkCall call = {
         .method = "Inspect",
         .arguments = g_variant_new("(s)", path),
         .reply_type = G_VARIANT_TYPE("(a{sv})"),
     };
     g_autoptr(GVariant) reply = dlk_connection_call(connection, &call, &error);
-    if (!reply) {
+    if (!reply)
         return dlk_failure_report(error);
-    }
     g_autoptr(GVariant) report = g_variant_get_child_value(reply, 0);
-    if (invocation->settings->json != DLK_JSON_OFF) {
+    if (invocation->settings->json != DLK_JSON_OFF)
         dlk_json_print(report, invocation->settings->json);
-    } else {
+    else
         print_report(report, invocation->settings->legend);
-    }
     return DLK_EXIT_SUCCESS;
 }
 

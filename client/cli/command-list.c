@@ -28,12 +28,10 @@ static gboolean
 add_text(GVariantDict *filter, const char *key, const char *value, GError **error)
 {
     g_autofree char *option = g_strconcat("--", key, NULL);
-    if (!value) {
+    if (!value)
         return TRUE;
-    }
-    if (!dlk_argument_text(option, value, error)) {
+    if (!dlk_argument_text(option, value, error))
         return FALSE;
-    }
     g_variant_dict_insert(filter, key, "s", value);
     return TRUE;
 }
@@ -45,21 +43,18 @@ build_filter(GError **error)
     g_variant_dict_init(&filter, NULL);
     if (!add_text(&filter, "owner", option_owner, error) ||
         !add_text(&filter, "state", option_state, error) ||
-        !add_text(&filter, "backend", option_backend, error)) {
+        !add_text(&filter, "backend", option_backend, error))
         return NULL;
-    }
     if (option_path) {
         g_autofree char *path = dlk_argument_path(option_path, error);
-        if (!path) {
+        if (!path)
             return NULL;
-        }
         g_variant_dict_insert(&filter, "path", "s", path);
     }
     guint32 uid;
     if (option_uid) {
-        if (!dlk_argument_uid("--uid", option_uid, &uid, error)) {
+        if (!dlk_argument_uid("--uid", option_uid, &uid, error))
             return NULL;
-        }
         g_variant_dict_insert(&filter, "uid", "u", uid);
     }
     return g_variant_ref_sink(g_variant_dict_end(&filter));
@@ -85,9 +80,8 @@ count_digits(GPtrArray *entries)
     for (guint i = 1; i < ids->len; i++) {
         const char *id = g_ptr_array_index(ids, i);
         const char *before = g_ptr_array_index(ids, i - 1);
-        while (digits <= LONGEST_SHORT_ID && strncmp(id, before, digits) == 0) {
+        while (digits <= LONGEST_SHORT_ID && strncmp(id, before, digits) == 0)
             digits++;
-        }
     }
     return digits <= LONGEST_SHORT_ID ? (int)digits : -1;
 }
@@ -99,9 +93,8 @@ short_time(gint64 realtime_us)
     g_autofree char *full = dlk_text_time(realtime_us);
     g_autofree char *now = dlk_text_time(g_get_real_time());
     const char *clock = strchr(full, ' ');
-    if (dlk_terminal_width() >= WIDE_TERMINAL || !clock) {
+    if (dlk_terminal_width() >= WIDE_TERMINAL || !clock)
         return g_steal_pointer(&full);
-    }
     const gsize day_length = (gsize)(clock - full);
     return strncmp(full, now, day_length + 1) == 0 ? g_strdup(clock + 1) : g_strndup(full, day_length);
 }
@@ -129,9 +122,8 @@ print_table(GPtrArray *entries, gboolean legend)
                       dlk_terminal_state_colour(state));
     }
     dlk_table_print(table, legend, 0);
-    if (legend) {
+    if (legend)
         printf("\n%u %s.\n", entries->len, entries->len == 1 ? "lease" : "leases");
-    }
 }
 
 static void
@@ -151,23 +143,19 @@ run(const DlkInvocation *invocation)
     g_autoptr(GError) error = NULL;
     gboolean own_only = FALSE;
     g_autoptr(GVariant) filter = build_filter(&error);
-    if (!filter) {
+    if (!filter)
         return dlk_failure_report(error);
-    }
     g_autoptr(DlkConnection) connection = dlk_connection_open(invocation->settings, &error);
     g_autoptr(GPtrArray) entries =
         connection ? dlk_leases_fetch(connection, filter, &own_only, &error) : NULL;
-    if (!entries) {
+    if (!entries)
         return dlk_failure_report(error);
-    }
-    if (invocation->settings->json != DLK_JSON_OFF) {
+    if (invocation->settings->json != DLK_JSON_OFF)
         print_json(entries, invocation->settings->json);
-    } else {
+    else
         print_table(entries, invocation->settings->legend);
-    }
-    if (own_only) {
+    if (own_only)
         dlk_warn("these are your own leases; to see all takes root, or polkit's yes to inspect");
-    }
     return DLK_EXIT_SUCCESS;
 }
 

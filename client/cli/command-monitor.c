@@ -35,19 +35,16 @@ print_json(const Event *event, GVariant *lease)
     g_auto(GVariantBuilder) line = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE_VARDICT);
     g_variant_builder_add(&line, "{sv}", "Time", g_variant_new_int64(g_get_real_time()));
     g_variant_builder_add(&line, "{sv}", "Event", g_variant_new_string(event->name));
-    if (event->lease) {
+    if (event->lease)
         g_variant_builder_add(&line, "{sv}", "Lease", g_variant_new_object_path(event->lease));
-    }
     if (lease) {
         g_variant_builder_add(&line, "{sv}", "Owner", g_variant_new_string(dlk_lease_string(lease, "Owner")));
         g_variant_builder_add(&line, "{sv}", "Path", g_variant_new_string(dlk_lease_string(lease, "Path")));
     }
-    if (event->reason) {
+    if (event->reason)
         g_variant_builder_add(&line, "{sv}", "Reason", g_variant_new_string(event->reason));
-    }
-    if (event->details) {
+    if (event->details)
         g_variant_builder_add(&line, "{sv}", "Details", event->details);
-    }
     /* One line each, whatever the style: a stream of objects is read line by line. */
     dlk_json_print(g_variant_builder_end(&line), DLK_JSON_SHORT);
 }
@@ -58,9 +55,8 @@ print_line(const Event *event, GVariant *lease)
     g_autofree char *time = dlk_text_time(g_get_real_time());
     g_autofree char *name = dlk_printable(event->name);
     GString *line = g_string_new(NULL);
-    if (event->lease) {
+    if (event->lease)
         g_string_append_printf(line, " %.*s", SHOWN_DIGITS, dlk_lease_id(event->lease));
-    }
     if (lease) {
         g_autofree char *owner = dlk_printable(dlk_lease_string(lease, "Owner"));
         g_autofree char *path = dlk_printable(dlk_lease_string(lease, "Path"));
@@ -83,11 +79,10 @@ static void
 print_event(Monitor *self, const Event *event)
 {
     GVariant *lease = event->lease ? dlk_known_leases_get(self->known, event->lease) : NULL;
-    if (self->json != DLK_JSON_OFF) {
+    if (self->json != DLK_JSON_OFF)
         print_json(event, lease);
-    } else {
+    else
         print_line(event, lease);
-    }
     if (fflush(stdout) != 0) {
         /* The reader has gone, as in `monitor | head`. */
         self->code = DLK_EXIT_FAILURE;
@@ -100,9 +95,8 @@ print_leases_changed(Monitor *self, GVariant *parameters)
 {
     g_autofree const char **acquired = NULL, **released = NULL;
     g_variant_get(parameters, "(^a&o^a&o)", &acquired, &released);
-    for (guint i = 0; acquired[i]; i++) {
+    for (guint i = 0; acquired[i]; i++)
         print_event(self, &(Event){.name = "acquired", .lease = acquired[i]});
-    }
     for (guint i = 0; released[i]; i++) {
         print_event(self, &(Event){.name = "released", .lease = released[i], .colour = DLK_COLOUR_FAINT});
         dlk_known_leases_forget(self->known, released[i]);
@@ -133,9 +127,8 @@ on_signal(GDBusConnection *bus, const char *sender, const char *object, const ch
     Monitor *self = user_data;
     Event event = {.name = signal};
     g_autoptr(GVariant) details = NULL;
-    if (g_str_equal(interface, DLK_LEASE_INTERFACE)) {
+    if (g_str_equal(interface, DLK_LEASE_INTERFACE))
         return; /* a lease's own Broken repeats LeaseBroken for those who watch that lease alone */
-    }
     if (is_signal(signal, parameters, "LeasesChanged", "(aoao)")) {
         print_leases_changed(self, parameters);
         return;
@@ -192,9 +185,8 @@ run(const DlkInvocation *invocation)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(DlkConnection) connection = dlk_connection_open(invocation->settings, &error);
-    if (!connection) {
+    if (!connection)
         return dlk_failure_report(error);
-    }
     GDBusConnection *bus = dlk_connection_bus(connection);
     g_autoptr(GMainLoop) loop = g_main_loop_new(NULL, FALSE);
     g_autoptr(DlkKnownLeases) known = dlk_known_leases_new(connection);

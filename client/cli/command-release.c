@@ -19,11 +19,10 @@ static const GOptionEntry options[] = {
 static void
 print_count(guint32 released, const DlkSettings *settings)
 {
-    if (settings->json != DLK_JSON_OFF) {
+    if (settings->json != DLK_JSON_OFF)
         dlk_json_print(g_variant_new_parsed("{'Released': <%u>}", released), settings->json);
-    } else if (settings->legend) {
+    else if (settings->legend)
         printf("%u %s released.\n", released, released == 1 ? "lease" : "leases");
-    }
 }
 
 int
@@ -37,9 +36,8 @@ dlk_release_owner(DlkConnection *connection, const char *owner, const DlkSetting
         .reply_type = G_VARIANT_TYPE("(u)"),
     };
     g_autoptr(GVariant) reply = dlk_connection_call(connection, &call, &error);
-    if (!reply) {
+    if (!reply)
         return dlk_failure_report(error);
-    }
     g_variant_get(reply, "(u)", &released);
     print_count(released, settings);
     return DLK_EXIT_SUCCESS;
@@ -49,9 +47,8 @@ static gboolean
 release_lease(DlkConnection *connection, const char *text, GError **error)
 {
     g_autofree char *object = dlk_leases_find(connection, text, error);
-    if (!object) {
+    if (!object)
         return FALSE;
-    }
     const DlkCall call = {
         .method = "Release",
         .arguments = g_variant_new("(o)", object),
@@ -76,9 +73,8 @@ release_each(DlkConnection *connection, const DlkInvocation *invocation)
         const int failure = dlk_failure_report(error);
         code = code == DLK_EXIT_SUCCESS ? failure : code;
     }
-    if (invocation->settings->json != DLK_JSON_OFF) {
+    if (invocation->settings->json != DLK_JSON_OFF)
         print_count(released, invocation->settings);
-    }
     return code;
 }
 
@@ -97,12 +93,10 @@ run(const DlkInvocation *invocation)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(DlkConnection) connection = NULL;
-    if (check_arguments(invocation, &error)) {
+    if (check_arguments(invocation, &error))
         connection = dlk_connection_open(invocation->settings, &error);
-    }
-    if (!connection) {
+    if (!connection)
         return dlk_failure_report(error);
-    }
     return option_owner ? dlk_release_owner(connection, option_owner, invocation->settings)
                         : release_each(connection, invocation);
 }

@@ -7,9 +7,8 @@ run(const DlkInvocation *invocation)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(DlkConnection) connection = dlk_connection_open(invocation->settings, &error);
-    if (!connection) {
+    if (!connection)
         return dlk_failure_report(error);
-    }
     const DlkCall call = {.method = "Reload", .reply_type = G_VARIANT_TYPE_UNIT};
     g_autoptr(GVariant) reply = dlk_connection_call(connection, &call, &error);
     return reply ? (int)DLK_EXIT_SUCCESS : (int)dlk_failure_report(error);

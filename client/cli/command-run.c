@@ -17,9 +17,8 @@ hold(DlkConnection *connection, DlkRequest *request, const DlkChild *child, int 
     g_autoptr(GUnixFDList) descriptors = g_unix_fd_list_new();
     g_autoptr(GUnixFDList) received = NULL;
     const int index = g_unix_fd_list_append(descriptors, child->pidfd, error);
-    if (index < 0) {
+    if (index < 0)
         return FALSE;
-    }
     g_variant_dict_insert(&request->options, "pidfd", "h", index);
     const DlkCall call = {
         .method = "Hold",
@@ -30,9 +29,8 @@ hold(DlkConnection *connection, DlkRequest *request, const DlkChild *child, int 
         .wait_ms = request->wait_ms,
     };
     *reply = dlk_connection_call(connection, &call, error);
-    if (!*reply) {
+    if (!*reply)
         return FALSE;
-    }
     g_autoptr(GVariant) handle = g_variant_get_child_value(*reply, 2);
     const int position = g_variant_get_handle(handle);
     if (!received || position < 0 || position >= g_unix_fd_list_get_length(received)) {
@@ -74,9 +72,8 @@ run(const DlkInvocation *invocation)
     g_autofree char *name = g_path_get_basename(command_line[0]);
     if (!dlk_request_read(&request, invocation->arguments[0], name, &error) ||
         !dlk_child_fork(&child, command_line, &error) ||
-        !hold_and_start(invocation, &request, &child, &keep, &error)) {
+        !hold_and_start(invocation, &request, &child, &keep, &error))
         return DLK_EXIT_RUN + (int)dlk_failure_report(error);
-    }
     return dlk_child_wait(&child);
 }
 

@@ -39,9 +39,8 @@ print_fields(const char *object, GVariant *properties)
         const char *property = fields[i].property;
         g_autoptr(GVariant) value = g_variant_lookup_value(properties, property, NULL);
         g_autofree char *text = value ? describe(property, value) : NULL;
-        if (!text || (g_str_equal(property, "Pid") && g_str_equal(text, "0"))) {
+        if (!text || (g_str_equal(property, "Pid") && g_str_equal(text, "0")))
             continue;
-        }
         dlk_print_field(fields[i].label, LABEL_WIDTH, text,
                         g_str_equal(property, "State") ? dlk_terminal_state_colour(text) : DLK_COLOUR_NONE);
     }
@@ -55,9 +54,8 @@ run(const DlkInvocation *invocation)
     g_autofree char *object =
         connection ? dlk_leases_find(connection, invocation->arguments[0], &error) : NULL;
     g_autoptr(GVariant) properties = object ? dlk_leases_get(connection, object, FALSE, &error) : NULL;
-    if (!properties) {
+    if (!properties)
         return dlk_failure_report(error);
-    }
     if (invocation->settings->json == DLK_JSON_OFF) {
         print_fields(object, properties);
         return DLK_EXIT_SUCCESS;

@@ -58,17 +58,15 @@ run(const DlkInvocation *invocation)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(DlkConnection) connection = dlk_connection_open(invocation->settings, &error);
-    if (!connection) {
+    if (!connection)
         return dlk_failure_report(error);
-    }
     g_autoptr(GVariant) properties =
         dlk_connection_get_all(connection, DLK_MANAGER_PATH, DLK_MANAGER_INTERFACE, TRUE, &error);
     const gboolean polkit = dlk_connection_ping(connection, POLKIT_NAME, NULL);
-    if (invocation->settings->json != DLK_JSON_OFF) {
+    if (invocation->settings->json != DLK_JSON_OFF)
         print_json(properties, polkit, invocation->settings->json);
-    } else {
+    else
         print_text(properties, polkit);
-    }
     return properties ? (int)DLK_EXIT_SUCCESS : (int)dlk_failure_report(error);
 }
 

@@ -49,9 +49,8 @@ dlk_connection_call(DlkConnection *self, const DlkCall *call, GError **error)
 {
     const gboolean may_ask = self->may_ask && !call->quiet;
     const guint64 patience = (guint64)call->wait_ms + PATIENCE_MS + (may_ask ? PROMPT_PATIENCE_MS : 0);
-    if (may_ask && !self->agent) {
+    if (may_ask && !self->agent)
         self->agent = dlk_password_agent_start();
-    }
     return g_dbus_connection_call_with_unix_fd_list_sync(
         self->bus, DLK_BUS_NAME, call->object ?: DLK_MANAGER_PATH, call->interface ?: DLK_MANAGER_INTERFACE,
         call->method, call->arguments, call->reply_type,

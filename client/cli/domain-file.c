@@ -19,12 +19,10 @@ read_bounded(int fd, GString *text)
     while (text->len <= DLK_DOMAIN_MAX_BYTES) {
         const gsize room = MIN(sizeof chunk, DLK_DOMAIN_MAX_BYTES + 1 - text->len);
         const gssize count = read(fd, chunk, room);
-        if (count < 0 && errno == EINTR) {
+        if (count < 0 && errno == EINTR)
             continue;
-        }
-        if (count <= 0) {
+        if (count <= 0)
             return count == 0;
-        }
         g_string_append_len(text, chunk, count);
     }
     return TRUE;
@@ -69,9 +67,8 @@ dlk_domain_file_read(const char *argument, GError **error)
 {
     const char *shown = g_str_equal(argument, "-") ? "standard input" : argument;
     GString *text = read_text(argument, shown, error);
-    if (!text) {
+    if (!text)
         return NULL;
-    }
     g_autoptr(DlkDomainFile) self = g_new0(DlkDomainFile, 1);
     self->length = text->len;
     self->xml = g_string_free(text, FALSE);

@@ -58,9 +58,8 @@ static gboolean
 is_available(const Answer *answer)
 {
     g_autofree const char **modes = NULL;
-    if (is_missing(answer)) {
+    if (is_missing(answer))
         return answer->disk->optional;
-    }
     return answer->report && g_variant_lookup(answer->report, "available", "^a&s", &modes) &&
            g_strv_contains(modes, dlk_mode_to_string(answer->disk->mode));
 }
@@ -68,9 +67,8 @@ is_available(const Answer *answer)
 static const char *
 state_of(const Answer *answer)
 {
-    if (answer->report) {
+    if (answer->report)
         return dlk_lease_string(answer->report, "state");
-    }
     return is_missing(answer) ? "missing" : "unknown";
 }
 
@@ -132,14 +130,12 @@ describe(const Answer *answer)
     g_variant_builder_add(&object, "{sv}", "path", g_variant_new_string(disk->path));
     g_variant_builder_add(&object, "{sv}", "mode", g_variant_new_string(dlk_mode_to_string(disk->mode)));
     g_variant_builder_add(&object, "{sv}", "optional", g_variant_new_boolean(disk->optional));
-    if (disk->format) {
+    if (disk->format)
         g_variant_builder_add(&object, "{sv}", "format", g_variant_new_string(disk->format));
-    }
     g_variant_builder_add(&object, "{sv}", "state", g_variant_new_string(state_of(answer)));
     g_variant_builder_add(&object, "{sv}", "available", g_variant_new_boolean(is_available(answer)));
-    if (answer->report) {
+    if (answer->report)
         g_variant_builder_add(&object, "{sv}", "report", answer->report);
-    }
     return g_variant_builder_end(&object);
 }
 
@@ -147,9 +143,8 @@ static void
 print_json(GPtrArray *answers, DlkJsonStyle style)
 {
     g_auto(GVariantBuilder) list = G_VARIANT_BUILDER_INIT(G_VARIANT_TYPE("aa{sv}"));
-    for (guint i = 0; i < answers->len; i++) {
+    for (guint i = 0; i < answers->len; i++)
         g_variant_builder_add_value(&list, describe(g_ptr_array_index(answers, i)));
-    }
     dlk_json_print(g_variant_builder_end(&list), style);
 }
 
@@ -163,9 +158,8 @@ conclude(GPtrArray *answers)
         const Answer *answer = g_ptr_array_index(answers, i);
         const gboolean available = is_available(answer);
         busy = busy || (!available && (answer->report || is_missing(answer)));
-        if (!answer->failure || available) {
+        if (!answer->failure || available)
             continue;
-        }
         g_autoptr(GError) named = g_error_copy(answer->failure);
         g_dbus_error_strip_remote_error(named);
         dlk_warn("%s: %s", answer->disk->element, named->message);
@@ -181,25 +175,21 @@ run(const DlkInvocation *invocation)
     g_autoptr(DlkConnection) connection = NULL;
     g_autoptr(DlkDomainFile) file = dlk_domain_file_read(invocation->arguments[0], &error);
     g_autoptr(GPtrArray) disks = file ? dlk_domain_parse(file->xml, file->length, &error) : NULL;
-    if (disks) {
+    if (disks)
         connection = dlk_connection_open(invocation->settings, &error);
-    }
-    if (!connection) {
+    if (!connection)
         return dlk_failure_report(error);
-    }
     g_autoptr(GPtrArray) answers = g_ptr_array_new_with_free_func((GDestroyNotify)answer_free);
     for (guint i = 0; i < disks->len; i++) {
         Answer *answer = ask(connection, g_ptr_array_index(disks, i));
         g_ptr_array_add(answers, answer);
-        if (answer->failure && !is_about_disk(answer->failure)) {
+        if (answer->failure && !is_about_disk(answer->failure))
             return dlk_failure_report(answer->failure);
-        }
     }
-    if (invocation->settings->json != DLK_JSON_OFF) {
+    if (invocation->settings->json != DLK_JSON_OFF)
         print_json(answers, invocation->settings->json);
-    } else {
+    else
         print_table(answers, invocation->settings->legend);
-    }
     return conclude(answers);
 }
 

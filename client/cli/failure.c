@@ -67,25 +67,20 @@ remote_name(const GError *error)
 static const StandardFailure *
 find_standard(const char *name)
 {
-    for (gsize i = 0; name && i < G_N_ELEMENTS(standard_failures); i++) {
-        if (g_str_equal(standard_failures[i].name, name)) {
+    for (gsize i = 0; name && i < G_N_ELEMENTS(standard_failures); i++)
+        if (g_str_equal(standard_failures[i].name, name))
             return &standard_failures[i];
-        }
-    }
     return NULL;
 }
 
 static Failure
 find_failure(const GError *error, const char *name)
 {
-    for (guint code = 0; name && code < DLK_N_ERRORS; code++) {
-        if (g_str_equal(dlk_error_bus_name(code), name)) {
+    for (guint code = 0; name && code < DLK_N_ERRORS; code++)
+        if (g_str_equal(dlk_error_bus_name(code), name))
             return failures[code];
-        }
-    }
-    if (error->domain == DLK_ERROR && (guint)error->code < DLK_N_ERRORS) {
+    if (error->domain == DLK_ERROR && (guint)error->code < DLK_N_ERRORS)
         return failures[error->code];
-    }
     const gboolean silence = g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT) ||
                              g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CLOSED);
     return silence ? (Failure){DLK_EXIT_UNREACHABLE, silent_hint} : (Failure){DLK_EXIT_FAILURE, NULL};
@@ -107,14 +102,12 @@ dlk_failure_report(const GError *error)
     const Failure failure = standard ? (Failure){standard->code, standard->hint} : find_failure(error, name);
     g_autoptr(GError) stripped = g_error_copy(error);
     g_dbus_error_strip_remote_error(stripped);
-    if (standard && standard->message) {
+    if (standard && standard->message)
         dlk_warn("%s (%s)", standard->message, stripped->message);
-    } else {
+    else
         dlk_warn("%s", stripped->message);
-    }
-    if (failure.hint) {
+    if (failure.hint)
         dlk_hint(failure.hint);
-    }
     return failure.code;
 }
 

@@ -29,13 +29,12 @@ append_string(GString *out, const char *text)
     g_string_append_c(out, '"');
     for (; *text; text = g_utf8_next_char(text)) {
         const gunichar character = g_utf8_get_char(text);
-        if (character == '"' || character == '\\') {
+        if (character == '"' || character == '\\')
             g_string_append_printf(out, "\\%c", (char)character);
-        } else if (dlk_character_is_harmless(character)) {
+        else if (dlk_character_is_harmless(character))
             g_string_append_unichar(out, character);
-        } else {
+        else
             append_escaped(out, character);
-        }
     }
     g_string_append_c(out, '"');
 }
@@ -43,13 +42,11 @@ append_string(GString *out, const char *text)
 static void
 append_line_end(GString *out, DlkJsonStyle style, guint depth)
 {
-    if (style != DLK_JSON_PRETTY) {
+    if (style != DLK_JSON_PRETTY)
         return;
-    }
     g_string_append_c(out, '\n');
-    for (guint i = 0; i < depth; i++) {
+    for (guint i = 0; i < depth; i++)
         g_string_append(out, "  ");
-    }
 }
 
 static void
@@ -83,9 +80,8 @@ append_container(GString *out, GVariant *value, DlkJsonStyle style, guint depth)
             append_value(out, child, style, depth + 1);
         }
     }
-    if (count > 0) {
+    if (count > 0)
         append_line_end(out, style, depth);
-    }
     g_string_append_c(out, object ? '}' : ']');
 }
 

@@ -39,13 +39,11 @@ GVariant *
 dlk_known_leases_get(DlkKnownLeases *self, const char *object)
 {
     GVariant *properties = g_hash_table_lookup(self->leases, object);
-    if (properties) {
+    if (properties)
         return properties;
-    }
     properties = dlk_leases_get(self->connection, object, TRUE, NULL);
-    if (properties) {
+    if (properties)
         g_hash_table_insert(self->leases, g_strdup(object), properties);
-    }
     return properties;
 }
 

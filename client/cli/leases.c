@@ -23,9 +23,8 @@ fetch_page(DlkConnection *connection, GVariant *filter, char **after, GPtrArray 
 {
     g_auto(GVariantDict) page;
     g_variant_dict_init(&page, filter);
-    if (**after) {
+    if (**after)
         g_variant_dict_insert(&page, "after", "s", *after);
-    }
     const DlkCall call = {
         .method = "ListLeases",
         .arguments = g_variant_new("(@a{sv})", g_variant_dict_end(&page)),
@@ -33,9 +32,8 @@ fetch_page(DlkConnection *connection, GVariant *filter, char **after, GPtrArray 
         .quiet = TRUE,
     };
     g_autoptr(GVariant) reply = dlk_connection_call(connection, &call, error);
-    if (!reply) {
+    if (!reply)
         return FALSE;
-    }
     g_autoptr(GVariantIter) leases = NULL;
     g_autofree char *next = NULL;
     g_variant_get(reply, "(a(oa{sv})s)", &leases, &next);
@@ -62,9 +60,8 @@ fetch_all(DlkConnection *connection, GVariant *filter, GError **error)
     g_autoptr(GPtrArray) entries = g_ptr_array_new_with_free_func((GDestroyNotify)entry_free);
     g_autofree char *after = g_strdup("");
     do {
-        if (!fetch_page(connection, filter, &after, entries, error)) {
+        if (!fetch_page(connection, filter, &after, entries, error))
             return NULL;
-        }
     } while (*after);
     return g_steal_pointer(&entries);
 }
@@ -79,12 +76,10 @@ dlk_leases_fetch(DlkConnection *connection, GVariant *filter, gboolean *own_only
     g_variant_dict_init(&own, sunk);
     const gboolean narrow = !entries && geteuid() != 0 && dlk_failure_code(refusal) == DLK_EXIT_DENIED &&
                             !g_variant_dict_contains(&own, "uid");
-    if (own_only) {
+    if (own_only)
         *own_only = narrow;
-    }
-    if (entries) {
+    if (entries)
         return entries;
-    }
     if (!narrow) {
         g_propagate_error(error, g_steal_pointer(&refusal));
         return NULL;
@@ -98,15 +93,13 @@ static char *
 find_by_prefix(DlkConnection *connection, const char *prefix, GError **error)
 {
     g_autoptr(GPtrArray) entries = dlk_leases_fetch(connection, g_variant_new("a{sv}", NULL), NULL, error);
-    if (!entries) {
+    if (!entries)
         return NULL;
-    }
     const char *found = NULL;
     for (guint i = 0; i < entries->len; i++) {
         const DlkLeaseEntry *entry = g_ptr_array_index(entries, i);
-        if (!g_str_has_prefix(dlk_lease_id(entry->object), prefix)) {
+        if (!g_str_has_prefix(dlk_lease_id(entry->object), prefix))
             continue;
-        }
         if (found) {
             g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
                         "%s could be lease %s or %s: give more digits", prefix, dlk_lease_id(found),
@@ -125,9 +118,8 @@ find_by_prefix(DlkConnection *connection, const char *prefix, GError **error)
 char *
 dlk_leases_find(DlkConnection *connection, const char *text, GError **error)
 {
-    if (g_str_has_prefix(text, DLK_LEASE_PATH_PREFIX) && g_variant_is_object_path(text)) {
+    if (g_str_has_prefix(text, DLK_LEASE_PATH_PREFIX) && g_variant_is_object_path(text))
         return g_strdup(text);
-    }
     g_autofree char *id = g_ascii_strdown(text, -1);
     const gsize length = strlen(id);
     if (length < SHORTEST_PREFIX || length > ID_LENGTH || strspn(id, "0123456789abcdef") != length) {
@@ -136,9 +128,8 @@ dlk_leases_find(DlkConnection *connection, const char *text, GError **error)
                     text, SHORTEST_PREFIX);
         return NULL;
     }
-    if (length == ID_LENGTH) {
+    if (length == ID_LENGTH)
         return g_strconcat(DLK_LEASE_PATH_PREFIX, id, NULL);
-    }
     return find_by_prefix(connection, id, error);
 }
 
@@ -147,9 +138,8 @@ dlk_leases_get(DlkConnection *connection, const char *object, gboolean quiet, GE
 {
     g_autoptr(GError) cause = NULL;
     GVariant *properties = dlk_connection_get_all(connection, object, DLK_LEASE_INTERFACE, quiet, &cause);
-    if (properties) {
+    if (properties)
         return properties;
-    }
     /* What GDBus itself says of an object that a subtree does not have. */
     if (g_error_matches(cause, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_METHOD) ||
         g_error_matches(cause, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_OBJECT) ||
@@ -195,9 +185,8 @@ dlk_lease_number(GVariant *properties, const char *key)
 {
     guint64 number = 0;
     guint32 small = 0;
-    if (g_variant_lookup(properties, key, "t", &number)) {
+    if (g_variant_lookup(properties, key, "t", &number))
         return number;
-    }
     (void)g_variant_lookup(properties, key, "u", &small);
     return small;
 }

@@ -50,11 +50,9 @@ static const char exit_codes[] =
 static const DlkCommand *
 find_command(const char *name)
 {
-    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) {
-        if (g_str_equal(commands[i]->name, name)) {
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++)
+        if (g_str_equal(commands[i]->name, name))
             return commands[i];
-        }
-    }
     return NULL;
 }
 
@@ -63,9 +61,8 @@ print_help(void)
 {
     puts("Usage:\n  disklockctl [COMMAND] [OPTION…]\n\nTakes disks, says who has them, and gives them "
          "back.\n\nCommands:");
-    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) {
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++)
         printf("  %-15s %s\n", commands[i]->name, commands[i]->summary);
-    }
     puts("\nOptions:");
     for (const GOptionEntry *option = options; option->long_name; option++) {
         g_autofree char *name = g_strconcat("--", option->long_name, option->arg_description ? "=" : NULL,
@@ -80,9 +77,8 @@ static char **
 copy_words(const GPtrArray *words)
 {
     char **copy = g_new0(char *, words->len + 1);
-    for (guint i = 0; i < words->len; i++) {
+    for (guint i = 0; i < words->len; i++)
         copy[i] = words->pdata[i];
-    }
     return copy;
 }
 
@@ -99,14 +95,12 @@ take_command_name(GPtrArray *words)
     g_option_context_set_help_enabled(context, FALSE);
     g_option_context_set_strict_posix(context, TRUE);
     g_option_context_add_main_entries(context, options, NULL);
-    if (!g_option_context_parse(context, &count, &left, NULL) || count < 2) {
+    if (!g_option_context_parse(context, &count, &left, NULL) || count < 2)
         return NULL;
-    }
     char *name = left[1];
     g_ptr_array_set_size(words, 1);
-    for (int i = 2; i < count; i++) {
+    for (int i = 2; i < count; i++)
         g_ptr_array_add(words, left[i]);
-    }
     return name;
 }
 
@@ -115,11 +109,9 @@ static gboolean
 begins_name(const char *word)
 {
     g_autofree char *prefix = g_strconcat(word, " ", NULL);
-    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++) {
-        if (g_str_has_prefix(commands[i]->name, prefix)) {
+    for (gsize i = 0; i < G_N_ELEMENTS(commands); i++)
+        if (g_str_has_prefix(commands[i]->name, prefix))
             return TRUE;
-        }
-    }
     return FALSE;
 }
 
@@ -143,9 +135,8 @@ create_context(const DlkCommand *command)
     g_option_context_set_summary(context, command->summary);
     g_option_context_set_description(context, description);
     g_option_context_add_main_entries(context, options, NULL);
-    for (guint i = 0; i < G_N_ELEMENTS(command->options) && command->options[i]; i++) {
+    for (guint i = 0; i < G_N_ELEMENTS(command->options) && command->options[i]; i++)
         g_option_context_add_main_entries(context, command->options[i], NULL);
-    }
     return context;
 }
 
@@ -160,27 +151,22 @@ refuse_usage(const DlkCommand *command, const char *reason)
 static const char *
 find_mistake(const DlkCommand *command, const DlkInvocation *invocation)
 {
-    if (option_json && !g_str_equal(option_json, "short") && !g_str_equal(option_json, "pretty")) {
+    if (option_json && !g_str_equal(option_json, "short") && !g_str_equal(option_json, "pretty"))
         return "--json must be short or pretty";
-    }
-    if (invocation->n_arguments < command->min_arguments) {
+    if (invocation->n_arguments < command->min_arguments)
         return "an argument is missing";
-    }
-    if (invocation->n_arguments > command->max_arguments) {
+    if (invocation->n_arguments > command->max_arguments)
         return "there is an argument too many";
-    }
-    if (command->takes_command_line && (!invocation->command_line || !invocation->command_line[0])) {
+    if (command->takes_command_line && (!invocation->command_line || !invocation->command_line[0]))
         return "the command to run is missing: it stands behind --";
-    }
     return NULL;
 }
 
 static DlkJsonStyle
 json_style(void)
 {
-    if (!option_json) {
+    if (!option_json)
         return DLK_JSON_OFF;
-    }
     return g_str_equal(option_json, "short") ? DLK_JSON_SHORT : DLK_JSON_PRETTY;
 }
 
@@ -192,21 +178,18 @@ run_command(const DlkCommand *command, GPtrArray *words, char **rest)
     g_autoptr(GError) error = NULL;
     g_autofree char **left = copy_words(words);
     int count = (int)words->len;
-    if (!g_option_context_parse(context, &count, &left, &error)) {
+    if (!g_option_context_parse(context, &count, &left, &error))
         return refuse_usage(command, error->message);
-    }
     if (option_help) {
         g_autofree char *help = g_option_context_get_help(context, TRUE, NULL);
         fputs(help, stdout);
         return DLK_EXIT_SUCCESS;
     }
     g_autoptr(GPtrArray) arguments = g_ptr_array_new();
-    for (int i = 1; i < count; i++) {
+    for (int i = 1; i < count; i++)
         g_ptr_array_add(arguments, left[i]);
-    }
-    for (guint i = 0; rest && rest[i] && !command->takes_command_line; i++) {
+    for (guint i = 0; rest && rest[i] && !command->takes_command_line; i++)
         g_ptr_array_add(arguments, rest[i]);
-    }
     g_ptr_array_add(arguments, NULL);
     const DlkSettings settings = {
         .json = json_style(),
@@ -228,13 +211,11 @@ choose_command(int argc, char **argv)
 {
     g_autoptr(GPtrArray) words = g_ptr_array_new();
     char **rest = NULL;
-    for (int i = 0; i < argc && !rest; i++) {
-        if (g_str_equal(argv[i], "--")) {
+    for (int i = 0; i < argc && !rest; i++)
+        if (g_str_equal(argv[i], "--"))
             rest = argv + i + 1;
-        } else {
+        else
             g_ptr_array_add(words, argv[i]);
-        }
-    }
     g_autofree char *name = take_full_name(words);
     if (!name && option_version) {
         puts("disklockctl " PACKAGE_VERSION);

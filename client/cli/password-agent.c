@@ -32,16 +32,14 @@ dlk_password_agent_start(void)
     const char *argv[] = {PROGRAM, "--notify-fd=3", "--fallback", process, NULL};
     int ends[2];
     GPid pid = 0;
-    if (!isatty(STDERR_FILENO) || !g_unix_open_pipe(ends, FD_CLOEXEC, NULL)) {
+    if (!isatty(STDERR_FILENO) || !g_unix_open_pipe(ends, FD_CLOEXEC, NULL))
         return NULL;
-    }
     dlk_autofd reading = ends[0];
     dlk_autofd writing = ends[1];
     if (!g_spawn_async_with_pipes_and_fds(
             NULL, argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CHILD_INHERITS_STDIN, die_with_parent, NULL,
-            -1, -1, -1, &writing, &ready_fd, 1, &pid, NULL, NULL, NULL, NULL)) {
+            -1, -1, -1, &writing, &ready_fd, 1, &pid, NULL, NULL, NULL, NULL))
         return NULL;
-    }
     dlk_close_fd(&writing);
     /* It closes its end when it is ready, and when it ends. */
     poll(&(struct pollfd){.fd = reading, .events = POLLIN}, 1, READY_PATIENCE_MS);

@@ -5,12 +5,10 @@
 gboolean
 dlk_character_is_harmless(gunichar character)
 {
-    if (character < 0x80) {
+    if (character < 0x80)
         return character >= 0x20 && character != 0x7f;
-    }
-    if (!g_get_charset(NULL)) {
+    if (!g_get_charset(NULL))
         return FALSE;
-    }
     switch (g_unichar_type(character)) {
     case G_UNICODE_CONTROL:
     case G_UNICODE_FORMAT:
@@ -37,11 +35,10 @@ dlk_printable(const char *text)
             text++;
             continue;
         }
-        if (dlk_character_is_harmless(character)) {
+        if (dlk_character_is_harmless(character))
             g_string_append_unichar(line, character);
-        } else {
+        else
             g_string_append_printf(line, "\\u{%04x}", character);
-        }
         text = g_utf8_next_char(text);
     }
     return g_string_free(line, FALSE);
@@ -50,9 +47,8 @@ dlk_printable(const char *text)
 static guint
 character_width(gunichar character)
 {
-    if (g_unichar_iszerowidth(character)) {
+    if (g_unichar_iszerowidth(character))
         return 0;
-    }
     return g_unichar_iswide(character) ? 2 : 1;
 }
 
@@ -60,9 +56,8 @@ guint
 dlk_width(const char *text)
 {
     guint width = 0;
-    for (; *text; text = g_utf8_next_char(text)) {
+    for (; *text; text = g_utf8_next_char(text))
         width += character_width(g_utf8_get_char(text));
-    }
     return width;
 }
 
@@ -73,9 +68,8 @@ skip_columns(const char *text, guint columns)
     guint width = 0;
     for (; *text; text = g_utf8_next_char(text)) {
         width += character_width(g_utf8_get_char(text));
-        if (width > columns) {
+        if (width > columns)
             break;
-        }
     }
     return text;
 }
@@ -83,16 +77,14 @@ skip_columns(const char *text, guint columns)
 char *
 dlk_shorten(const char *text, guint columns)
 {
-    if (dlk_width(text) <= columns) {
+    if (dlk_width(text) <= columns)
         return g_strdup(text);
-    }
     const char *ellipsis = g_get_charset(NULL) ? "…" : "~";
     const guint room = MAX(columns, 1) - 1;
     /* The end of a path tells more than its beginning. */
     const char *head_end = skip_columns(text, room / 3);
     const char *tail = head_end;
-    while (*tail && dlk_width(tail) > room - room / 3) {
+    while (*tail && dlk_width(tail) > room - room / 3)
         tail = g_utf8_next_char(tail);
-    }
     return g_strdup_printf("%.*s%s%s", (int)(head_end - text), text, ellipsis, tail);
 }

@@ -41,12 +41,10 @@ static gboolean
 add_text(DlkRequest *request, const char *key, const char *value, GError **error)
 {
     g_autofree char *option = g_strconcat("--", key, NULL);
-    if (!value) {
+    if (!value)
         return TRUE;
-    }
-    if (!dlk_argument_text(option, value, error)) {
+    if (!dlk_argument_text(option, value, error))
         return FALSE;
-    }
     g_variant_dict_insert(&request->options, key, "s", value);
     return TRUE;
 }
@@ -67,24 +65,20 @@ dlk_request_read(DlkRequest *request, const char *path, const char *default_owne
     g_variant_dict_init(&request->options, NULL);
     if ((option_mode && !dlk_mode_from_string(option_mode, &mode, error)) ||
         (option_on_break && !dlk_on_break_from_string(option_on_break, &on_break, error)) ||
-        !dlk_argument_seconds("--wait", option_wait, &request->wait_ms, error)) {
+        !dlk_argument_seconds("--wait", option_wait, &request->wait_ms, error))
         return FALSE;
-    }
     request->mode = dlk_mode_to_string(mode);
     request->path = path ? dlk_argument_path(path, error) : NULL;
     if ((path && !request->path) || !add_text(request, "owner", option_owner, error) ||
         !add_text(request, "owner-uuid", option_owner_uuid, error) ||
         !add_text(request, "why", option_why, error) ||
         !add_text(request, "backend", option_backend, error) ||
-        !add_text(request, "on-break", option_on_break, error)) {
+        !add_text(request, "on-break", option_on_break, error))
         return FALSE;
-    }
-    if (!option_owner && default_owner) {
+    if (!option_owner && default_owner)
         add_default_owner(request, default_owner);
-    }
-    if (request->wait_ms > 0) {
+    if (request->wait_ms > 0)
         g_variant_dict_insert(&request->options, "wait", "u", request->wait_ms);
-    }
     return TRUE;
 }
 
@@ -103,9 +97,8 @@ dlk_request_add_lifetime(DlkRequest *request, GError **error)
         return FALSE;
     }
     g_variant_dict_insert(&request->options, "lifetime", "s", lifetime);
-    if (option_pid > 0) {
+    if (option_pid > 0)
         g_variant_dict_insert(&request->options, "pid", "u", (guint32)option_pid);
-    }
     return TRUE;
 }
 

@@ -24,9 +24,8 @@ struct _DlkTable {
 static void
 row_free(Row *row)
 {
-    for (guint i = 0; row->cells[i]; i++) {
+    for (guint i = 0; row->cells[i]; i++)
         g_free(row->cells[i]);
-    }
     g_free(row->cells);
     g_free(row);
 }
@@ -60,9 +59,8 @@ dlk_table_add(DlkTable *self, const char *const *cells, DlkColour colour)
     Row *row = g_new0(Row, 1);
     row->colour = colour;
     row->cells = g_new0(char *, self->n_columns + 1);
-    for (guint i = 0; i < self->n_columns; i++) {
+    for (guint i = 0; i < self->n_columns; i++)
         row->cells[i] = dlk_printable(cells[i] && *cells[i] ? cells[i] : "-");
-    }
     g_ptr_array_add(self->rows, row);
 }
 
@@ -71,18 +69,16 @@ static void
 shrink(guint *widths, guint n_columns, guint candidates, guint narrowest, guint room)
 {
     guint total = GAP * (n_columns - 1);
-    for (guint i = 0; i < n_columns; i++) {
+    for (guint i = 0; i < n_columns; i++)
         total += widths[i];
-    }
     while (total > room) {
         guint widest = n_columns;
         for (guint i = 0; i < n_columns; i++) {
             const gboolean wider = widest == n_columns || widths[i] > widths[widest];
             widest = (candidates & (1u << i)) && widths[i] > narrowest && wider ? i : widest;
         }
-        if (widest == n_columns) {
+        if (widest == n_columns)
             return;
-        }
         widths[widest]--;
         total--;
     }
@@ -108,17 +104,15 @@ dlk_table_print(const DlkTable *self, gboolean legend, guint indent)
     g_autofree guint *widths = g_new0(guint, self->n_columns);
     for (guint r = first; r < self->rows->len; r++) {
         const Row *row = g_ptr_array_index(self->rows, r);
-        for (guint i = 0; i < self->n_columns; i++) {
+        for (guint i = 0; i < self->n_columns; i++)
             widths[i] = MAX(widths[i], dlk_width(row->cells[i]));
-        }
     }
     if (terminal_width != G_MAXUINT) {
         shrink(widths, self->n_columns, self->flexible, NARROW_COLUMN, terminal_width - indent);
         shrink(widths, self->n_columns, ALL_COLUMNS, NARROWEST_COLUMN, terminal_width - indent);
     }
-    for (guint r = first; r < self->rows->len; r++) {
+    for (guint r = first; r < self->rows->len; r++)
         print_row(self, g_ptr_array_index(self->rows, r), widths, indent);
-    }
 }
 
 void

@@ -9,12 +9,10 @@ guint
 dlk_terminal_width(void)
 {
     struct winsize size;
-    if (!isatty(STDOUT_FILENO)) {
+    if (!isatty(STDOUT_FILENO))
         return G_MAXUINT;
-    }
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) {
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
         return 80;
-    }
     return MAX(size.ws_col, NARROWEST);
 }
 
@@ -48,11 +46,9 @@ dlk_terminal_plain(void)
 DlkColour
 dlk_terminal_state_colour(const char *state)
 {
-    if (g_str_equal(state, "broken")) {
+    if (g_str_equal(state, "broken"))
         return DLK_COLOUR_ALARM;
-    }
-    if (g_str_equal(state, "at-risk") || g_str_equal(state, "in-use") || g_str_equal(state, "unknown")) {
+    if (g_str_equal(state, "at-risk") || g_str_equal(state, "in-use") || g_str_equal(state, "unknown"))
         return DLK_COLOUR_WARNING;
-    }
     return g_str_equal(state, "suspended") ? DLK_COLOUR_FAINT : DLK_COLOUR_NONE;
 }

@@ -140,13 +140,11 @@ static gboolean
 nobody_in_the_way(const DlkHold *hold, DlkMode mode, GError **error)
 {
     g_autoptr(GPtrArray) foreigners = dlk_foreign_find_beside(hold, mode, error);
-    if (foreigners == NULL) {
+    if (foreigners == NULL)
         return FALSE;
-    }
     const DlkForeign *obstacle = dlk_foreign_obstacle(foreigners, mode, hold->strict);
-    if (obstacle == NULL) {
+    if (obstacle == NULL)
         return TRUE;
-    }
     g_autofree char *label = dlk_text_printable(dlk_disk_label(hold->target->disk), 0);
     g_autofree char *description = dlk_foreign_describe(obstacle);
     g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "%s is in use: %s%s; %s", label, description,
@@ -159,12 +157,10 @@ dlk_backend_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&hold->mutex);
 
-    if (!DLK_BACKEND_GET_CLASS(self)->acquire(self, hold, rule, error)) {
+    if (!DLK_BACKEND_GET_CLASS(self)->acquire(self, hold, rule, error))
         return FALSE;
-    }
-    if (nobody_in_the_way(hold, hold->mode, error)) {
+    if (nobody_in_the_way(hold, hold->mode, error))
         return TRUE;
-    }
     /* The first error is the one that the caller can act on; with the last reference to the hold its
      * descriptor is closed, and the lock gone in any case. */
     (void)DLK_BACKEND_GET_CLASS(self)->release(self, hold, NULL);
@@ -183,17 +179,14 @@ static DlkCheck
 check_name(const DlkTarget *target, char **reason)
 {
     struct stat ours, found;
-    if (target->fd < 0) {
+    if (target->fd < 0)
         return DLK_CHECK_HELD;
-    }
-    if (fstat(target->fd, &ours) < 0) {
+    if (fstat(target->fd, &ours) < 0)
         return storage_gave_no_answer(errno, reason);
-    }
     gboolean named = target->folder_fd >= 0 && target->name != NULL;
     if (named && fstatat(target->folder_fd, target->name, &found, AT_SYMLINK_NOFOLLOW) < 0) {
-        if (errno != ENOENT) {
+        if (errno != ENOENT)
             return storage_gave_no_answer(errno, reason);
-        }
         named = FALSE; /* moved away, or deleted */
     }
     if (named && (found.st_dev != ours.st_dev || found.st_ino != ours.st_ino)) {
@@ -215,9 +208,8 @@ dlk_backend_check(DlkBackend *self, DlkHold *hold, char **reason)
     *reason = NULL;
     if (hold->target->disk->kind == DLK_KIND_FILE) {
         const DlkCheck answer = check_name(hold->target, reason);
-        if (answer != DLK_CHECK_HELD) {
+        if (answer != DLK_CHECK_HELD)
             return answer;
-        }
     }
     return DLK_BACKEND_GET_CLASS(self)->check(self, hold, reason);
 }
@@ -227,12 +219,10 @@ dlk_backend_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **erro
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&hold->mutex);
 
-    if (mode == hold->mode) {
+    if (mode == hold->mode)
         return TRUE;
-    }
-    if (!nobody_in_the_way(hold, mode, error)) {
+    if (!nobody_in_the_way(hold, mode, error))
         return FALSE;
-    }
     return DLK_BACKEND_GET_CLASS(self)->convert(self, hold, mode, error);
 }
 

@@ -38,11 +38,9 @@ DlkBackend *
 dlk_backends_get(const char *name)
 {
     ensure_built_in();
-    for (guint i = 0; i < n_backends; i++) {
-        if (g_str_equal(names[i], name)) {
+    for (guint i = 0; i < n_backends; i++)
+        if (g_str_equal(names[i], name))
             return backends[i];
-        }
-    }
     return NULL;
 }
 

@@ -58,9 +58,8 @@ static const char *
 text_after(const char *line, const char *word)
 {
     const size_t length = strlen(word);
-    if (!g_str_has_prefix(line, word) || (line[length] != ' ' && line[length] != '\0')) {
+    if (!g_str_has_prefix(line, word) || (line[length] != ' ' && line[length] != '\0'))
         return NULL;
-    }
     return line[length] == ' ' ? line + length + 1 : line + length;
 }
 
@@ -115,9 +114,8 @@ static Step *
 read_step_until_it_goes_on(DlkFakeBackend *self, DlkFakeCall call)
 {
     g_autoptr(Step) step = read_step(self, call);
-    if (!step->hang) {
+    if (!step->hang)
         return g_steal_pointer(&step);
-    }
     set_hanging(self, 1);
     while (step->hang) {
         g_usleep(POLL_INTERVAL);
@@ -138,15 +136,13 @@ begin(DlkFakeBackend *self, DlkFakeCall call)
     if (step != NULL && step->hang) {
         const guint before = self->go_on_count;
         self->hanging++;
-        while (self->go_on_count == before) {
+        while (self->go_on_count == before)
             g_cond_wait(&self->went_on, &self->mutex);
-        }
         self->hanging--;
     }
     g_mutex_unlock(&self->mutex);
-    if (step == NULL) {
+    if (step == NULL)
         step = read_step_until_it_goes_on(self, call);
-    }
     g_usleep(step->delay_ms * (gulong)G_TIME_SPAN_MILLISECOND);
     return g_steal_pointer(&step);
 }
@@ -155,9 +151,8 @@ static gboolean
 begin_and_succeed(DlkFakeBackend *self, DlkFakeCall call, GError **error)
 {
     g_autoptr(Step) step = begin(self, call);
-    if (step->fail) {
+    if (step->fail)
         g_set_error_literal(error, DLK_ERROR, (gint)step->code, step->text);
-    }
     return !step->fail;
 }
 
@@ -190,14 +185,12 @@ static gboolean
 fake_acquire(DlkBackend *backend, DlkHold *hold, const DlkRule *rule, GError **error)
 {
     DlkFakeBackend *self = DLK_FAKE_BACKEND(backend);
-    if (!begin_and_succeed(self, DLK_FAKE_ACQUIRE, error)) {
+    if (!begin_and_succeed(self, DLK_FAKE_ACQUIRE, error))
         return FALSE;
-    }
     g_mutex_lock(&self->mutex);
     const gboolean granted = is_compatible(self, hold, hold->mode, error);
-    if (granted) {
+    if (granted)
         g_hash_table_add(self->holds, dlk_hold_ref(hold));
-    }
     g_mutex_unlock(&self->mutex);
     return granted;
 }
@@ -215,14 +208,12 @@ static gboolean
 fake_convert(DlkBackend *backend, DlkHold *hold, DlkMode mode, GError **error)
 {
     DlkFakeBackend *self = DLK_FAKE_BACKEND(backend);
-    if (!begin_and_succeed(self, DLK_FAKE_CONVERT, error)) {
+    if (!begin_and_succeed(self, DLK_FAKE_CONVERT, error))
         return FALSE;
-    }
     g_mutex_lock(&self->mutex);
     const gboolean granted = is_compatible(self, hold, mode, error);
-    if (granted) {
+    if (granted)
         hold->mode = mode;
-    }
     g_mutex_unlock(&self->mutex);
     return granted;
 }
@@ -231,9 +222,8 @@ static gboolean
 fake_release(DlkBackend *backend, DlkHold *hold, GError **error)
 {
     DlkFakeBackend *self = DLK_FAKE_BACKEND(backend);
-    if (!begin_and_succeed(self, DLK_FAKE_RELEASE, error)) {
+    if (!begin_and_succeed(self, DLK_FAKE_RELEASE, error))
         return FALSE;
-    }
     g_mutex_lock(&self->mutex);
     g_hash_table_remove(self->holds, hold);
     g_mutex_unlock(&self->mutex);
@@ -301,9 +291,8 @@ dlk_fake_backend_fail(DlkFakeBackend *self, DlkFakeCall call, DlkError code, con
 void
 dlk_fake_backend_busy(DlkFakeBackend *self, guint times)
 {
-    for (guint i = 0; i < times; i++) {
+    for (guint i = 0; i < times; i++)
         dlk_fake_backend_fail(self, DLK_FAKE_ACQUIRE, DLK_ERROR_BUSY, "locked by another host");
-    }
 }
 
 void
@@ -331,9 +320,8 @@ void
 dlk_fake_backend_reset(DlkFakeBackend *self)
 {
     g_mutex_lock(&self->mutex);
-    for (guint i = 0; i < DLK_FAKE_N_CALLS; i++) {
+    for (guint i = 0; i < DLK_FAKE_N_CALLS; i++)
         g_queue_clear_full(&self->steps[i], (GDestroyNotify)step_free);
-    }
     g_mutex_unlock(&self->mutex);
     dlk_fake_backend_go_on(self);
 }
@@ -342,9 +330,8 @@ static void
 dlk_fake_backend_finalize(GObject *object)
 {
     DlkFakeBackend *self = DLK_FAKE_BACKEND(object);
-    for (guint i = 0; i < DLK_FAKE_N_CALLS; i++) {
+    for (guint i = 0; i < DLK_FAKE_N_CALLS; i++)
         g_queue_clear_full(&self->steps[i], (GDestroyNotify)step_free);
-    }
     g_hash_table_unref(self->holds);
     g_cond_clear(&self->went_on);
     g_mutex_clear(&self->mutex);
@@ -373,7 +360,6 @@ dlk_fake_backend_init(DlkFakeBackend *self)
     g_mutex_init(&self->mutex);
     g_cond_init(&self->went_on);
     self->holds = g_hash_table_new_full(NULL, NULL, (GDestroyNotify)dlk_hold_unref, NULL);
-    for (guint i = 0; i < DLK_FAKE_N_CALLS; i++) {
+    for (guint i = 0; i < DLK_FAKE_N_CALLS; i++)
         g_queue_init(&self->steps[i]);
-    }
 }

@@ -32,9 +32,8 @@ lease_lock(DlkMode mode)
 static guint
 side_byte(DlkMode mode, gboolean strict)
 {
-    if (!strict || mode == DLK_MODE_EXCLUSIVE) {
+    if (!strict || mode == DLK_MODE_EXCLUSIVE)
         return NO_BYTE;
-    }
     return mode == DLK_MODE_SHARED ? DLK_BYTE_SHARED_WRITER : DLK_BYTE_STRICT_READER;
 }
 
@@ -58,9 +57,8 @@ find_holder(GArray *locks, guint byte, short type)
 {
     for (guint i = 0; i < locks->len; i++) {
         const DlkProcessLock *lock = &g_array_index(locks, DlkProcessLock, i);
-        if (dlk_process_lock_touches(lock, byte, byte) && (lock->write || type == F_WRLCK)) {
+        if (dlk_process_lock_touches(lock, byte, byte) && (lock->write || type == F_WRLCK))
             return lock;
-        }
     }
     return NULL;
 }
@@ -93,9 +91,8 @@ set_busy(GError **error, const DlkTarget *target, int fd, guint byte, short type
 static gboolean
 lock_byte(const DlkTarget *target, int fd, guint byte, short type, GError **error)
 {
-    if (dlk_image_locks_set(fd, byte, type)) {
+    if (dlk_image_locks_set(fd, byte, type))
         return TRUE;
-    }
     const int errsv = errno;
     if (errsv == EAGAIN) {
         set_busy(error, target, fd, byte, type);
@@ -109,17 +106,14 @@ lock_byte(const DlkTarget *target, int fd, guint byte, short type, GError **erro
 static gboolean
 lock_side_byte(const DlkTarget *target, int fd, guint byte, GError **error)
 {
-    if (byte == NO_BYTE) {
+    if (byte == NO_BYTE)
         return TRUE;
-    }
     const guint other = byte == DLK_BYTE_SHARED_WRITER ? DLK_BYTE_STRICT_READER : DLK_BYTE_SHARED_WRITER;
-    if (!lock_byte(target, fd, byte, F_RDLCK, error)) {
+    if (!lock_byte(target, fd, byte, F_RDLCK, error))
         return FALSE;
-    }
     const DlkByteState state = dlk_image_locks_ask(fd, other, other, NULL);
-    if (state == DLK_BYTE_FREE) {
+    if (state == DLK_BYTE_FREE)
         return TRUE;
-    }
     if (state == DLK_BYTE_UNKNOWN) {
         const int errsv = errno;
         g_autofree char *label = label_of(target);
@@ -141,9 +135,8 @@ fcntl_probe(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GErr
                     label, rule->name);
         return FALSE;
     }
-    if (target->disk->kind == DLK_KIND_FILE) {
+    if (target->disk->kind == DLK_KIND_FILE)
         return TRUE;
-    }
     g_set_error(
         error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
         "%s is a %s disk, and the backend fcntl locks regular files only: a lock on a device node reaches "
@@ -157,9 +150,8 @@ fcntl_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **err
 {
     dlk_autofd fd = open_for(hold->target, hold->mode, error);
     if (fd < 0 || !lock_byte(hold->target, fd, DLK_BYTE_LEASE, lease_lock(hold->mode), error) ||
-        !lock_side_byte(hold->target, fd, side_byte(hold->mode, hold->strict), error)) {
+        !lock_side_byte(hold->target, fd, side_byte(hold->mode, hold->strict), error))
         return FALSE; /* nobody has a copy of the descriptor yet: closing it unlocks */
-    }
     return dlk_hold_adopt_fd(hold, g_steal_fd(&fd), error);
 }
 
@@ -177,9 +169,8 @@ fcntl_check(DlkBackend *self, DlkHold *hold, char **reason)
     const DlkByteState state = hold->mode == DLK_MODE_EXCLUSIVE
                                    ? dlk_image_locks_ask(hold->fd, DLK_BYTE_LEASE, DLK_BYTE_LEASE, NULL)
                                    : dlk_image_locks_ask_for_writer(hold->fd, DLK_BYTE_LEASE, NULL);
-    if (state == DLK_BYTE_FREE) {
+    if (state == DLK_BYTE_FREE)
         return DLK_CHECK_HELD;
-    }
     if (state == DLK_BYTE_UNKNOWN) {
         *reason = g_strconcat(DLK_REASON_STORAGE_ERROR, g_strerror(errno), NULL);
         return DLK_CHECK_UNKNOWN;
@@ -196,22 +187,18 @@ static gboolean
 make_writable(DlkHold *hold, GError **error)
 {
     const int flags = fcntl(hold->fd, F_GETFL);
-    if (flags >= 0 && (flags & O_ACCMODE) == O_RDWR) {
+    if (flags >= 0 && (flags & O_ACCMODE) == O_RDWR)
         return TRUE;
-    }
     const guint byte = side_byte(hold->mode, hold->strict);
     dlk_autofd fd = open_for(hold->target, DLK_MODE_EXCLUSIVE, error);
     if (fd < 0 || !lock_byte(hold->target, fd, DLK_BYTE_LEASE, F_RDLCK, error) ||
-        !lock_side_byte(hold->target, fd, byte, error)) {
+        !lock_side_byte(hold->target, fd, byte, error))
         return FALSE;
-    }
     dlk_autofd old = fcntl(hold->fd, F_DUPFD_CLOEXEC, 0);
-    if (old < 0) {
+    if (old < 0)
         return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot keep the lock");
-    }
-    if (!dlk_hold_adopt_fd(hold, g_steal_fd(&fd), error)) {
+    if (!dlk_hold_adopt_fd(hold, g_steal_fd(&fd), error))
         return FALSE;
-    }
     (void)dlk_image_locks_clear(old);
     return TRUE;
 }
@@ -222,21 +209,17 @@ fcntl_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error)
 {
     const guint old_byte = side_byte(hold->mode, hold->strict);
     const guint new_byte = side_byte(mode, hold->strict);
-    if (dlk_mode_writes(mode) && !make_writable(hold, error)) {
+    if (dlk_mode_writes(mode) && !make_writable(hold, error))
         return FALSE;
-    }
-    if (!lock_side_byte(hold->target, hold->fd, new_byte, error)) {
+    if (!lock_side_byte(hold->target, hold->fd, new_byte, error))
         return FALSE;
-    }
     if (!lock_byte(hold->target, hold->fd, DLK_BYTE_LEASE, lease_lock(mode), error)) {
-        if (new_byte != NO_BYTE) {
+        if (new_byte != NO_BYTE)
             (void)dlk_image_locks_set(hold->fd, new_byte, F_UNLCK);
-        }
         return FALSE;
     }
-    if (old_byte != NO_BYTE) {
+    if (old_byte != NO_BYTE)
         (void)dlk_image_locks_set(hold->fd, old_byte, F_UNLCK);
-    }
     hold->mode = mode;
     return TRUE;
 }

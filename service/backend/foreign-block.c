@@ -33,11 +33,9 @@ add(GPtrArray *foreigners, const char *what, char *where, gboolean writes, gbool
 static gboolean
 has_device(GArray *numbers, dev_t device)
 {
-    for (guint i = 0; i < numbers->len; i++) {
-        if (g_array_index(numbers, dev_t, i) == device) {
+    for (guint i = 0; i < numbers->len; i++)
+        if (g_array_index(numbers, dev_t, i) == device)
             return TRUE;
-        }
-    }
     return FALSE;
 }
 
@@ -45,17 +43,15 @@ static void
 add_device(GArray *numbers, const char *folder)
 {
     dev_t device = 0;
-    if (dlk_sysfs_block_device(folder, &device) && !has_device(numbers, device)) {
+    if (dlk_sysfs_block_device(folder, &device) && !has_device(numbers, device))
         g_array_append_val(numbers, device);
-    }
 }
 
 static void
 add_folder(GPtrArray *folders, const char *folder)
 {
-    if (!g_ptr_array_find_with_equal_func(folders, folder, g_str_equal, NULL)) {
+    if (!g_ptr_array_find_with_equal_func(folders, folder, g_str_equal, NULL))
         g_ptr_array_add(folders, g_strdup(folder));
-    }
 }
 
 /* The nodes of the disk itself: of a path of a multipath map the map alone, which has claimed its paths. */
@@ -64,13 +60,11 @@ find_nodes(const DlkDevices *devices, dev_t device)
 {
     g_autofree char *folder = dlk_sysfs_block_folder(devices, device);
     g_autofree char *multipath = folder != NULL ? dlk_sysfs_block_multipath(folder) : NULL;
-    if (folder != NULL && multipath == NULL) {
+    if (folder != NULL && multipath == NULL)
         return dlk_sysfs_block_same_wwid(devices, folder);
-    }
     GPtrArray *nodes = g_ptr_array_new_with_free_func(g_free);
-    if (multipath != NULL) {
+    if (multipath != NULL)
         g_ptr_array_add(nodes, g_steal_pointer(&multipath));
-    }
     return nodes;
 }
 
@@ -82,12 +76,10 @@ dlk_foreign_block_bases(const DlkDevices *devices, dev_t device)
     for (guint i = 0; i < nodes; i++) {
         g_autofree char *whole = dlk_sysfs_block_whole(bases->pdata[i]);
         g_autoptr(GPtrArray) partitions = dlk_sysfs_block_partitions(bases->pdata[i]);
-        for (guint j = 0; j < partitions->len; j++) {
+        for (guint j = 0; j < partitions->len; j++)
             add_folder(bases, partitions->pdata[j]);
-        }
-        if (whole != NULL) {
+        if (whole != NULL)
             add_folder(bases, whole);
-        }
     }
     return bases;
 }
@@ -101,9 +93,8 @@ add_with_holders(GArray *numbers, const char *folder, guint depth)
     for (guint i = 0; i < holders->len && depth < MAX_DEPTH; i++) {
         g_autoptr(GPtrArray) partitions = dlk_sysfs_block_partitions(holders->pdata[i]);
         add_with_holders(numbers, holders->pdata[i], depth + 1);
-        for (guint j = 0; j < partitions->len; j++) {
+        for (guint j = 0; j < partitions->len; j++)
             add_with_holders(numbers, partitions->pdata[j], depth + 1);
-        }
     }
 }
 
@@ -113,15 +104,12 @@ what_holder(const char *folder)
     g_autofree char *uuid = dlk_sysfs_block_read(folder, "dm/uuid");
     g_autofree char *level = dlk_sysfs_block_read(folder, "md/level");
     g_autofree char *mapped = dlk_sysfs_block_read(folder, "dm/name");
-    if (uuid != NULL && g_str_has_prefix(uuid, "LVM-")) {
+    if (uuid != NULL && g_str_has_prefix(uuid, "LVM-"))
         return "lvm";
-    }
-    if (uuid != NULL && g_str_has_prefix(uuid, "mpath-")) {
+    if (uuid != NULL && g_str_has_prefix(uuid, "mpath-"))
         return "multipath";
-    }
-    if (mapped != NULL) {
+    if (mapped != NULL)
         return "dm";
-    }
     return level != NULL ? "md" : "holder";
 }
 
@@ -166,15 +154,12 @@ with_btrfs_siblings(const DlkDevices *devices, GArray *numbers)
         g_autoptr(GPtrArray) members = dlk_sysfs_block_links(path, "devices");
         g_autoptr(GArray) found = g_array_new(FALSE, FALSE, sizeof(dev_t));
         gboolean ours = FALSE;
-        for (guint i = 0; i < members->len; i++) {
+        for (guint i = 0; i < members->len; i++)
             add_device(found, members->pdata[i]);
-        }
-        for (guint i = 0; i < found->len; i++) {
+        for (guint i = 0; i < found->len; i++)
             ours = ours || has_device(numbers, g_array_index(found, dev_t, i));
-        }
-        if (ours) {
+        if (ours)
             g_array_append_vals(all, found->data, found->len);
-        }
     }
     return all;
 }
@@ -210,9 +195,8 @@ add_mounts_elsewhere(GPtrArray *foreigners, const DlkDevices *devices, const cha
     g_autofree char *name = g_path_get_basename(folder);
     for (guint i = 0; i < G_N_ELEMENTS(filesystems); i++) {
         g_autofree char *path = g_build_filename(devices->sysfs, "fs", filesystems[i], name, NULL);
-        if (g_file_test(path, G_FILE_TEST_IS_DIR)) {
+        if (g_file_test(path, G_FILE_TEST_IS_DIR))
             add(foreigners, "mount", NULL, TRUE, TRUE);
-        }
     }
 }
 
@@ -222,17 +206,14 @@ is_swap(const char *line, dev_t file_device, ino_t inode, GArray *numbers, char 
 {
     g_auto(GStrv) field = g_strsplit_set(line, " \t", 2);
     struct stat status;
-    if (field[0] == NULL || field[0][0] != '/') {
+    if (field[0] == NULL || field[0][0] != '/')
         return FALSE;
-    }
     g_autofree char *path = dlk_mount_line_unescape(field[0]);
-    if (stat(path, &status) < 0) {
+    if (stat(path, &status) < 0)
         return FALSE;
-    }
     *where = dlk_text_printable(path, 0);
-    if (S_ISBLK(status.st_mode)) {
+    if (S_ISBLK(status.st_mode))
         return numbers != NULL && has_device(numbers, status.st_rdev);
-    }
     return numbers == NULL && status.st_dev == file_device && status.st_ino == inode;
 }
 
@@ -254,9 +235,8 @@ read_swaps(void)
     const ssize_t length = fd >= 0 ? pread(fd, titles, sizeof titles, 0) : 0;
     const char *end = length > 0 ? memchr(titles, '\n', (size_t)length) : NULL;
     char *text = NULL;
-    if (end == NULL || end + 1 == titles + length) {
+    if (end == NULL || end + 1 == titles + length)
         return NULL;
-    }
     return g_file_get_contents("/proc/swaps", &text, NULL, NULL) ? text : NULL;
 }
 
@@ -265,15 +245,13 @@ static void
 add_swaps(GPtrArray *foreigners, dev_t file_device, ino_t inode, GArray *numbers)
 {
     g_autofree char *text = read_swaps();
-    if (text == NULL) {
+    if (text == NULL)
         return;
-    }
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     for (guint i = 0; lines[i] != NULL; i++) {
         g_autofree char *where = NULL;
-        if (is_swap(lines[i], file_device, inode, numbers, &where)) {
+        if (is_swap(lines[i], file_device, inode, numbers, &where))
             add(foreigners, "swap", g_steal_pointer(&where), TRUE, TRUE);
-        }
     }
 }
 
@@ -282,9 +260,8 @@ is_claimed(int place)
 {
     for (guint tries = 0; tries < CLAIM_TRIES; tries++) {
         dlk_autofd fd = dlk_fd_reopen(place, O_RDONLY | O_EXCL);
-        if (fd >= 0 || errno != EBUSY) {
+        if (fd >= 0 || errno != EBUSY)
             return FALSE;
-        }
         g_usleep(CLAIM_PAUSE);
     }
     return TRUE;
@@ -314,20 +291,16 @@ dlk_foreign_block_find(GPtrArray *foreigners, const DlkTarget *target, const Dlk
     g_autoptr(GPtrArray) bases = dlk_foreign_block_bases(devices, target->disk->device);
     g_autoptr(GArray) numbers = g_array_new(FALSE, FALSE, sizeof(dev_t));
     g_array_append_val(numbers, target->disk->device);
-    for (guint i = 0; i < bases->len; i++) {
+    for (guint i = 0; i < bases->len; i++)
         add_with_holders(numbers, bases->pdata[i], 0);
-    }
     add_mounts(foreigners, devices, numbers);
     add_swaps(foreigners, 0, 0, numbers);
-    for (guint i = 0; i < bases->len; i++) {
+    for (guint i = 0; i < bases->len; i++)
         add_holders(foreigners, devices, bases->pdata[i]);
-    }
-    for (guint i = 0; i < bases->len && foreigners->len == before; i++) {
+    for (guint i = 0; i < bases->len && foreigners->len == before; i++)
         add_mounts_elsewhere(foreigners, devices, bases->pdata[i]);
-    }
-    if (foreigners->len == before) {
+    if (foreigners->len == before)
         add_claims(foreigners, target, devices);
-    }
 }
 
 void

@@ -31,11 +31,9 @@ static const struct {
 static int
 find_use(const DlkForeign *foreign)
 {
-    for (guint i = 0; i < G_N_ELEMENTS(uses); i++) {
-        if (strcmp(uses[i].what, foreign->what) == 0) {
+    for (guint i = 0; i < G_N_ELEMENTS(uses); i++)
+        if (strcmp(uses[i].what, foreign->what) == 0)
             return (int)i;
-        }
-    }
     return -1;
 }
 
@@ -49,15 +47,12 @@ static const char *
 describe_use(const DlkForeign *foreign)
 {
     const gboolean opened = strcmp(foreign->what, "qemu") == 0;
-    if (foreign->writes && foreign->alone) {
+    if (foreign->writes && foreign->alone)
         return opened ? "has it open for writing" : "has locked it exclusively";
-    }
-    if (foreign->writes) {
+    if (foreign->writes)
         return opened ? "has it open for writing, shared with others" : "has locked it, shared with others";
-    }
-    if (foreign->alone) {
+    if (foreign->alone)
         return opened ? "has it open and tolerates no writer" : "has locked it against writers";
-    }
     return opened ? "has it open for reading" : "has locked it";
 }
 
@@ -65,9 +60,8 @@ char *
 dlk_foreign_describe(const DlkForeign *foreign)
 {
     const int use = find_use(foreign);
-    if (use >= 0 && foreign->where == NULL) {
+    if (use >= 0 && foreign->where == NULL)
         return g_strdup(uses[use].without_place);
-    }
     if (use >= 0) {
         g_auto(GStrv) around = g_strsplit(uses[use].with_place, "%s", 2);
         return g_strconcat(around[0], foreign->where, around[1], NULL);
@@ -84,8 +78,7 @@ const char *
 dlk_foreign_advise(const DlkForeign *foreign)
 {
     const int use = find_use(foreign);
-    if (use >= 0) {
+    if (use >= 0)
         return uses[use].advice;
-    }
     return foreign->pid > 0 ? "stop it, or acquire the lease with its pid" : "stop it where it runs";
 }

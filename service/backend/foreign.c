@@ -28,21 +28,18 @@ describe_lease(DlkForeign *foreign, gboolean write_locked, gboolean strict_reade
 static void
 describe_lock(DlkForeign *foreign, const DlkProcessLock *lock, gboolean strict_reader, guint look)
 {
-    if (lock->flock && foreign->what == NULL) {
+    if (lock->flock && foreign->what == NULL)
         foreign->what = "flock";
-    }
     if ((look & LOOK_AT_LEASES) != 0 && dlk_process_lock_touches(lock, DLK_BYTE_LEASE, DLK_BYTE_LEASE)) {
         foreign->what = strcmp(lock->command, "virtlockd") == 0 ? "virtlockd" : "lock";
         describe_lease(foreign, lock->write, strict_reader);
     }
-    if (!dlk_process_lock_touches(lock, DLK_BYTE_QEMU_FIRST, DLK_BYTE_QEMU_LAST)) {
+    if (!dlk_process_lock_touches(lock, DLK_BYTE_QEMU_FIRST, DLK_BYTE_QEMU_LAST))
         return;
-    }
-    if (lock->first >= DLK_BYTE_QEMU_FIRST) {
+    if (lock->first >= DLK_BYTE_QEMU_FIRST)
         foreign->what = "qemu";
-    } else if (foreign->what == NULL) {
+    else if (foreign->what == NULL)
         foreign->what = "lock";
-    }
     foreign->writes =
         foreign->writes || dlk_process_lock_touches(lock, DLK_BYTE_QEMU_WRITES, DLK_BYTE_QEMU_WRITES);
     foreign->alone = foreign->alone || dlk_process_lock_touches(lock, DLK_BYTE_QEMU_SHARES_NO_WRITES,
@@ -60,12 +57,10 @@ add_process(GPtrArray *foreigners, GArray *locks, guint start, guint end, guint 
         strict_reader =
             strict_reader || dlk_process_lock_touches(lock, DLK_BYTE_STRICT_READER, DLK_BYTE_STRICT_READER);
     }
-    for (guint i = start; i < end; i++) {
+    for (guint i = start; i < end; i++)
         describe_lock(foreign, &g_array_index(locks, DlkProcessLock, i), strict_reader, look);
-    }
-    if (foreign->what == NULL) {
+    if (foreign->what == NULL)
         return;
-    }
     const DlkProcessLock *first = &g_array_index(locks, DlkProcessLock, start);
     foreign->pid = first->pid;
     foreign->command = dlk_text_printable(first->command, 0);
@@ -79,9 +74,8 @@ add_processes(GPtrArray *foreigners, GArray *locks, pid_t exempt_pid, guint look
         const pid_t pid = g_array_index(locks, DlkProcessLock, start).pid;
         for (end = start; end < locks->len && g_array_index(locks, DlkProcessLock, end).pid == pid; end++) {
         }
-        if (pid != exempt_pid) {
+        if (pid != exempt_pid)
             add_process(foreigners, locks, start, end, look);
-        }
     }
 }
 
@@ -93,9 +87,8 @@ static DlkByteState
 ask_unseen(int fd, GArray *locks, pid_t exempt_pid, guint first, guint last)
 {
     pid_t pid = 0;
-    if (dlk_process_locks_touch(locks, first, last)) {
+    if (dlk_process_locks_touch(locks, first, last))
         return DLK_BYTE_FREE;
-    }
     const DlkByteState state = dlk_image_locks_ask(fd, first, last, &pid);
     return pid != 0 && pid == exempt_pid ? DLK_BYTE_FREE : state;
 }
@@ -174,19 +167,16 @@ static gboolean
 has_flock(const char *key)
 {
     g_autofree char *text = NULL;
-    if (key == NULL || !g_file_get_contents("/proc/locks", &text, NULL, NULL)) {
+    if (key == NULL || !g_file_get_contents("/proc/locks", &text, NULL, NULL))
         return FALSE;
-    }
     g_autofree char *inode = g_strdup_printf(" %s ", key);
     for (const char *found = strstr(text, inode); found != NULL; found = strstr(found + 1, inode)) {
         const char *line = found;
-        while (line > text && line[-1] != '\n') {
+        while (line > text && line[-1] != '\n')
             line--;
-        }
         g_autofree char *before = g_strndup(line, (gsize)(found - line));
-        if (strstr(before, "FLOCK") != NULL) {
+        if (strstr(before, "FLOCK") != NULL)
             return TRUE;
-        }
     }
     return FALSE;
 }
@@ -195,9 +185,8 @@ has_flock(const char *key)
 static gboolean
 has_lasting_flock(const char *key, const Lease *lease)
 {
-    if (lease != NULL || !has_flock(key)) {
+    if (lease != NULL || !has_flock(key))
         return FALSE;
-    }
     g_usleep(FLOCK_PAUSE);
     return has_flock(key);
 }
@@ -217,20 +206,16 @@ add_lockers(GPtrArray *foreigners, int fd, const DlkTarget *target, pid_t exempt
 {
     DlkByteState leases = DLK_BYTE_FREE;
     DlkByteState qemu = dlk_image_locks_ask(fd, DLK_BYTE_QEMU_FIRST, DLK_BYTE_QEMU_LAST, NULL);
-    if (qemu != DLK_BYTE_UNKNOWN && (look & LOOK_AT_LEASES) != 0) {
+    if (qemu != DLK_BYTE_UNKNOWN && (look & LOOK_AT_LEASES) != 0)
         leases = dlk_image_locks_ask(fd, DLK_BYTE_LEASE, DLK_BYTE_LEASE, NULL);
-    }
-    if (qemu == DLK_BYTE_UNKNOWN || leases == DLK_BYTE_UNKNOWN) {
+    if (qemu == DLK_BYTE_UNKNOWN || leases == DLK_BYTE_UNKNOWN)
         return cannot_ask(target, error);
-    }
     const gboolean is_free = qemu == DLK_BYTE_FREE && leases == DLK_BYTE_FREE;
-    if (lease != NULL && (is_free || !somebody_may_be_in_the_way(fd, leases, lease))) {
+    if (lease != NULL && (is_free || !somebody_may_be_in_the_way(fd, leases, lease)))
         return TRUE;
-    }
     g_autofree char *key = dlk_process_locks_key(fd);
-    if (is_free && !has_lasting_flock(key, lease)) {
+    if (is_free && !has_lasting_flock(key, lease))
         return TRUE;
-    }
     g_autoptr(GArray) locks = dlk_process_locks_find(key != NULL ? key : "");
     g_autoptr(GArray) own = dlk_process_locks_find_own(key != NULL && leases != DLK_BYTE_FREE ? key : "", fd);
     add_processes(foreigners, locks, exempt_pid, look);
@@ -263,13 +248,11 @@ add_lockers_of_overlapping(GPtrArray *foreigners, const DlkTarget *target, pid_t
     g_autoptr(GPtrArray) bases = dlk_foreign_block_bases(&dlk_devices, target->disk->device);
     for (guint i = 0; i < bases->len; i++) {
         dev_t device = 0;
-        if (!dlk_sysfs_block_device(bases->pdata[i], &device) || device == target->disk->device) {
+        if (!dlk_sysfs_block_device(bases->pdata[i], &device) || device == target->disk->device)
             continue;
-        }
         dlk_autofd fd = dlk_sysfs_block_open(&dlk_devices, bases->pdata[i]);
-        if (fd >= 0) {
+        if (fd >= 0)
             (void)add_lockers(foreigners, fd, target, exempt_pid, LOOK_AT_QEMU | LOOK_AT_LEASES, lease, NULL);
-        }
     }
 }
 
@@ -278,14 +261,12 @@ static GPtrArray *
 find(const DlkTarget *target, int fd, guint look, pid_t exempt_pid, const Lease *lease, GError **error)
 {
     g_autoptr(GPtrArray) foreigners = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_foreign_free);
-    if (target->fd < 0) {
+    if (target->fd < 0)
         return g_steal_pointer(&foreigners);
-    }
     const gboolean ok = fd >= 0 ? add_lockers(foreigners, fd, target, exempt_pid, look, lease, error)
                                 : reopen_and_add_lockers(foreigners, target, exempt_pid, lease, error);
-    if (!ok) {
+    if (!ok)
         return NULL;
-    }
     if (target->disk->kind == DLK_KIND_BLOCK) {
         add_lockers_of_overlapping(foreigners, target, exempt_pid, lease);
         dlk_foreign_block_find(foreigners, target, &dlk_devices);
@@ -316,9 +297,8 @@ dlk_foreign_obstacle(GPtrArray *foreigners, DlkMode mode, gboolean strict)
 {
     for (guint i = 0; i < foreigners->len; i++) {
         const DlkForeign *foreign = g_ptr_array_index(foreigners, i);
-        if (is_in_the_way(foreign, mode, strict)) {
+        if (is_in_the_way(foreign, mode, strict))
             return foreign;
-        }
     }
     return NULL;
 }

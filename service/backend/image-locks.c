@@ -20,19 +20,15 @@ ask(int fd, guint first, guint last, short type, pid_t *pid)
 {
     struct flock lock = {
         .l_type = type, .l_whence = SEEK_SET, .l_start = first, .l_len = (off_t)last - first + 1};
-    if (pid != NULL) {
+    if (pid != NULL)
         *pid = 0;
-    }
-    if (!control(fd, F_OFD_GETLK, &lock)) {
+    if (!control(fd, F_OFD_GETLK, &lock))
         return DLK_BYTE_UNKNOWN;
-    }
-    if (lock.l_type == F_UNLCK) {
+    if (lock.l_type == F_UNLCK)
         return DLK_BYTE_FREE;
-    }
     /* -1: an OFD lock; other negative numbers: a process on another host. */
-    if (pid != NULL) {
+    if (pid != NULL)
         *pid = MAX(lock.l_pid, 0);
-    }
     return lock.l_type == F_WRLCK ? DLK_BYTE_WRITE_LOCKED : DLK_BYTE_READ_LOCKED;
 }
 

@@ -20,15 +20,12 @@ static gboolean
 begin_asking(const char *folder)
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&mutex);
-    if (being_asked == NULL) {
+    if (being_asked == NULL)
         being_asked = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
-    }
     const gint64 *since;
-    while ((since = g_hash_table_lookup(being_asked, folder)) != NULL) {
-        if (!g_cond_wait_until(&answered, &mutex, *since + PATIENCE)) {
+    while ((since = g_hash_table_lookup(being_asked, folder)) != NULL)
+        if (!g_cond_wait_until(&answered, &mutex, *since + PATIENCE))
             return FALSE;
-        }
-    }
     const gint64 now = g_get_monotonic_time();
     g_hash_table_insert(being_asked, g_strdup(folder), g_memdup2(&now, sizeof now));
     return TRUE;
@@ -48,9 +45,8 @@ ask(const DlkDevices *devices, const char *folder, DlkLoopBacking *backing)
 {
     struct loop_info64 info = {0};
     dlk_autofd fd = dlk_sysfs_block_open(devices, folder);
-    if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) < 0) {
+    if (fd < 0 || ioctl(fd, LOOP_GET_STATUS64, &info) < 0)
         return FALSE;
-    }
     *backing = (DlkLoopBacking){.device = info.lo_device,
                                 .inode = info.lo_inode,
                                 .node_of = info.lo_rdevice,
@@ -72,17 +68,14 @@ dlk_loop_device_is_set_up(const char *folder)
 DlkLoopState
 dlk_loop_device_ask(const DlkDevices *devices, const char *folder, DlkLoopBacking *backing)
 {
-    if (!dlk_loop_device_is_set_up(folder)) {
+    if (!dlk_loop_device_is_set_up(folder))
         return DLK_LOOP_NONE;
-    }
-    if (!begin_asking(folder)) {
+    if (!begin_asking(folder))
         return DLK_LOOP_UNREACHABLE;
-    }
     const gboolean known = ask(devices, folder, backing);
     end_asking(folder);
-    if (known) {
+    if (known)
         return DLK_LOOP_SET_UP;
-    }
     /* Gone in between is gone; what stands and cannot be asked must not pass for a device without a file. */
     return dlk_loop_device_is_set_up(folder) ? DLK_LOOP_UNREACHABLE : DLK_LOOP_NONE;
 }
@@ -135,9 +128,8 @@ find_set_up(const DlkDevices *devices)
     for (const char *name = names != NULL ? g_dir_read_name(names) : NULL; name != NULL;
          name = g_dir_read_name(names)) {
         g_autofree char *loop = g_build_filename(folder, name, NULL);
-        if (g_str_has_prefix(name, "loop") && dlk_loop_device_is_set_up(loop)) {
+        if (g_str_has_prefix(name, "loop") && dlk_loop_device_is_set_up(loop))
             g_ptr_array_add(found, g_strdup(name));
-        }
     }
     return found;
 }
@@ -151,9 +143,8 @@ find_set_up_quickly(const DlkDevices *devices)
     g_mutex_lock(&mutex);
     const gboolean is_known = events != 0 && events == none_at;
     g_mutex_unlock(&mutex);
-    if (is_known) {
+    if (is_known)
         return g_ptr_array_new_with_free_func(g_free);
-    }
     GPtrArray *found = find_set_up(devices);
     g_mutex_lock(&mutex);
     none_at = found->len == 0 ? events : 0;
@@ -169,9 +160,8 @@ dlk_loop_devices_on_file(const DlkDevices *devices, dev_t device, ino_t inode)
     g_autofree char *mountinfo = names->len > 0 ? dlk_mount_lines_read() : NULL;
     for (guint i = 0; i < names->len; i++) {
         g_autofree char *real = dlk_sysfs_block_by_name(devices, names->pdata[i]);
-        if (real != NULL && !may_hang(real, mountinfo, device) && is_on_file(devices, real, device, inode)) {
+        if (real != NULL && !may_hang(real, mountinfo, device) && is_on_file(devices, real, device, inode))
             g_ptr_array_add(found, g_steal_pointer(&real));
-        }
     }
     return found;
 }

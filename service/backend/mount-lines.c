@@ -42,9 +42,8 @@ parse_device(const char *text, dev_t *device)
     guint64 major_number = 0, minor_number = 0;
     if (g_strv_length(numbers) != 2 ||
         !g_ascii_string_to_unsigned(numbers[0], 10, 0, G_MAXUINT32, &major_number, NULL) ||
-        !g_ascii_string_to_unsigned(numbers[1], 10, 0, G_MAXUINT32, &minor_number, NULL)) {
+        !g_ascii_string_to_unsigned(numbers[1], 10, 0, G_MAXUINT32, &minor_number, NULL))
         return FALSE;
-    }
     *device = makedev((guint)major_number, (guint)minor_number);
     return TRUE;
 }
@@ -57,12 +56,10 @@ dlk_mount_line_parse(const char *line)
     const guint count = g_strv_length(field);
     guint dash = 6;
     dev_t device = 0;
-    while (dash < count && strcmp(field[dash], "-") != 0) {
+    while (dash < count && strcmp(field[dash], "-") != 0)
         dash++;
-    }
-    if (dash + 3 >= count || !parse_device(field[2], &device)) {
+    if (dash + 3 >= count || !parse_device(field[2], &device))
         return NULL;
-    }
     g_auto(GStrv) options = g_strsplit(field[dash + 3], ",", -1);
     DlkMountLine *self = g_new0(DlkMountLine, 1);
     self->device = device;
@@ -80,9 +77,8 @@ dlk_mount_lines_parse(const char *mountinfo)
     g_auto(GStrv) text = g_strsplit(mountinfo, "\n", -1);
     for (guint i = 0; text[i] != NULL; i++) {
         DlkMountLine *line = dlk_mount_line_parse(text[i]);
-        if (line != NULL) {
+        if (line != NULL)
             g_ptr_array_add(lines, line);
-        }
     }
     return lines;
 }

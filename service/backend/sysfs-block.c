@@ -45,9 +45,8 @@ dlk_sysfs_block_read(const char *folder, const char *name)
 {
     g_autofree char *path = g_build_filename(folder, name, NULL);
     g_autofree char *text = NULL;
-    if (!g_file_get_contents(path, &text, NULL, NULL) || g_strstrip(text)[0] == '\0') {
+    if (!g_file_get_contents(path, &text, NULL, NULL) || g_strstrip(text)[0] == '\0')
         return NULL;
-    }
     return dlk_text_printable(text, MAX_TEXT);
 }
 
@@ -59,9 +58,8 @@ dlk_sysfs_block_device(const char *folder, dev_t *device)
     guint64 major_number = 0, minor_number = 0;
     if (g_strv_length(numbers) != 2 ||
         !g_ascii_string_to_unsigned(numbers[0], 10, 0, G_MAXUINT32, &major_number, NULL) ||
-        !g_ascii_string_to_unsigned(numbers[1], 10, 0, G_MAXUINT32, &minor_number, NULL)) {
+        !g_ascii_string_to_unsigned(numbers[1], 10, 0, G_MAXUINT32, &minor_number, NULL))
         return FALSE;
-    }
     *device = makedev((guint)major_number, (guint)minor_number);
     return TRUE;
 }
@@ -79,9 +77,8 @@ char *
 dlk_sysfs_block_node(const DlkDevices *devices, const char *folder)
 {
     g_autofree char *mapped = dlk_sysfs_block_read(folder, "dm/name");
-    if (mapped != NULL) {
+    if (mapped != NULL)
         return g_build_filename(devices->dev, "mapper", mapped, NULL);
-    }
     return node_by_kernel_name(devices, folder);
 }
 
@@ -122,9 +119,8 @@ folders_in(const char *folder, Filter wanted)
          name != NULL && folders->len < MAX_FOLDERS; name = g_dir_read_name(entries)) {
         g_autofree char *path = g_build_filename(folder, name, NULL);
         g_autofree char *real = wanted == NULL || wanted(path) ? without_links(path) : NULL;
-        if (real != NULL) {
+        if (real != NULL)
             g_ptr_array_add(folders, g_steal_pointer(&real));
-        }
     }
     g_ptr_array_sort(folders, compare_paths);
     return folders;
@@ -149,9 +145,8 @@ dlk_sysfs_block_multipath(const char *folder)
     g_autoptr(GPtrArray) holders = dlk_sysfs_block_links(folder, "holders");
     for (guint i = 0; i < holders->len; i++) {
         g_autofree char *uuid = dlk_sysfs_block_read(holders->pdata[i], "dm/uuid");
-        if (uuid != NULL && g_str_has_prefix(uuid, "mpath-")) {
+        if (uuid != NULL && g_str_has_prefix(uuid, "mpath-"))
             return g_strdup(holders->pdata[i]);
-        }
     }
     return NULL;
 }
@@ -176,10 +171,8 @@ dlk_sysfs_block_same_wwid(const DlkDevices *devices, const char *folder)
         dev_t device = 0;
         g_autofree char *other = dlk_sysfs_block_wwid(disks->pdata[i]);
         if (g_strcmp0(other, wwid) == 0 && strcmp(disks->pdata[i], folder) != 0 &&
-            dlk_sysfs_block_device(disks->pdata[i],
-                                   &device)) { /* a hidden path of NVMe's own has no number */
+            dlk_sysfs_block_device(disks->pdata[i], &device)) /* a hidden path of NVMe's own has no number */
             g_ptr_array_add(same, g_strdup(disks->pdata[i]));
-        }
     }
     return same;
 }
@@ -193,8 +186,7 @@ dlk_sysfs_block_open(const DlkDevices *devices, const char *folder)
     /* First without opening: another kind of node there may do anything when it is opened. */
     dlk_autofd place = open(node, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (place < 0 || fstat(place, &status) < 0 || !dlk_sysfs_block_device(folder, &device) ||
-        !S_ISBLK(status.st_mode) || status.st_rdev != device) {
+        !S_ISBLK(status.st_mode) || status.st_rdev != device)
         return -1;
-    }
     return dlk_fd_reopen(place, O_RDONLY);
 }

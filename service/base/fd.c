@@ -37,10 +37,9 @@ dlk_fd_info(int fd, const char *key)
         return NULL;
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     size_t length = strlen(key);
-    for (char **line = lines; *line != NULL; line++) {
+    for (char **line = lines; *line != NULL; line++)
         if (strncmp(*line, key, length) == 0 && (*line)[length] == ':')
             return g_strdup(g_strstrip(*line + length + 1));
-    }
     return NULL;
 }
 

@@ -15,12 +15,10 @@ write_all(int fd, const char *text)
     gsize left = strlen(text);
     while (left > 0) {
         const gssize written = write(fd, text, left);
-        if (written < 0 && errno == EINTR) {
+        if (written < 0 && errno == EINTR)
             continue;
-        }
-        if (written < 0) {
+        if (written < 0)
             return FALSE;
-        }
         text += written;
         left -= (gsize)written;
     }
@@ -41,9 +39,8 @@ dlk_file_replace(const char *path, const char *text, GError **error)
 {
     g_autofree char *temporary = g_strconcat(path, ".XXXXXX", NULL);
     dlk_autofd fd = g_mkstemp_full(temporary, O_WRONLY | O_CLOEXEC, 0600);
-    if (fd < 0) {
+    if (fd < 0)
         return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "Cannot create %s", temporary);
-    }
     if (!write_all(fd, text) || g_fsync(fd) < 0 || rename(temporary, path) < 0) {
         const int errsv = errno;
         unlink(temporary);

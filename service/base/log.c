@@ -51,9 +51,8 @@ dlk_log_event(GLogLevelFlags level, const char *message_id, const DlkLogField *f
     };
     gsize n = 4;
 
-    for (; fields && fields->name && n < G_N_ELEMENTS(log_fields); fields++) {
+    for (; fields && fields->name && n < G_N_ELEMENTS(log_fields); fields++)
         if (fields->value)
             log_fields[n++] = (GLogField){fields->name, fields->value, -1};
-    }
     g_log_structured_array(level, log_fields, n);
 }

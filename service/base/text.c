@@ -17,9 +17,8 @@ static gsize
 clean_character(const char *text, gsize length)
 {
     const gunichar character = g_utf8_get_char_validated(text, (gssize)length);
-    if (character == (gunichar)-1 || character == (gunichar)-2 || breaks_the_line(character)) {
+    if (character == (gunichar)-1 || character == (gunichar)-2 || breaks_the_line(character))
         return 0;
-    }
     return (gsize)g_unichar_to_utf8(character, NULL);
 }
 
@@ -29,9 +28,8 @@ dlk_text_is_clean(const char *text)
     gsize left = strlen(text);
     while (left > 0) {
         const gsize size = clean_character(text, left);
-        if (size == 0) {
+        if (size == 0)
             return FALSE;
-        }
         text += size;
         left -= size;
     }
@@ -46,19 +44,17 @@ dlk_text_printable(const char *text, gsize max_bytes)
     gsize cut = 0; /* where the line can end and still leave room for the ellipsis */
     while (left > 0) {
         const gsize size = clean_character(text, left);
-        if (size > 0) {
+        if (size > 0)
             g_string_append_len(line, text, (gssize)size);
-        } else {
+        else
             g_string_append_printf(line, "\\x%02x", (guint8)*text);
-        }
         if (max_bytes > 0 && line->len > max_bytes) {
             g_string_truncate(line, cut);
             g_string_append(line, ELLIPSIS);
             break;
         }
-        if (line->len + strlen(ELLIPSIS) <= max_bytes) {
+        if (line->len + strlen(ELLIPSIS) <= max_bytes)
             cut = line->len;
-        }
         text += MAX(size, 1);
         left -= MAX(size, 1);
     }
@@ -69,8 +65,7 @@ char *
 dlk_text_time(gint64 realtime_us)
 {
     g_autoptr(GDateTime) time = g_date_time_new_from_unix_local(realtime_us / G_USEC_PER_SEC);
-    if (!time) {
+    if (!time)
         return g_strdup_printf("%" G_GINT64_FORMAT " s", realtime_us / G_USEC_PER_SEC);
-    }
     return g_date_time_format(time, "%Y-%m-%d %H:%M:%S");
 }

@@ -61,10 +61,9 @@ dlk_members_find(const char *interface, const char *name)
     if (!g_str_has_prefix(interface, DLK_BUS_NAME "."))
         return NULL;
     interface += strlen(DLK_BUS_NAME ".");
-    for (guint i = 0; i < G_N_ELEMENTS(members); i++) {
+    for (guint i = 0; i < G_N_ELEMENTS(members); i++)
         if (g_str_equal(name, members[i].name) && g_str_equal(interface, members[i].interface))
             return &members[i];
-    }
     return NULL;
 }
 

@@ -142,10 +142,9 @@ static const struct {
 GVariant *
 dlk_property_of_lease(const DlkLease *lease, const char *name)
 {
-    for (guint i = 0; i < G_N_ELEMENTS(lease_properties); i++) {
+    for (guint i = 0; i < G_N_ELEMENTS(lease_properties); i++)
         if (g_str_equal(name, lease_properties[i].name))
             return lease_properties[i].get(lease);
-    }
     return NULL;
 }
 

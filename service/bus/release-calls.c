@@ -78,10 +78,9 @@ leases_of_owner(DlkCall *call, gboolean all)
     const char *owner;
 
     g_variant_get(call->parameters, "(&s)", &owner);
-    for (DlkLease *lease = dlk_table_next(table, 0); lease; lease = dlk_table_next(table, lease->token)) {
+    for (DlkLease *lease = dlk_table_next(table, 0); lease; lease = dlk_table_next(table, lease->token))
         if (g_str_equal(lease->owner, owner) && (all || lease->uid == call->caller->uid))
             g_ptr_array_add(leases, dlk_lease_ref(lease));
-    }
     return leases;
 }
 

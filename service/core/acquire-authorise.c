@@ -64,10 +64,9 @@ static void on_path_authorised(GObject *source, GAsyncResult *result, gpointer u
 static DlkItem *
 first_without(DlkAcquire *self, DlkLeave leave)
 {
-    for (guint i = 0; i < self->items->len; i++) {
+    for (guint i = 0; i < self->items->len; i++)
         if (dlk_acquire_item(self, i)->leave < leave)
             return dlk_acquire_item(self, i);
-    }
     return NULL;
 }
 

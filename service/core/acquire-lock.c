@@ -38,10 +38,9 @@ back_off(DlkAcquire *self)
         return FALSE;
 
     g_clear_error(&self->error);
-    for (guint i = 0; i < self->items->len; i++) {
+    for (guint i = 0; i < self->items->len; i++)
         if (dlk_acquire_item(self, i)->hold)
             dlk_lock_job_undo(self->engine, g_steal_pointer(&dlk_acquire_item(self, i)->hold));
-    }
     self->back_off_ms = self->back_off_ms ? MIN(self->back_off_ms * 2, LAST_BACK_OFF_MS) : FIRST_BACK_OFF_MS;
     gint64 pause = (gint64)g_random_int_range((int)self->back_off_ms / 2, (int)self->back_off_ms + 1) * 1000;
     dlk_acquire_start_waiting(self, MIN(now + pause, self->wait_until), try_lock_again);

@@ -104,10 +104,9 @@ dlk_acquire_take_back(DlkAcquire *self)
             dlk_table_remove(self->engine->table, item->lease);
     }
     /* Only when all are out: the first to be woken may want several of them. */
-    for (guint i = 0; i < self->items->len; i++) {
+    for (guint i = 0; i < self->items->len; i++)
         if (dlk_acquire_item(self, i)->lease)
             dlk_acquire_wake(self->engine, dlk_acquire_item(self, i)->lease->disk);
-    }
 }
 
 void

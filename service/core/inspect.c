@@ -73,10 +73,9 @@ add_relative(GVariantBuilder *related, const char *id, const char *path, const c
 static gboolean
 is_listed(GPtrArray *found, const char *disk_id)
 {
-    for (guint i = 0; i < found->len; i++) {
+    for (guint i = 0; i < found->len; i++)
         if (g_str_equal(((DlkRelated *)g_ptr_array_index(found, i))->id, disk_id))
             return TRUE;
-    }
     return FALSE;
 }
 
@@ -148,10 +147,9 @@ static const char *
 state_of(const DlkSurvey *survey, GPtrArray *leases, guint n_foreign)
 {
     /* Of an overlapping disk too: who has the whole has its parts. */
-    for (guint i = 0; i < leases->len; i++) {
+    for (guint i = 0; i < leases->len; i++)
         if (holds(g_ptr_array_index(leases, i)))
             return "held";
-    }
     if (n_foreign > 0)
         return "in-use";
     return survey->foreign ? "free" : "unknown";
@@ -192,10 +190,9 @@ add_available(GVariantBuilder *report, DlkEngine *engine, const Inspection *insp
     GVariantBuilder modes;
 
     g_variant_builder_init(&modes, G_VARIANT_TYPE("as"));
-    for (DlkMode mode = 0; mode < DLK_N_MODES; mode++) {
+    for (DlkMode mode = 0; mode < DLK_N_MODES; mode++)
         if (is_available(engine, inspection, survey, mode))
             g_variant_builder_add(&modes, "s", dlk_mode_to_string(mode));
-    }
     g_variant_builder_add(report, "{sv}", "available", g_variant_builder_end(&modes));
 }
 

@@ -17,10 +17,9 @@ static char *
 transport_of(const char *whole)
 {
     g_autofree char *kernel_name = g_path_get_basename(whole);
-    for (guint i = 0; i < G_N_ELEMENTS(by_name); i++) {
+    for (guint i = 0; i < G_N_ELEMENTS(by_name); i++)
         if (g_str_has_prefix(kernel_name, by_name[i].prefix))
             return g_strdup(by_name[i].transport);
-    }
     g_autofree char *link = g_build_filename(whole, "device/subsystem", NULL);
     g_autofree char *bus = g_file_read_link(link, NULL);
     return bus != NULL ? g_path_get_basename(bus) : NULL;

@@ -39,12 +39,11 @@ static char *
 wwid_id(const char *wwid)
 {
     GString *id = g_string_new("wwid:");
-    for (const char *c = wwid; *c != '\0'; c++) {
+    for (const char *c = wwid; *c != '\0'; c++)
         if (*c != ' ' && *c != '/')
             g_string_append_c(id, *c);
         else if (id->str[id->len - 1] != '_')
             g_string_append_c(id, '_');
-    }
     return g_string_free(id, FALSE);
 }
 
@@ -143,10 +142,9 @@ udev_property(Lookup *lookup, const char *folder, const char *key)
     if (!g_file_get_contents(path, &text, NULL, NULL))
         return NULL;
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    for (guint i = 0; lines[i] != NULL; i++) {
+    for (guint i = 0; lines[i] != NULL; i++)
         if (g_str_has_prefix(lines[i], line_start))
             return g_strdup(lines[i] + strlen(line_start));
-    }
     return NULL;
 }
 
@@ -158,10 +156,9 @@ raid_id(Lookup *lookup, const char *folder)
     if (uuid == NULL)
         uuid = udev_property(lookup, folder, "MD_UUID");
     GString *id = g_string_new("md:");
-    for (const char *c = uuid != NULL ? uuid : ""; *c != '\0'; c++) {
+    for (const char *c = uuid != NULL ? uuid : ""; *c != '\0'; c++)
         if (g_ascii_isxdigit(*c))
             g_string_append_c(id, g_ascii_tolower(*c));
-    }
     gboolean whole = id->len == strlen("md:") + 32;
     char *text = g_string_free(id, FALSE);
     if (!whole)

@@ -24,15 +24,12 @@ read_image(gpointer image, guint64 offset, gpointer buffer, gsize length)
     gsize done = 0;
     while (done < length) {
         const gssize count = pread(fd, (char *)buffer + done, length - done, (off_t)(offset + done));
-        if (count < 0 && errno == EINTR) {
+        if (count < 0 && errno == EINTR)
             continue;
-        }
-        if (count < 0) {
+        if (count < 0)
             return -1;
-        }
-        if (count == 0) {
+        if (count == 0)
             break;
-        }
         done += (gsize)count;
     }
     return (gssize)done;
@@ -51,9 +48,8 @@ add_backing(const DlkImageHeader *header, const char *path, GPtrArray *next, GEr
 {
     g_autoptr(DlkChainLink) link = g_new0(DlkChainLink, 1);
     g_autofree char *format = NULL;
-    if (!dlk_backing_name_resolve(header->backing, path, &link->path, &format, error)) {
+    if (!dlk_backing_name_resolve(header->backing, path, &link->path, &format, error))
         return FALSE;
-    }
     link->format = g_strdup(format_of(header->backing_format ? header->backing_format : format));
     g_ptr_array_add(next, g_steal_pointer(&link));
     return TRUE;
@@ -69,9 +65,8 @@ add_data_file(const char *name, const char *path, GPtrArray *next, GError **erro
                             "the image's header names a data file that is no path");
         return FALSE;
     }
-    if (!dlk_backing_name_resolve(name, path, &link->path, &format, error)) {
+    if (!dlk_backing_name_resolve(name, path, &link->path, &format, error))
         return FALSE;
-    }
     link->format = g_strdup("raw");
     link->is_data_file = TRUE;
     g_ptr_array_add(next, g_steal_pointer(&link));
@@ -81,20 +76,17 @@ add_data_file(const char *name, const char *path, GPtrArray *next, GError **erro
 static gboolean
 add_links(const DlkImageHeader *header, const char *path, GPtrArray *next, GError **error)
 {
-    for (guint i = 0; i < header->data_files->len; i++) {
-        if (!add_data_file(header->data_files->pdata[i], path, next, error)) {
+    for (guint i = 0; i < header->data_files->len; i++)
+        if (!add_data_file(header->data_files->pdata[i], path, next, error))
             return FALSE;
-        }
-    }
     return !header->backing || add_backing(header, path, next, error);
 }
 
 gboolean
 dlk_chain_next(const DlkTarget *target, const char *path, const char *format, GPtrArray *next, GError **error)
 {
-    if (target->fd < 0 || g_strcmp0(format, "raw") == 0) {
+    if (target->fd < 0 || g_strcmp0(format, "raw") == 0)
         return TRUE;
-    }
     dlk_autofd fd = dlk_fd_reopen(target->fd, O_RDONLY);
     if (fd < 0) {
         return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno,

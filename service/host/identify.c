@@ -167,10 +167,9 @@ filesystem_by_magic(int fd)
     struct statfs status;
     if (fstatfs(fd, &status) < 0)
         return NULL;
-    for (guint i = 0; i < G_N_ELEMENTS(by_magic); i++) {
+    for (guint i = 0; i < G_N_ELEMENTS(by_magic); i++)
         if (by_magic[i].magic == (guint32)status.f_type)
             return by_magic[i].filesystem;
-    }
     return NULL;
 }
 

@@ -31,15 +31,12 @@ read_text(int fd)
     char buffer[16 * 1024];
     while (text->len <= DLK_POLICY_MAX_FILE) {
         const gssize count = read(fd, buffer, MIN(sizeof buffer, DLK_POLICY_MAX_FILE + 1 - text->len));
-        if (count < 0 && errno == EINTR) {
+        if (count < 0 && errno == EINTR)
             continue;
-        }
-        if (count < 0) {
+        if (count < 0)
             return NULL;
-        }
-        if (count == 0) {
+        if (count == 0)
             break;
-        }
         g_string_append_len(text, buffer, count);
     }
     return g_steal_pointer(&text);
@@ -82,9 +79,8 @@ add_file(DlkPolicyParser *parser, const char *path)
         report(parser, path, "cannot be read: %s", g_strerror(errno));
         return;
     }
-    if (is_null_device(&status) || !is_trustworthy(parser, path, &status)) {
+    if (is_null_device(&status) || !is_trustworthy(parser, path, &status))
         return;
-    }
     g_autoptr(GString) text = read_text(fd);
     if (!text) {
         report(parser, path, "cannot be read: %s", g_strerror(errno));
@@ -114,17 +110,14 @@ list_drop_ins(DlkPolicyParser *parser, const char *folder)
     g_autoptr(GError) error = NULL;
     g_autoptr(GDir) listing = g_dir_open(folder, 0, &error);
     if (!listing) {
-        if (!g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT)) {
+        if (!g_error_matches(error, G_FILE_ERROR, G_FILE_ERROR_NOENT))
             report(parser, folder, "%s", error->message);
-        }
         return g_steal_pointer(&names);
     }
     const char *name;
-    while ((name = g_dir_read_name(listing))) {
-        if (is_drop_in(name)) {
+    while ((name = g_dir_read_name(listing)))
+        if (is_drop_in(name))
             g_ptr_array_add(names, g_strdup(name));
-        }
-    }
     g_ptr_array_sort(names, compare_names);
     return g_steal_pointer(&names);
 }
@@ -146,9 +139,8 @@ add_folder(DlkPolicyParser *parser, const char *folder, GHashTable *masked)
     }
     struct stat status;
     /* A link that leads nowhere is a file that cannot be read, not one that is not there. */
-    if (lstat(main_file, &status) == 0 || errno != ENOENT) {
+    if (lstat(main_file, &status) == 0 || errno != ENOENT)
         add_file(parser, main_file);
-    }
 }
 
 DlkPolicy *

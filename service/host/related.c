@@ -98,10 +98,9 @@ walk_down(Walk *walk, const char *folder, guint depth)
     }
     add_backing(walk, folder);
     g_autoptr(GPtrArray) below = dlk_sysfs_block_links(folder, "slaves");
-    for (guint i = 0; i < below->len; i++) {
+    for (guint i = 0; i < below->len; i++)
         if (add_device(walk, below->pdata[i], "device below"))
             walk_down(walk, below->pdata[i], depth + 1);
-    }
 }
 
 /* Its partitions, what is made of it and of them, and so on. */
@@ -110,14 +109,12 @@ walk_up(Walk *walk, const char *folder, guint depth)
 {
     g_autoptr(GPtrArray) partitions = dlk_sysfs_block_partitions(folder);
     g_autoptr(GPtrArray) above = dlk_sysfs_block_links(folder, "holders");
-    for (guint i = 0; i < partitions->len && depth <= MAX_DEPTH; i++) {
+    for (guint i = 0; i < partitions->len && depth <= MAX_DEPTH; i++)
         if (add_device(walk, partitions->pdata[i], "partition"))
             walk_up(walk, partitions->pdata[i], depth + 1);
-    }
-    for (guint i = 0; i < above->len && depth <= MAX_DEPTH; i++) {
+    for (guint i = 0; i < above->len && depth <= MAX_DEPTH; i++)
         if (add_device(walk, above->pdata[i], "device above"))
             walk_up(walk, above->pdata[i], depth + 1);
-    }
 }
 
 static void
@@ -172,10 +169,9 @@ static void
 find_of_file(Walk *walk, const DlkMounts *mounts, const DlkDisk *disk)
 {
     g_autoptr(GPtrArray) loops = dlk_loop_devices_on_file(walk->devices, disk->device, disk->inode);
-    for (guint i = 0; i < loops->len; i++) {
+    for (guint i = 0; i < loops->len; i++)
         if (add_device(walk, loops->pdata[i], "loop device"))
             walk_up(walk, loops->pdata[i], 0);
-    }
     const DlkMount *mount = disk->path != NULL ? dlk_mounts_of_path(mounts, disk->path) : NULL;
     if (mount != NULL && g_str_equal(mount->filesystem, "overlay")) {
         g_autofree char *upper = dlk_overlay_upper_path(mount, disk->path);

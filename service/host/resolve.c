@@ -54,10 +54,9 @@ dlk_resolve_normalize(const char *path)
 {
     GString *plain = g_string_new(NULL);
     g_auto(GStrv) parts = g_strsplit(path, "/", -1);
-    for (guint i = 0; parts[i] != NULL; i++) {
+    for (guint i = 0; parts[i] != NULL; i++)
         if (parts[i][0] != '\0' && !g_str_equal(parts[i], "."))
             g_string_append_printf(plain, "/%s", parts[i]);
-    }
     if (plain->len == 0)
         g_string_append_c(plain, '/');
     return g_string_free(plain, FALSE);

@@ -49,10 +49,9 @@ static void
 remove_entry(DlkWatcher *self, Entry *entry)
 {
     epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, entry->fd, NULL);
-    for (int i = 0; i < self->batch_length; i++) {
+    for (int i = 0; i < self->batch_length; i++)
         if (self->batch[i].data.ptr == entry)
             self->batch[i].data.ptr = NULL;
-    }
     g_hash_table_remove(self->entries, GINT_TO_POINTER(entry->fd));
 }
 

@@ -24,9 +24,8 @@ refuse(const char *name, const char *reason, GError **error)
 static gboolean
 take_path(const char *path, char **result, GError **error)
 {
-    if (!dlk_disk_name_check_path(path, error)) {
+    if (!dlk_disk_name_check_path(path, error))
         return FALSE;
-    }
     *result = g_strdup(path);
     return TRUE;
 }
@@ -60,11 +59,9 @@ has_only_known_members(JsonObject *object)
 {
     static const char *const known[] = {"driver", "file", "filename", "file.driver", "file.filename", NULL};
     g_autoptr(GList) names = json_object_get_members(object);
-    for (GList *name = names; name; name = name->next) {
-        if (!g_strv_contains(known, name->data)) {
+    for (GList *name = names; name; name = name->next)
+        if (!g_strv_contains(known, name->data))
             return FALSE;
-        }
-    }
     return TRUE;
 }
 
@@ -84,17 +81,14 @@ walk_json(JsonNode *root, const char *name, char **path, char **format, GError *
 {
     JsonNode *node = root;
     for (guint layer = 0; layer < MAX_LAYERS; layer++) {
-        if (!node || !JSON_NODE_HOLDS_OBJECT(node)) {
+        if (!node || !JSON_NODE_HOLDS_OBJECT(node))
             return refuse(name, "what it says of the file is not known", error);
-        }
         JsonObject *object = json_node_get_object(node);
         const char *driver = member(object, "driver");
-        if (!has_only_known_members(object)) {
+        if (!has_only_known_members(object))
             return refuse(name, "it has members that are not known", error);
-        }
-        if (driver && !is_protocol_of_files(driver) && !*format) {
+        if (driver && !is_protocol_of_files(driver) && !*format)
             *format = g_strdup(driver);
-        }
         if (!json_object_has_member(object, "file")) {
             const char *file = file_name_of(object);
             return file ? take_path(file, path, error) : refuse(name, "it is no local file", error);
@@ -108,9 +102,8 @@ static gboolean
 resolve_json(const char *name, char **path, char **format, GError **error)
 {
     g_autoptr(JsonParser) parser = json_parser_new_immutable();
-    if (!json_parser_load_from_data(parser, name + strlen("json:"), -1, NULL)) {
+    if (!json_parser_load_from_data(parser, name + strlen("json:"), -1, NULL))
         return refuse(name, "it is not valid JSON", error);
-    }
     return walk_json(json_parser_get_root(parser), name, path, format, error);
 }
 
@@ -122,21 +115,17 @@ nbd_uri(const char *text, GError **error)
     const char *export = strstr(text, key);
     g_autofree char *place = export ? g_strndup(text, (gsize)(export - text)) : g_strdup(text);
     g_autoptr(DlkNetworkName) name = dlk_network_name_new("nbd", error);
-    if (!name) {
+    if (!name)
         return NULL;
-    }
     char *port = strrchr(place, ':');
     if (g_str_has_prefix(place, "unix:")) {
-        if (!dlk_network_name_set_socket(name, place + strlen("unix:"), error)) {
+        if (!dlk_network_name_set_socket(name, place + strlen("unix:"), error))
             return NULL;
-        }
     } else {
-        if (port) {
+        if (port)
             *port++ = '\0';
-        }
-        if (!dlk_network_name_add_host(name, place, port, error)) {
+        if (!dlk_network_name_add_host(name, place, port, error))
             return NULL;
-        }
     }
     return dlk_network_name_to_uri(name, export ? export + strlen(key) : NULL, NULL, error);
 }
@@ -167,9 +156,8 @@ url_uri(const char *text, GError **error)
     }
     g_auto(GStrv) scheme = g_strsplit(g_uri_get_scheme(uri), "+", 2);
     g_autoptr(DlkNetworkName) name = dlk_network_name_new(scheme[0], error);
-    if (!name || !set_place(name, uri, scheme[1], error)) {
+    if (!name || !set_place(name, uri, scheme[1], error))
         return NULL;
-    }
     const char *path = g_uri_get_path(uri);
     return dlk_network_name_to_uri(name, path[0] == '/' ? path + 1 : path, g_uri_get_query(uri), error);
 }
@@ -191,21 +179,18 @@ resolve_protocol(const char *name, const char *image, char **path, char **format
 {
     const char *rest = strchr(name, ':') + 1;
     g_autofree char *protocol = g_strndup(name, (gsize)(rest - 1 - name));
-    if (is_protocol_of_files(protocol) && !g_str_has_prefix(rest, "//")) {
+    if (is_protocol_of_files(protocol) && !g_str_has_prefix(rest, "//"))
         return beside_image(rest, image, path, error);
-    }
-    if (g_str_equal(protocol, "json")) {
+    if (g_str_equal(protocol, "json"))
         return resolve_json(name, path, format, error);
-    }
-    if (g_str_has_prefix(rest, "//")) {
+    if (g_str_has_prefix(rest, "//"))
         *path = url_uri(name, error);
-    } else if (g_str_equal(protocol, "nbd")) {
+    else if (g_str_equal(protocol, "nbd"))
         *path = nbd_uri(rest, error);
-    } else if (g_str_equal(protocol, "rbd")) {
+    else if (g_str_equal(protocol, "rbd"))
         *path = rbd_uri(rest, error);
-    } else {
+    else
         return refuse(name, "the protocol is not known", error);
-    }
     return *path != NULL;
 }
 

@@ -32,14 +32,11 @@ dlk_disk_name_collapse(const char *path)
 {
     g_auto(GStrv) parts = g_strsplit(path, "/", -1);
     GString *collapsed = g_string_new(NULL);
-    for (char **part = parts; *part; part++) {
-        if (**part && !g_str_equal(*part, ".")) {
+    for (char **part = parts; *part; part++)
+        if (**part && !g_str_equal(*part, "."))
             g_string_append_printf(collapsed, "/%s", *part);
-        }
-    }
-    if (collapsed->len == 0) {
+    if (collapsed->len == 0)
         g_string_append_c(collapsed, '/');
-    }
     return g_string_free(collapsed, FALSE);
 }
 

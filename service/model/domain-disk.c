@@ -39,14 +39,12 @@ dlk_domain_format(const xmlNode *node, const char *attribute, const char *elemen
 {
     g_autofree char *type = dlk_domain_xml_attribute(node, attribute);
     *format = NULL;
-    if (!type) {
+    if (!type)
         return TRUE;
-    }
     const gsize length = strlen(type);
     if (length == 0 || length > FORMAT_BYTES ||
-        strspn(type, "abcdefghijklmnopqrstuvwxyz0123456789-_") != length) {
+        strspn(type, "abcdefghijklmnopqrstuvwxyz0123456789-_") != length)
         return dlk_domain_xml_fail(error, node, element, "has a format that is no name of one");
-    }
     /* Xen's drivers say how they read a raw image. */
     *format = g_strdup(g_str_equal(type, "aio") ? "raw" : type);
     return TRUE;
@@ -56,9 +54,8 @@ static gboolean
 child_format(const xmlNode *node, const char *element, char **format, GError **error)
 {
     xmlNode *child = NULL;
-    if (!dlk_domain_xml_child(node, "format", element, &child, error)) {
+    if (!dlk_domain_xml_child(node, "format", element, &child, error))
         return FALSE;
-    }
     return dlk_domain_format(child, "type", element, format, error);
 }
 
@@ -94,9 +91,8 @@ static gboolean
 meets_commit(Chain *chain, const char *name)
 {
     g_autofree char *collapsed = name && name[0] == '/' ? dlk_disk_name_collapse(name) : g_strdup(name);
-    if (!chain->committed || g_strcmp0(collapsed, chain->committed) != 0) {
+    if (!chain->committed || g_strcmp0(collapsed, chain->committed) != 0)
         return FALSE;
-    }
     chain->met_committed = TRUE;
     return TRUE;
 }
@@ -113,12 +109,10 @@ type_of(const xmlNode *node)
 static gboolean
 name_of(const Image *image, const xmlNode *source, const char *type, char **name, GError **error)
 {
-    if (!dlk_domain_source(source, type, image->element, name, error)) {
+    if (!dlk_domain_source(source, type, image->element, name, error))
         return FALSE;
-    }
-    if (!*name && image->part == DLK_PART_MIRROR) {
+    if (!*name && image->part == DLK_PART_MIRROR)
         return dlk_domain_source(image->node, type, image->element, name, error);
-    }
     return TRUE;
 }
 
@@ -134,9 +128,8 @@ add_image(Chain *chain, const Image *image, gboolean *skipped, GError **error)
     if (!dlk_domain_xml_child(image->node, "source", image->element, &source, error) ||
         !dlk_domain_xml_child(image->node, "backingStore", image->element, &backing, error) ||
         (source && !dlk_domain_xml_child(source, "dataStore", image->element, &store, error)) ||
-        !name_of(image, source, type, &name, error)) {
+        !name_of(image, source, type, &name, error))
         return FALSE;
-    }
     const gboolean commit =
         image->part == DLK_PART_BACKING && !image->is_data_store && meets_commit(chain, name);
     const DlkDomainFind find = {
@@ -152,12 +145,10 @@ add_image(Chain *chain, const Image *image, gboolean *skipped, GError **error)
         .optional = chain->optional,
         .chain = chain->number,
     };
-    if (!dlk_domain_list_add(chain->disks, &find, skipped, error)) {
+    if (!dlk_domain_list_add(chain->disks, &find, skipped, error))
         return FALSE;
-    }
-    if (*skipped) {
+    if (*skipped)
         return TRUE;
-    }
     return remember(chain, image, name, error) && (!store || add_data_store(chain, image, store, error));
 }
 
@@ -168,12 +159,10 @@ add_data_store(Chain *chain, const Image *owner, const xmlNode *store, GError **
     gboolean skipped = FALSE;
     g_autofree char *format = NULL;
     g_autofree char *element = g_strdup_printf("data store of %s", owner->element);
-    if (!child_format(store, element, &format, error)) {
+    if (!child_format(store, element, &format, error))
         return FALSE;
-    }
-    if (format && !g_str_equal(format, "raw")) {
+    if (format && !g_str_equal(format, "raw"))
         return dlk_domain_xml_fail(error, store, element, "has the format %s; data stores are raw", format);
-    }
     const Image image = {store, element, owner->part, "raw", TRUE};
     return add_image(chain, &image, &skipped, error);
 }
@@ -182,14 +171,11 @@ add_data_store(Chain *chain, const Image *owner, const xmlNode *store, GError **
 static gboolean
 ends_chain(const xmlNode *backing)
 {
-    if (xmlHasNsProp(backing, (const xmlChar *)"type", NULL)) {
+    if (xmlHasNsProp(backing, (const xmlChar *)"type", NULL))
         return FALSE;
-    }
-    for (const xmlNode *node = backing->children; node; node = node->next) {
-        if (dlk_domain_xml_is(node, "source")) {
+    for (const xmlNode *node = backing->children; node; node = node->next)
+        if (dlk_domain_xml_is(node, "source"))
             return FALSE;
-        }
-    }
     return TRUE;
 }
 
@@ -201,19 +187,15 @@ add_backing_files(Chain *chain, const xmlNode *image, GError **error)
         gboolean skipped = FALSE;
         g_autofree char *format = NULL;
         g_autofree char *element = g_strdup_printf("backing file %u of %s", level, chain->top);
-        if (!dlk_domain_xml_child(image, "backingStore", element, &backing, error)) {
+        if (!dlk_domain_xml_child(image, "backingStore", element, &backing, error))
             return FALSE;
-        }
-        if (!backing || ends_chain(backing)) {
+        if (!backing || ends_chain(backing))
             return TRUE;
-        }
-        if (!child_format(backing, element, &format, error)) {
+        if (!child_format(backing, element, &format, error))
             return FALSE;
-        }
         const Image file = {backing, element, DLK_PART_BACKING, format, FALSE};
-        if (!add_image(chain, &file, &skipped, error)) {
+        if (!add_image(chain, &file, &skipped, error))
             return FALSE;
-        }
         image = backing;
     }
 }
@@ -226,12 +208,10 @@ add_mirror(const Chain *disk, const xmlNode *mirror, GError **error)
     g_autofree char *element = g_strdup_printf("mirror of %s", disk->top);
     g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     Chain chain = {.disks = disk->disks, .seen = seen, .top = element};
-    if (!child_format(mirror, element, &format, error)) {
+    if (!child_format(mirror, element, &format, error))
         return FALSE;
-    }
-    if (!format && !dlk_domain_format(mirror, "format", element, &format, error)) {
+    if (!format && !dlk_domain_format(mirror, "format", element, &format, error))
         return FALSE;
-    }
     const Image image = {mirror, element, DLK_PART_MIRROR, format, FALSE};
     return add_image(&chain, &image, &skipped, error) && add_backing_files(&chain, mirror, error);
 }
@@ -244,13 +224,11 @@ committed_name(const xmlNode *mirror, const char *element, char **name, GError *
     g_autofree char *type = type_of(mirror);
     g_autofree char *found = NULL;
     *name = NULL;
-    if (!dlk_domain_xml_attribute_is(mirror, "job", "active-commit")) {
+    if (!dlk_domain_xml_attribute_is(mirror, "job", "active-commit"))
         return TRUE;
-    }
     if (!dlk_domain_xml_child(mirror, "source", element, &source, error) ||
-        !dlk_domain_source(source ? source : mirror, type, element, &found, error)) {
+        !dlk_domain_source(source ? source : mirror, type, element, &found, error))
         return FALSE;
-    }
     *name = found && found[0] == '/' ? dlk_disk_name_collapse(found) : g_steal_pointer(&found);
     return TRUE;
 }
@@ -267,9 +245,8 @@ read_traits(const xmlNode *node, const char *element, guint *traits, GError **er
     }
     if (!dlk_domain_xml_child(node, "readonly", element, &readonly, error) ||
         !dlk_domain_xml_child(node, "shareable", element, &shareable, error) ||
-        !dlk_domain_xml_child(node, "transient", element, &transient, error)) {
+        !dlk_domain_xml_child(node, "transient", element, &transient, error))
         return FALSE;
-    }
     const gboolean is_cdrom = g_strcmp0(device, "cdrom") == 0;
     const gboolean is_removable = is_cdrom || g_strcmp0(device, "floppy") == 0;
     *traits = (is_cdrom ? DLK_TRAIT_CDROM : 0) | (is_removable ? DLK_TRAIT_REMOVABLE : 0) |
@@ -314,18 +291,15 @@ dlk_domain_disk_read(const xmlNode *node, guint number, GPtrArray *disks, GError
         !dlk_domain_xml_child(node, "mirror", element, &mirror, error) ||
         !dlk_domain_format(driver, "type", element, &format, error) ||
         !read_traits(node, element, &traits, error) ||
-        (mirror && !committed_name(mirror, element, &committed, error))) {
+        (mirror && !committed_name(mirror, element, &committed, error)))
         return FALSE;
-    }
     Chain chain = {disks, seen, element, number, traits, is_optional(source), committed, FALSE};
     /* Without a word on it libvirt takes the image as raw. */
     const Image image = {node, element, DLK_PART_DISK, format ? format : "raw", FALSE};
-    if (!add_image(&chain, &image, &skipped, error)) {
+    if (!add_image(&chain, &image, &skipped, error))
         return FALSE;
-    }
-    if (skipped) {
+    if (skipped)
         return TRUE;
-    }
     return add_backing_files(&chain, node, error) &&
            (!mirror || chain.met_committed || add_mirror(&chain, mirror, error));
 }

@@ -35,12 +35,10 @@ dlk_domain_list_add(GPtrArray *disks, const DlkDomainFind *find, gboolean *skipp
     const char *reason = NULL;
     const guint traits = find->traits | (find->name ? 0 : DLK_TRAIT_EMPTY);
     const DlkMapAnswer answer = dlk_domain_map(find->part, find->type, traits, &mode, &reason);
-    if (skipped) {
+    if (skipped)
         *skipped = answer == DLK_MAP_SKIP;
-    }
-    if (answer == DLK_MAP_SKIP) {
+    if (answer == DLK_MAP_SKIP)
         return TRUE;
-    }
     if (answer == DLK_MAP_REFUSE || !find->name) {
         return dlk_domain_xml_fail(error, find->node, find->element, "%s",
                                    reason ? reason : "names no source");

@@ -36,12 +36,10 @@ add_loader(const xmlNode *loader, GPtrArray *disks, GError **error)
     g_autofree char *path = dlk_domain_xml_text(loader);
     g_autofree char *format = NULL;
     const guint traits = dlk_domain_xml_attribute_is(loader, "readonly", "no") ? DLK_TRAIT_WRITABLE : 0;
-    if (!dlk_domain_format(loader, "format", "loader", &format, error)) {
+    if (!dlk_domain_format(loader, "format", "loader", &format, error))
         return FALSE;
-    }
-    if (!path) {
+    if (!path)
         return TRUE; /* libvirt chooses one when it starts the domain */
-    }
     const DlkDomainFind find = {.node = loader,
                                 .element = "loader",
                                 .part = DLK_PART_LOADER,
@@ -73,14 +71,12 @@ add_nvram(const xmlNode *nvram, GPtrArray *disks, GError **error)
     xmlNode *source = NULL;
     g_autofree char *type = dlk_domain_xml_attribute(nvram, "type");
     g_autofree char *format = NULL, *name = NULL;
-    if (!dlk_domain_format(nvram, "format", "nvram", &format, error)) {
+    if (!dlk_domain_format(nvram, "format", "nvram", &format, error))
         return FALSE;
-    }
     if (!type) {
         name = dlk_domain_xml_text(nvram);
-        if (name && !dlk_domain_path_check(nvram, "nvram", name, error)) {
+        if (name && !dlk_domain_path_check(nvram, "nvram", name, error))
             return FALSE;
-        }
     } else if (!dlk_domain_xml_child(nvram, "source", "nvram", &source, error) ||
                !dlk_domain_source(source, type, "nvram", &name, error)) {
         return FALSE;
@@ -114,16 +110,14 @@ dlk_domain_machine_os(const xmlNode *os, GPtrArray *disks, GError **error)
 {
     for (const xmlNode *node = os->children; node; node = node->next) {
         gboolean ok = TRUE;
-        if (dlk_domain_xml_is(node, "loader")) {
+        if (dlk_domain_xml_is(node, "loader"))
             ok = add_loader(node, disks, error);
-        } else if (dlk_domain_xml_is(node, "nvram")) {
+        else if (dlk_domain_xml_is(node, "nvram"))
             ok = add_nvram(node, disks, error);
-        } else if (dlk_domain_xml_is(node, "varstore")) {
+        else if (dlk_domain_xml_is(node, "varstore"))
             ok = add_variable_store(node, disks, error);
-        }
-        if (!ok) {
+        if (!ok)
             return FALSE;
-        }
     }
     return TRUE;
 }
@@ -135,9 +129,8 @@ dlk_domain_machine_os(const xmlNode *os, GPtrArray *disks, GError **error)
 static gboolean
 add_tpm_folder(const xmlNode *node, const char *path, GPtrArray *disks, GError **error)
 {
-    if (!dlk_domain_path_check(node, "TPM state", path, error)) {
+    if (!dlk_domain_path_check(node, "TPM state", path, error))
         return FALSE;
-    }
     g_autofree char *uri = dlk_disk_name_path_uri("swtpm", path);
     return add_uri(disks, node, DLK_PART_TPM, 0, "TPM state", uri, error);
 }
@@ -146,9 +139,8 @@ static gboolean
 add_tpm_source(const xmlNode *source, GPtrArray *disks, GError **error)
 {
     g_autofree char *path = dlk_domain_xml_attribute(source, "path");
-    if (!path) {
+    if (!path)
         return dlk_domain_xml_fail(error, source, "TPM state", "its source has no path");
-    }
     if (dlk_domain_xml_attribute_is(source, "type", "file")) {
         const DlkDomainFind find = {.node = source,
                                     .element = "TPM state",
@@ -159,9 +151,8 @@ add_tpm_source(const xmlNode *source, GPtrArray *disks, GError **error)
                                     .optional = TRUE};
         return add_file(disks, &find, error);
     }
-    if (dlk_domain_xml_attribute_is(source, "type", "dir")) {
+    if (dlk_domain_xml_attribute_is(source, "type", "dir"))
         return add_tpm_folder(source, path, disks, error);
-    }
     return dlk_domain_xml_fail(error, source, "TPM state", "its source is neither a file nor a folder");
 }
 
@@ -169,19 +160,15 @@ gboolean
 dlk_domain_machine_tpm(const xmlNode *tpm, const char *uuid, GPtrArray *disks, GError **error)
 {
     xmlNode *backend = NULL, *source = NULL;
-    if (!dlk_domain_xml_child(tpm, "backend", "TPM state", &backend, error)) {
+    if (!dlk_domain_xml_child(tpm, "backend", "TPM state", &backend, error))
         return FALSE;
-    }
     /* A TPM of the host, or one that another program runs, keeps its state itself. */
-    if (!dlk_domain_xml_attribute_is(backend, "type", "emulator")) {
+    if (!dlk_domain_xml_attribute_is(backend, "type", "emulator"))
         return TRUE;
-    }
-    if (!dlk_domain_xml_child(backend, "source", "TPM state", &source, error)) {
+    if (!dlk_domain_xml_child(backend, "source", "TPM state", &source, error))
         return FALSE;
-    }
-    if (source) {
+    if (source)
         return add_tpm_source(source, disks, error);
-    }
     if (!uuid) {
         return dlk_domain_xml_fail(error, tpm, "TPM state",
                                    "is in a folder named after the domain's uuid, and the XML has no <uuid>");
@@ -195,13 +182,11 @@ child_text(const xmlNode *parent, const char *name, const char *element, char **
 {
     xmlNode *child = NULL;
     *text = NULL;
-    if (!dlk_domain_xml_child(parent, name, element, &child, error)) {
+    if (!dlk_domain_xml_child(parent, name, element, &child, error))
         return FALSE;
-    }
     *text = dlk_domain_xml_text(child);
-    if (*text && (!dlk_text_is_clean(*text) || strlen(*text) > 1024)) {
+    if (*text && (!dlk_text_is_clean(*text) || strlen(*text) > 1024))
         return dlk_domain_xml_fail(error, child, element, "<%s> is no name", name);
-    }
     return TRUE;
 }
 
@@ -212,24 +197,19 @@ dlk_domain_machine_lease(const xmlNode *lease, GPtrArray *disks, GError **error)
     xmlNode *target = NULL;
     g_autofree char *key = NULL, *lockspace = NULL;
     if (!child_text(lease, "key", "lease", &key, error) ||
-        !child_text(lease, "lockspace", "lease", &lockspace, error)) {
+        !child_text(lease, "lockspace", "lease", &lockspace, error))
         return FALSE;
-    }
-    if (!key) {
+    if (!key)
         return dlk_domain_xml_fail(error, lease, "lease", "has no <key>");
-    }
     g_autofree char *shown = dlk_text_printable(key, NAME_BYTES);
     g_autofree char *element = g_strconcat("lease ", shown, NULL);
-    if (!dlk_domain_xml_child(lease, "target", element, &target, error)) {
+    if (!dlk_domain_xml_child(lease, "target", element, &target, error))
         return FALSE;
-    }
     g_autofree char *path = dlk_domain_xml_attribute(target, "path");
-    if (!path) {
+    if (!path)
         return dlk_domain_xml_fail(error, lease, element, "has no <target path=…>");
-    }
-    if (!dlk_domain_path_check(target, element, path, error)) {
+    if (!dlk_domain_path_check(target, element, path, error))
         return FALSE;
-    }
     g_autofree char *collapsed = dlk_disk_name_collapse(path);
     g_autofree char *space = g_uri_escape_string(lockspace ? lockspace : collapsed, NULL, FALSE);
     g_autofree char *name = g_uri_escape_string(key, NULL, FALSE);
@@ -245,13 +225,11 @@ scsi_unit(const xmlNode *source, char **uri, GError **error)
     xmlNode *adapter = NULL, *address = NULL;
     guint64 numbers[G_N_ELEMENTS(names)];
     if (!dlk_domain_xml_child(source, "adapter", "host device", &adapter, error) ||
-        !dlk_domain_xml_child(source, "address", "host device", &address, error)) {
+        !dlk_domain_xml_child(source, "address", "host device", &address, error))
         return FALSE;
-    }
     g_autofree char *host = dlk_domain_xml_attribute(adapter, "name");
-    if (!host || !*host || strlen(host) > NAME_BYTES || !dlk_text_is_clean(host)) {
+    if (!host || !*host || strlen(host) > NAME_BYTES || !dlk_text_is_clean(host))
         return dlk_domain_xml_fail(error, source, "host device", "has no valid SCSI <adapter>");
-    }
     for (guint i = 0; i < G_N_ELEMENTS(names); i++) {
         g_autofree char *text = dlk_domain_xml_attribute(address, names[i]);
         if (!text || !g_ascii_string_to_unsigned(text, 10, 0, G_MAXUINT32, &numbers[i], NULL)) {
@@ -272,15 +250,12 @@ hostdev_uri(const xmlNode *hostdev, char **uri, GError **error)
     xmlNode *source = NULL;
     g_autofree char *type = dlk_domain_xml_attribute(hostdev, "type");
     *uri = NULL;
-    if (!type || !g_str_has_prefix(type, "scsi")) {
+    if (!type || !g_str_has_prefix(type, "scsi"))
         return TRUE;
-    }
-    if (!dlk_domain_xml_child(hostdev, "source", "host device", &source, error)) {
+    if (!dlk_domain_xml_child(hostdev, "source", "host device", &source, error))
         return FALSE;
-    }
-    if (!source) {
+    if (!source)
         return dlk_domain_xml_fail(error, hostdev, "host device", "names no source");
-    }
     if (g_str_equal(type, "scsi_host")) {
         g_autofree char *wwpn = dlk_domain_xml_attribute(source, "wwpn");
         g_autofree char *escaped = wwpn ? g_uri_escape_string(wwpn, ".", FALSE) : NULL;
@@ -300,9 +275,8 @@ dlk_domain_machine_hostdev(const xmlNode *hostdev, GPtrArray *disks, GError **er
     g_autofree char *uri = NULL;
     if (!hostdev_uri(hostdev, &uri, error) ||
         !dlk_domain_xml_child(hostdev, "readonly", "host device", &readonly, error) ||
-        !dlk_domain_xml_child(hostdev, "shareable", "host device", &shareable, error)) {
+        !dlk_domain_xml_child(hostdev, "shareable", "host device", &shareable, error))
         return FALSE;
-    }
     const guint traits = (readonly ? DLK_TRAIT_READONLY : 0) | (shareable ? DLK_TRAIT_SHAREABLE : 0);
     return !uri || add_uri(disks, hostdev, DLK_PART_HOSTDEV, traits, "host device", uri, error);
 }
@@ -315,18 +289,15 @@ dlk_domain_machine_memory(const xmlNode *memory, GPtrArray *disks, GError **erro
     xmlNode *source = NULL, *target = NULL, *readonly = NULL;
     g_autofree char *path = NULL;
     if (!is_store && !dlk_domain_xml_attribute_is(memory, "model", "nvdimm") &&
-        !dlk_domain_xml_attribute_is(memory, "model", "virtio-pmem")) {
+        !dlk_domain_xml_attribute_is(memory, "model", "virtio-pmem"))
         return TRUE;
-    }
     if (!dlk_domain_xml_child(memory, "source", element, &source, error) ||
         !dlk_domain_xml_child(memory, "target", element, &target, error) ||
         (target && !dlk_domain_xml_child(target, "readonly", element, &readonly, error)) ||
-        !child_text(is_store || !source ? memory : source, "path", element, &path, error)) {
+        !child_text(is_store || !source ? memory : source, "path", element, &path, error))
         return FALSE;
-    }
-    if (!path) {
+    if (!path)
         return dlk_domain_xml_fail(error, memory, element, "names no <path>");
-    }
     const guint traits = readonly ? DLK_TRAIT_READONLY : 0;
     if (g_str_has_prefix(path, "/dev/dax")) { /* a character device: no lock can be had on it */
         g_autofree char *uri = dlk_disk_name_path_uri("dax", path);
@@ -351,9 +322,8 @@ dlk_domain_machine_command_line(const xmlNode *command_line, GError **error)
     for (const xmlNode *node = command_line->children; node; node = node->next) {
         g_autofree char *value =
             node->type == XML_ELEMENT_NODE ? dlk_domain_xml_attribute(node, "value") : NULL;
-        if (!value || value[0] != '-') {
+        if (!value || value[0] != '-')
             continue;
-        }
         const char *option = value + strspn(value, "-");
         if (g_strv_contains(drives, option)) {
             return dlk_domain_xml_fail(error, node, "QEMU command line",

@@ -9,9 +9,8 @@ add_host(const xmlNode *host, DlkNetworkName *network, GError **error)
     g_autofree char *name = dlk_domain_xml_attribute(host, "name");
     g_autofree char *port = dlk_domain_xml_attribute(host, "port");
     g_autofree char *socket = dlk_domain_xml_attribute(host, "socket");
-    if (dlk_domain_xml_attribute_is(host, "transport", "unix")) {
+    if (dlk_domain_xml_attribute_is(host, "transport", "unix"))
         return dlk_network_name_set_socket(network, socket ? socket : "", error);
-    }
     return dlk_network_name_add_host(network, name ? name : "", port, error);
 }
 
@@ -21,14 +20,11 @@ uri_of(const xmlNode *source, const char *protocol, GError **error)
     g_autofree char *name = dlk_domain_xml_attribute(source, "name");
     g_autofree char *query = dlk_domain_xml_attribute(source, "query");
     g_autoptr(DlkNetworkName) network = dlk_network_name_new(protocol, error);
-    if (!network) {
+    if (!network)
         return NULL;
-    }
-    for (const xmlNode *node = source->children; node; node = node->next) {
-        if (dlk_domain_xml_is(node, "host") && !add_host(node, network, error)) {
+    for (const xmlNode *node = source->children; node; node = node->next)
+        if (dlk_domain_xml_is(node, "host") && !add_host(node, network, error))
             return NULL;
-        }
-    }
     return dlk_network_name_to_uri(network, name, query, error);
 }
 

@@ -21,12 +21,10 @@ path_of(const xmlNode *source, const char *attribute, const char *element, char 
 {
     g_autofree char *value = dlk_domain_xml_attribute(source, attribute);
     *path = NULL;
-    if (!value || !*value) {
+    if (!value || !*value)
         return TRUE;
-    }
-    if (!dlk_domain_path_check(source, element, value, error)) {
+    if (!dlk_domain_path_check(source, element, value, error))
         return FALSE;
-    }
     *path = g_steal_pointer(&value);
     return TRUE;
 }
@@ -36,9 +34,8 @@ path_uri_of(const xmlNode *source, const char *attribute, const char *scheme, co
             char **name, GError **error)
 {
     g_autofree char *path = NULL;
-    if (!path_of(source, attribute, element, &path, error)) {
+    if (!path_of(source, attribute, element, &path, error))
         return FALSE;
-    }
     *name = path ? dlk_disk_name_path_uri(scheme, path) : NULL;
     return TRUE;
 }
@@ -50,13 +47,11 @@ address_part(const xmlNode *address, const char *name, guint64 maximum, const ch
 {
     g_autofree char *text = dlk_domain_xml_attribute(address, name);
     *value = 0;
-    if (!text) {
+    if (!text)
         return TRUE;
-    }
     const gboolean is_hex = g_str_has_prefix(text, "0x");
-    if (!g_ascii_string_to_unsigned(is_hex ? text + 2 : text, is_hex ? 16 : 10, 0, maximum, value, NULL)) {
+    if (!g_ascii_string_to_unsigned(is_hex ? text + 2 : text, is_hex ? 16 : 10, 0, maximum, value, NULL))
         return dlk_domain_xml_fail(error, address, element, "its address has no valid %s", name);
-    }
     return TRUE;
 }
 
@@ -66,19 +61,16 @@ nvme_of(const xmlNode *source, const char *element, char **name, GError **error)
 {
     guint64 domain, bus, slot, function, namespace;
     xmlNode *address = NULL;
-    if (!dlk_domain_xml_child(source, "address", element, &address, error)) {
+    if (!dlk_domain_xml_child(source, "address", element, &address, error))
         return FALSE;
-    }
-    if (!address) {
+    if (!address)
         return dlk_domain_xml_fail(error, source, element, "its source has no PCI <address>");
-    }
     if (!address_part(address, "domain", 0xffff, element, &domain, error) ||
         !address_part(address, "bus", 0xff, element, &bus, error) ||
         !address_part(address, "slot", 0x1f, element, &slot, error) ||
         !address_part(address, "function", 7, element, &function, error) ||
-        !address_part(source, "namespace", G_MAXUINT32, element, &namespace, error)) {
+        !address_part(source, "namespace", G_MAXUINT32, element, &namespace, error))
         return FALSE;
-    }
     *name = g_strdup_printf("nvme:///%04x:%02x:%02x.%x/%u", (guint)domain, (guint)bus, (guint)slot,
                             (guint)function, (guint) namespace);
     return TRUE;
@@ -97,33 +89,24 @@ gboolean
 dlk_domain_source(const xmlNode *source, const char *type, const char *element, char **name, GError **error)
 {
     *name = NULL;
-    if (!source) {
+    if (!source)
         return TRUE;
-    }
-    if (g_str_equal(type, "file")) {
+    if (g_str_equal(type, "file"))
         return path_of(source, "file", element, name, error);
-    }
-    if (g_str_equal(type, "block")) {
+    if (g_str_equal(type, "block"))
         return path_of(source, "dev", element, name, error);
-    }
-    if (g_str_equal(type, "dir")) {
+    if (g_str_equal(type, "dir"))
         return path_of(source, "dir", element, name, error);
-    }
-    if (g_str_equal(type, "network")) {
+    if (g_str_equal(type, "network"))
         return dlk_domain_network(source, element, name, error);
-    }
-    if (g_str_equal(type, "volume")) {
+    if (g_str_equal(type, "volume"))
         return volume_of(source, name);
-    }
-    if (g_str_equal(type, "nvme")) {
+    if (g_str_equal(type, "nvme"))
         return nvme_of(source, element, name, error);
-    }
-    if (g_str_equal(type, "vhostuser")) {
+    if (g_str_equal(type, "vhostuser"))
         return path_uri_of(source, "path", "vhostuser", element, name, error);
-    }
-    if (g_str_equal(type, "vhostvdpa")) {
+    if (g_str_equal(type, "vhostvdpa"))
         return path_uri_of(source, "dev", "vhostvdpa", element, name, error);
-    }
     g_autofree char *shown = dlk_text_printable(type, MESSAGE_BYTES);
     return dlk_domain_xml_fail(error, source, element, "has the type “%s”, which is not known", shown);
 }

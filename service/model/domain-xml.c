@@ -84,9 +84,8 @@ dlk_domain_xml_parse(const char *xml, gsize length, GError **error)
         set_parser_error(error, parser);
         return NULL;
     }
-    if (!depth_is_bounded(xmlDocGetRootElement(document), error)) {
+    if (!depth_is_bounded(xmlDocGetRootElement(document), error))
         return NULL;
-    }
     return g_steal_pointer(&document);
 }
 
@@ -114,12 +113,10 @@ dlk_domain_xml_child(const xmlNode *parent, const char *name, const char *elemen
 {
     *child = NULL;
     for (xmlNode *node = parent->children; node; node = node->next) {
-        if (!dlk_domain_xml_is(node, name)) {
+        if (!dlk_domain_xml_is(node, name))
             continue;
-        }
-        if (*child) {
+        if (*child)
             return dlk_domain_xml_fail(error, node, element, "has a second <%s>", name);
-        }
         *child = node;
     }
     return TRUE;
@@ -151,8 +148,7 @@ char *
 dlk_domain_xml_text(const xmlNode *node)
 {
     g_autofree char *text = node ? take_string(xmlNodeGetContent(node)) : NULL;
-    if (!text || !*g_strstrip(text)) {
+    if (!text || !*g_strstrip(text))
         return NULL;
-    }
     return g_steal_pointer(&text);
 }

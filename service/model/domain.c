@@ -39,12 +39,10 @@ canonical_uuid(const char *text)
 {
     GString *uuid = g_string_new(NULL);
     for (const char *c = text; *c; c++) {
-        if (*c == '-') {
+        if (*c == '-')
             continue;
-        }
-        if (uuid->len == 8 || uuid->len == 13 || uuid->len == 18 || uuid->len == 23) {
+        if (uuid->len == 8 || uuid->len == 13 || uuid->len == 18 || uuid->len == 23)
             g_string_append_c(uuid, '-');
-        }
         g_string_append_c(uuid, g_ascii_tolower(*c));
     }
     g_autofree char *canonical = g_string_free(uuid, FALSE);
@@ -55,9 +53,8 @@ static gboolean
 read_uuid(const xmlNode *root, Domain *domain, GError **error)
 {
     xmlNode *node = NULL;
-    if (!dlk_domain_xml_child(root, "uuid", "domain XML", &node, error)) {
+    if (!dlk_domain_xml_child(root, "uuid", "domain XML", &node, error))
         return FALSE;
-    }
     g_autofree char *text = dlk_domain_xml_text(node);
     domain->uuid = text ? canonical_uuid(text) : NULL;
     return !text || domain->uuid || dlk_domain_xml_fail(error, node, "domain XML", "<uuid> is no UUID");
@@ -66,62 +63,49 @@ read_uuid(const xmlNode *root, Domain *domain, GError **error)
 static gboolean
 read_device(const xmlNode *node, Domain *domain, GError **error)
 {
-    if (dlk_domain_xml_is(node, "disk")) {
+    if (dlk_domain_xml_is(node, "disk"))
         return dlk_domain_disk_read(node, ++domain->number, domain->disks, error);
-    }
-    if (dlk_domain_xml_is(node, "tpm")) {
+    if (dlk_domain_xml_is(node, "tpm"))
         return dlk_domain_machine_tpm(node, domain->uuid, domain->disks, error);
-    }
-    if (dlk_domain_xml_is(node, "lease")) {
+    if (dlk_domain_xml_is(node, "lease"))
         return dlk_domain_machine_lease(node, domain->disks, error);
-    }
-    if (dlk_domain_xml_is(node, "hostdev")) {
+    if (dlk_domain_xml_is(node, "hostdev"))
         return dlk_domain_machine_hostdev(node, domain->disks, error);
-    }
-    if (dlk_domain_xml_is(node, "memory") || dlk_domain_xml_is(node, "pstore")) {
+    if (dlk_domain_xml_is(node, "memory") || dlk_domain_xml_is(node, "pstore"))
         return dlk_domain_machine_memory(node, domain->disks, error);
-    }
     return TRUE;
 }
 
 static gboolean
 read_devices(const xmlNode *devices, Domain *domain, GError **error)
 {
-    for (const xmlNode *node = devices->children; node; node = node->next) {
-        if (!read_device(node, domain, error)) {
+    for (const xmlNode *node = devices->children; node; node = node->next)
+        if (!read_device(node, domain, error))
             return FALSE;
-        }
-    }
     return TRUE;
 }
 
 static gboolean
 read_part(const xmlNode *node, Domain *domain, GError **error)
 {
-    if (dlk_domain_xml_is(node, "os")) {
+    if (dlk_domain_xml_is(node, "os"))
         return dlk_domain_machine_os(node, domain->disks, error);
-    }
-    if (dlk_domain_xml_is(node, "devices")) {
+    if (dlk_domain_xml_is(node, "devices"))
         return read_devices(node, domain, error);
-    }
     if (node->type == XML_ELEMENT_NODE && node->ns && g_str_equal(node->ns->href, QEMU_NAMESPACE) &&
-        g_str_equal(node->name, "commandline")) {
+        g_str_equal(node->name, "commandline"))
         return dlk_domain_machine_command_line(node, error);
-    }
     return TRUE;
 }
 
 static gboolean
 read_domain(const xmlNode *root, Domain *domain, GError **error)
 {
-    if (!check_root(root, error) || !read_uuid(root, domain, error)) {
+    if (!check_root(root, error) || !read_uuid(root, domain, error))
         return FALSE;
-    }
-    for (const xmlNode *node = root->children; node; node = node->next) {
-        if (!read_part(node, domain, error)) {
+    for (const xmlNode *node = root->children; node; node = node->next)
+        if (!read_part(node, domain, error))
             return FALSE;
-        }
-    }
     return TRUE;
 }
 
@@ -131,9 +115,8 @@ dlk_domain_parse(const char *xml, gsize length, GError **error)
     g_autoptr(GPtrArray) disks = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_domain_disk_free);
     g_autoptr(xmlDoc) document = dlk_domain_xml_parse(xml, length, error);
     Domain domain = {.disks = disks};
-    if (!document) {
+    if (!document)
         return NULL;
-    }
     const gboolean ok = read_domain(xmlDocGetRootElement(document), &domain, error);
     g_free(domain.uuid);
     return ok ? g_steal_pointer(&disks) : NULL;

@@ -39,13 +39,11 @@ gssize
 dlk_image_read_some(const DlkImageSource *source, guint64 offset, gpointer buffer, gsize length,
                     GError **error)
 {
-    if (offset > G_MAXINT64 - length) {
+    if (offset > G_MAXINT64 - length)
         return 0; /* no image reaches that far */
-    }
     const gssize done = source->read(source->image, offset, buffer, length);
-    if (done < 0) {
+    if (done < 0)
         dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "reading the image's header");
-    }
     return done;
 }
 
@@ -54,9 +52,8 @@ dlk_image_read_all(const DlkImageSource *source, guint64 offset, gpointer buffer
                    const char *format, GError **error)
 {
     const gssize done = dlk_image_read_some(source, offset, buffer, length, error);
-    if (done < 0) {
+    if (done < 0)
         return FALSE;
-    }
     return (gsize)done == length || dlk_image_fail(error, format, "is cut short");
 }
 
@@ -72,9 +69,8 @@ dlk_image_read_name(const DlkImageSource *source, guint64 offset, gsize length, 
             g_strdup_printf("names a %s of %" G_GSIZE_FORMAT " bytes, more than QEMU takes", what, length);
         return dlk_image_fail(error, format, reason);
     }
-    if (!dlk_image_read_all(source, offset, text, length, format, error)) {
+    if (!dlk_image_read_all(source, offset, text, length, format, error))
         return FALSE;
-    }
     text[length] = '\0';
     if (strlen(text) != length || !dlk_text_is_clean(text)) {
         reason = g_strdup_printf("names a %s with control characters", what);
@@ -106,9 +102,8 @@ static gboolean
 qcow_read(const DlkImageSource *source, DlkImageHeader *header, GError **error)
 {
     guint8 bytes[20];
-    if (!dlk_image_read_all(source, 0, bytes, sizeof bytes, "qcow", error)) {
+    if (!dlk_image_read_all(source, 0, bytes, sizeof bytes, "qcow", error))
         return FALSE;
-    }
     const guint64 offset = (guint64)read_be32(bytes + 8) << 32 | read_be32(bytes + 12);
     return offset == 0 || dlk_image_read_name(source, offset, read_be32(bytes + 16), DLK_IMAGE_NAME_BYTES,
                                               "qcow", "backing file", &header->backing, error);
@@ -124,19 +119,16 @@ static gboolean
 qed_read(const DlkImageSource *source, DlkImageHeader *header, GError **error)
 {
     guint8 bytes[QED_HEADER_BYTES];
-    if (!dlk_image_read_all(source, 0, bytes, sizeof bytes, "qed", error)) {
+    if (!dlk_image_read_all(source, 0, bytes, sizeof bytes, "qed", error))
         return FALSE;
-    }
     const guint64 header_bytes = (guint64)read_le32(bytes + 4) * read_le32(bytes + 12);
     const guint32 features = read_le32(bytes + 16);
     const guint64 offset = read_le32(bytes + 56);
     const guint32 length = read_le32(bytes + 60);
-    if (!(features & QED_BACKING_FILE)) {
+    if (!(features & QED_BACKING_FILE))
         return TRUE;
-    }
-    if (offset + length > header_bytes) {
+    if (offset + length > header_bytes)
         return dlk_image_fail(error, "qed", "has the name of its backing file outside of itself");
-    }
     header->backing_format = features & QED_BACKING_RAW ? g_strdup("raw") : NULL;
     return dlk_image_read_name(source, offset, length, DLK_IMAGE_NAME_BYTES, "qed", "backing file",
                                &header->backing, error);
@@ -152,22 +144,18 @@ static const Format formats[] = {
 static const Format *
 declared_format(const char *name)
 {
-    for (guint i = 0; i < G_N_ELEMENTS(formats); i++) {
-        if (g_str_equal(formats[i].name, name)) {
+    for (guint i = 0; i < G_N_ELEMENTS(formats); i++)
+        if (g_str_equal(formats[i].name, name))
             return &formats[i];
-        }
-    }
     return NULL;
 }
 
 static const Format *
 probed_format(const guint8 *bytes, gsize length)
 {
-    for (guint i = 0; i < G_N_ELEMENTS(formats); i++) {
-        if (formats[i].is(bytes, length)) {
+    for (guint i = 0; i < G_N_ELEMENTS(formats); i++)
+        if (formats[i].is(bytes, length))
             return &formats[i];
-        }
-    }
     return NULL;
 }
 
@@ -180,22 +168,19 @@ dlk_image_header_read(DlkImageRead read, gpointer image, const char *format, GEr
     header->format = "raw";
     header->data_files = g_ptr_array_new_with_free_func(g_free);
     const Format *known = format ? declared_format(format) : NULL;
-    if (format && !known) {
+    if (format && !known)
         return g_steal_pointer(&header);
-    }
     const gssize length = dlk_image_read_some(&source, 0, bytes, sizeof bytes, error);
-    if (length < 0) {
+    if (length < 0)
         return NULL;
-    }
     if (!known) {
         known = probed_format(bytes, (gsize)length);
     } else if (!known->is(bytes, (gsize)length)) {
         dlk_image_fail(error, format, "is missing: the image is of another format than declared");
         return NULL;
     }
-    if (!known) {
+    if (!known)
         return g_steal_pointer(&header);
-    }
     header->format = known->name;
     return known->read(&source, header, error) ? g_steal_pointer(&header) : NULL;
 }

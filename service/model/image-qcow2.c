@@ -45,20 +45,16 @@ static gboolean
 read_fixed(const DlkImageSource *source, Fixed *fixed, GError **error)
 {
     guint8 bytes[V3_BYTES];
-    if (!dlk_image_read_all(source, 0, bytes, V2_BYTES, "qcow2", error)) {
+    if (!dlk_image_read_all(source, 0, bytes, V2_BYTES, "qcow2", error))
         return FALSE;
-    }
     const guint32 version = read32(bytes + 4);
     const guint32 cluster_bits = read32(bytes + 20);
-    if (version != 2 && version != 3) {
+    if (version != 2 && version != 3)
         return dlk_image_fail(error, "qcow2", "has a version other than 2 and 3");
-    }
-    if (cluster_bits < MIN_CLUSTER_BITS || cluster_bits > MAX_CLUSTER_BITS) {
+    if (cluster_bits < MIN_CLUSTER_BITS || cluster_bits > MAX_CLUSTER_BITS)
         return dlk_image_fail(error, "qcow2", "has no valid cluster size");
-    }
-    if (version == 3 && !dlk_image_read_all(source, 0, bytes, V3_BYTES, "qcow2", error)) {
+    if (version == 3 && !dlk_image_read_all(source, 0, bytes, V3_BYTES, "qcow2", error))
         return FALSE;
-    }
     *fixed = (Fixed){
         .backing_offset = read64(bytes + 8),
         .backing_length = read32(bytes + 16),
@@ -66,12 +62,10 @@ read_fixed(const DlkImageSource *source, Fixed *fixed, GError **error)
         .length = version == 3 ? read32(bytes + 100) : V2_BYTES,
         .has_data_file = version == 3 && read64(bytes + 72) & EXTERNAL_DATA_FILE,
     };
-    if (version == 3 && (fixed->length < V3_BYTES || fixed->length > fixed->cluster_bytes)) {
+    if (version == 3 && (fixed->length < V3_BYTES || fixed->length > fixed->cluster_bytes))
         return dlk_image_fail(error, "qcow2", "has no valid length");
-    }
-    if (fixed->backing_offset > fixed->cluster_bytes) {
+    if (fixed->backing_offset > fixed->cluster_bytes)
         return dlk_image_fail(error, "qcow2", "has the name of its backing file outside of itself");
-    }
     return TRUE;
 }
 
@@ -87,13 +81,11 @@ read_extension(const DlkImageSource *source, guint32 type, guint64 offset, guint
     if (type == EXTENSION_DATA_FILE && fixed->has_data_file) {
         char *name = NULL;
         if (!dlk_image_read_name(source, offset, length, DLK_IMAGE_NAME_BYTES, "qcow2", "data file", &name,
-                                 error)) {
+                                 error))
             return FALSE;
-        }
         g_ptr_array_set_size(header->data_files, 0);
-        if (name) {
+        if (name)
             g_ptr_array_add(header->data_files, name);
-        }
     }
     return TRUE;
 }
@@ -105,24 +97,19 @@ read_extensions(const DlkImageSource *source, const Fixed *fixed, DlkImageHeader
     guint64 offset = fixed->length;
     for (guint count = 0; offset + 8 <= end; count++) {
         guint8 bytes[8];
-        if (count == MAX_EXTENSIONS) {
+        if (count == MAX_EXTENSIONS)
             return dlk_image_fail(error, "qcow2", "has too many extensions");
-        }
-        if (!dlk_image_read_all(source, offset, bytes, sizeof bytes, "qcow2", error)) {
+        if (!dlk_image_read_all(source, offset, bytes, sizeof bytes, "qcow2", error))
             return FALSE;
-        }
         const guint32 type = read32(bytes);
         const guint32 length = read32(bytes + 4);
         offset += sizeof bytes;
-        if (type == EXTENSION_END) {
+        if (type == EXTENSION_END)
             return TRUE;
-        }
-        if (length > end - offset) {
+        if (length > end - offset)
             return dlk_image_fail(error, "qcow2", "has an extension that reaches beyond it");
-        }
-        if (!read_extension(source, type, offset, length, fixed, header, error)) {
+        if (!read_extension(source, type, offset, length, fixed, header, error))
             return FALSE;
-        }
         offset += ((guint64)length + 7) & ~7ull;
     }
     return TRUE;
@@ -132,12 +119,10 @@ gboolean
 dlk_image_qcow2_read(const DlkImageSource *source, DlkImageHeader *header, GError **error)
 {
     Fixed fixed = {0};
-    if (!read_fixed(source, &fixed, error) || !read_extensions(source, &fixed, header, error)) {
+    if (!read_fixed(source, &fixed, error) || !read_extensions(source, &fixed, header, error))
         return FALSE;
-    }
-    if (fixed.backing_offset == 0) {
+    if (fixed.backing_offset == 0)
         return TRUE;
-    }
     return dlk_image_read_name(source, fixed.backing_offset, fixed.backing_length,
                                fixed.cluster_bytes - fixed.backing_offset, "qcow2", "backing file",
                                &header->backing, error);

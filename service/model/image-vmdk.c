@@ -15,9 +15,8 @@ static guint64
 read_le64(const guint8 *bytes)
 {
     guint64 number = 0;
-    for (guint i = 0; i < 8; i++) {
+    for (guint i = 0; i < 8; i++)
         number |= (guint64)bytes[i] << (8 * i);
-    }
     return number;
 }
 
@@ -36,11 +35,9 @@ is_esx_sparse(const guint8 *bytes, gsize length)
 static gboolean
 is_blank(const char *text, gsize length)
 {
-    for (gsize i = 0; i < length; i++) {
-        if (text[i] != ' ') {
+    for (gsize i = 0; i < length; i++)
+        if (text[i] != ' ')
             return FALSE;
-        }
-    }
     return TRUE;
 }
 
@@ -53,16 +50,14 @@ is_descriptor(const guint8 *bytes, gsize length)
     while (text < end) {
         const char *newline = memchr(text, '\n', (gsize)(end - text));
         gsize line = (gsize)((newline ? newline : end) - text);
-        if (line > 0 && text[line - 1] == '\r') {
+        if (line > 0 && text[line - 1] == '\r')
             line--;
-        }
         if (*text != '#' && !is_blank(text, line)) {
             return newline && line == strlen("version=1") && strncmp(text, "version=", 8) == 0 &&
                    text[8] >= '1' && text[8] <= '3';
         }
-        if (!newline) {
+        if (!newline)
             return FALSE;
-        }
         text = newline + 1;
     }
     return FALSE;
@@ -80,9 +75,8 @@ read_descriptor(const DlkImageSource *source, guint64 offset, gsize maximum, GEr
 {
     g_autofree char *text = g_malloc(maximum + 1);
     const gssize length = dlk_image_read_some(source, offset, text, maximum, error);
-    if (length < 0) {
+    if (length < 0)
         return NULL;
-    }
     text[length] = '\0';
     return g_steal_pointer(&text);
 }
@@ -116,23 +110,18 @@ read_extent(const char *line, DlkImageHeader *header, GError **error)
 {
     char *name = NULL;
     line += strspn(line, " \t");
-    if (!g_str_has_prefix(line, "RW ") && !g_str_has_prefix(line, "RW\t")) {
+    if (!g_str_has_prefix(line, "RW ") && !g_str_has_prefix(line, "RW\t"))
         return TRUE;
-    }
     const gsize length = strcspn(line, "\r\n");
     const char *quote = memchr(line, '"', length);
-    if (!quote) {
+    if (!quote)
         return TRUE;
-    }
-    if (header->data_files->len == DLK_IMAGE_MAX_EXTENTS) {
+    if (header->data_files->len == DLK_IMAGE_MAX_EXTENTS)
         return dlk_image_fail(error, "vmdk", "has too many extents");
-    }
-    if (!quoted_name(quote + 1, EXTENT_NAME_BYTES, "extent", &name, error)) {
+    if (!quoted_name(quote + 1, EXTENT_NAME_BYTES, "extent", &name, error))
         return FALSE;
-    }
-    if (name) {
+    if (name)
         g_ptr_array_add(header->data_files, name);
-    }
     return TRUE;
 }
 
@@ -141,9 +130,8 @@ read_extents(const char *descriptor, DlkImageHeader *header, GError **error)
 {
     for (const char *line = descriptor; line; line = strchr(line, '\n')) {
         line += strspn(line, "\n");
-        if (!read_extent(line, header, error)) {
+        if (!read_extent(line, header, error))
             return FALSE;
-        }
     }
     return TRUE;
 }
@@ -156,9 +144,8 @@ find_descriptor(const DlkImageSource *source, guint64 *offset, gboolean *has_ext
     const gssize length = dlk_image_read_some(source, 0, bytes, sizeof bytes, error);
     *offset = 0;
     *has_extents = FALSE;
-    if (length < 0) {
+    if (length < 0)
         return FALSE;
-    }
     if (is_esx_sparse(bytes, (gsize)length)) {
         *offset = SPARSE_DESCRIPTOR_OFFSET;
         return TRUE;
@@ -170,9 +157,8 @@ find_descriptor(const DlkImageSource *source, guint64 *offset, gboolean *has_ext
     const guint64 capacity = read_le64(bytes + 12);
     const guint64 sector = read_le64(bytes + 28);
     *has_extents = capacity == 0 && sector != 0;
-    if (*has_extents && sector > G_MAXINT64 / 512 - DESCRIPTOR_BYTES) {
+    if (*has_extents && sector > G_MAXINT64 / 512 - DESCRIPTOR_BYTES)
         return dlk_image_fail(error, "vmdk", "has its descriptor outside of the image");
-    }
     *offset = *has_extents ? sector * 512 : SPARSE_DESCRIPTOR_OFFSET;
     return TRUE;
 }
@@ -182,14 +168,12 @@ dlk_image_vmdk_read(const DlkImageSource *source, DlkImageHeader *header, GError
 {
     guint64 offset;
     gboolean has_extents;
-    if (!find_descriptor(source, &offset, &has_extents, error)) {
+    if (!find_descriptor(source, &offset, &has_extents, error))
         return FALSE;
-    }
     g_autofree char *descriptor =
         read_descriptor(source, offset, has_extents ? DESCRIPTOR_BYTES : PARENT_BYTES, error);
-    if (!descriptor) {
+    if (!descriptor)
         return FALSE;
-    }
     return read_parent(descriptor, header, error) &&
            (!has_extents || read_extents(descriptor, header, error));
 }

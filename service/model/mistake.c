@@ -56,8 +56,7 @@ dlk_mistake_to_string(const DlkMistake *self)
 {
     g_autofree char *file = dlk_text_printable(self->file, 0);
     g_autofree char *reason = dlk_text_printable(self->reason, 0);
-    if (self->line == 0) {
+    if (self->line == 0)
         return g_strdup_printf("%s: %s", file, reason);
-    }
     return g_strdup_printf("%s:%u: %s", file, self->line, reason);
 }

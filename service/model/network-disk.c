@@ -69,10 +69,9 @@ find_protocol(const char *scheme, gboolean *is_local)
     if (transport != NULL && !*is_local && g_ascii_strcasecmp(transport, "tcp") != 0 &&
         g_ascii_strcasecmp(transport, "rdma") != 0 && g_ascii_strcasecmp(transport, "tls") != 0)
         return NULL;
-    for (guint i = 0; words[0] != NULL && i < G_N_ELEMENTS(protocols); i++) {
+    for (guint i = 0; words[0] != NULL && i < G_N_ELEMENTS(protocols); i++)
         if (g_ascii_strcasecmp(words[0], protocols[i].scheme) == 0)
             return &protocols[i];
-    }
     return NULL;
 }
 
@@ -239,10 +238,9 @@ normal_query(const Parts *parts, const char *text)
     if (g_str_equal(protocol, "http") || g_str_equal(protocol, "https"))
         return normal_escapes(text);
     g_auto(GStrv) words = g_strsplit_set(text, "&;", -1);
-    for (guint i = 0; parts->is_local && words[i] != NULL; i++) {
+    for (guint i = 0; parts->is_local && words[i] != NULL; i++)
         if (g_str_has_prefix(words[i], "socket=/"))
             return normal_escapes(words[i]);
-    }
     return NULL;
 }
 

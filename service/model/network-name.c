@@ -84,12 +84,10 @@ canonical_host(const char *name)
         memmove(host, host + 1, length - 1);
         length -= 2;
     }
-    if (length > 1 && host[length - 1] == '.') {
+    if (length > 1 && host[length - 1] == '.')
         host[--length] = '\0';
-    }
-    if (length == 0 || strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789.-_:%") != length) {
+    if (length == 0 || strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789.-_:%") != length)
         return NULL;
-    }
     return strchr(host, ':') ? g_strdup_printf("[%s]", host) : g_steal_pointer(&host);
 }
 
@@ -98,12 +96,10 @@ dlk_network_name_add_host(DlkNetworkName *self, const char *host, const char *po
 {
     guint64 number = self->protocol->port;
     g_autofree char *canonical = canonical_host(host);
-    if (!canonical) {
+    if (!canonical)
         return fail(error, "its source is on “%s”, which is no host", host);
-    }
-    if (port && !g_ascii_string_to_unsigned(port, 10, 1, G_MAXUINT16, &number, NULL)) {
+    if (port && !g_ascii_string_to_unsigned(port, 10, 1, G_MAXUINT16, &number, NULL))
         return fail(error, "its source is on port “%s”, which is none", port);
-    }
     g_ptr_array_add(self->hosts, g_strdup_printf("%s:%u", canonical, (guint)number));
     return TRUE;
 }
@@ -111,9 +107,8 @@ dlk_network_name_add_host(DlkNetworkName *self, const char *host, const char *po
 gboolean
 dlk_network_name_set_socket(DlkNetworkName *self, const char *path, GError **error)
 {
-    if (!dlk_disk_name_check_path(path, error)) {
+    if (!dlk_disk_name_check_path(path, error))
         return FALSE;
-    }
     g_autofree char *collapsed = dlk_disk_name_collapse(path);
     g_free(self->socket);
     self->socket = dlk_disk_name_escape(collapsed);
@@ -131,15 +126,13 @@ static char *
 join_hosts(const DlkNetworkName *self)
 {
     GPtrArray *hosts = self->hosts;
-    if (hosts->len == 0) {
+    if (hosts->len == 0)
         return g_strdup(self->protocol->default_host ? self->protocol->default_host : "");
-    }
     GString *joined = g_string_new(NULL);
     g_ptr_array_sort(hosts, compare_hosts);
     for (guint i = 0; i < hosts->len; i++) {
-        if (i > 0 && g_str_equal(hosts->pdata[i], hosts->pdata[i - 1])) {
+        if (i > 0 && g_str_equal(hosts->pdata[i], hosts->pdata[i - 1]))
             continue;
-        }
         g_string_append_printf(joined, "%s%s", i > 0 ? "," : "", (const char *)hosts->pdata[i]);
     }
     return g_string_free(joined, FALSE);
@@ -161,16 +154,13 @@ canonical_name(const Protocol *protocol, const char *name, const char *query)
 {
     /* An NBD server tells "export" from "/export"; elsewhere the name is a path, and the URI has the slash
      * already. */
-    while (*name == '/' && !g_str_equal(protocol->name, "nbd")) {
+    while (*name == '/' && !g_str_equal(protocol->name, "nbd"))
         name++;
-    }
-    if (!*name && !protocol->may_be_nameless) {
+    if (!*name && !protocol->may_be_nameless)
         return NULL;
-    }
     g_autofree char *escaped = dlk_disk_name_escape(name);
-    if (g_str_equal(protocol->name, "iscsi")) {
+    if (g_str_equal(protocol->name, "iscsi"))
         return canonical_target(escaped);
-    }
     if (query && *query && g_str_has_prefix(protocol->name, "http")) {
         g_autofree char *rest = g_uri_escape_string(query, "/:@!$'()*+,;=?&", FALSE);
         return g_strconcat(escaped, "?", rest, NULL);
@@ -182,9 +172,8 @@ static gboolean
 has_place(const DlkNetworkName *self)
 {
     const guint hosts = self->hosts->len;
-    if (self->socket && hosts == 0) {
+    if (self->socket && hosts == 0)
         return TRUE;
-    }
     return hosts >= self->protocol->fewest_hosts && hosts <= self->protocol->most_hosts;
 }
 

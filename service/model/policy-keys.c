@@ -27,9 +27,8 @@ struct _DlkPolicyKey {
 static char *
 check_name(const DlkPolicyValue *value, const char *text)
 {
-    if (strlen(text) > MAX_NAME || strspn(text, NAME_CHARACTERS) != strlen(text)) {
+    if (strlen(text) > MAX_NAME || strspn(text, NAME_CHARACTERS) != strlen(text))
         return dlk_policy_wrong(value, text);
-    }
     return NULL;
 }
 
@@ -86,9 +85,8 @@ check_type_glob(const DlkPolicyValue *value, const char *text)
 static char *
 check_backend(const DlkPolicyValue *value, const char *text)
 {
-    if (g_strv_contains(value->backends, text)) {
+    if (g_strv_contains(value->backends, text))
         return NULL;
-    }
     g_autofree char *known = g_strjoinv(", ", (char **)value->backends);
     g_auto(GStrv) parts = g_strsplit(text, "+", -1);
     for (guint i = 0; parts[i]; i++) {
@@ -192,22 +190,18 @@ static const DlkPolicyKey keys[] = {
 gboolean
 dlk_policy_keys_has_section(const char *kind)
 {
-    for (guint i = 0; i < G_N_ELEMENTS(keys); i++) {
-        if (g_str_equal(keys[i].section, kind)) {
+    for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
+        if (g_str_equal(keys[i].section, kind))
             return TRUE;
-        }
-    }
     return FALSE;
 }
 
 const DlkPolicyKey *
 dlk_policy_keys_find(const char *kind, const char *name)
 {
-    for (guint i = 0; i < G_N_ELEMENTS(keys); i++) {
-        if (g_str_equal(keys[i].section, kind) && g_str_equal(keys[i].name, name)) {
+    for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
+        if (g_str_equal(keys[i].section, kind) && g_str_equal(keys[i].name, name))
             return &keys[i];
-        }
-    }
     return NULL;
 }
 
@@ -215,11 +209,9 @@ char *
 dlk_policy_keys_list(const char *kind)
 {
     GString *list = g_string_new(NULL);
-    for (guint i = 0; i < G_N_ELEMENTS(keys); i++) {
-        if (g_str_equal(keys[i].section, kind)) {
+    for (guint i = 0; i < G_N_ELEMENTS(keys); i++)
+        if (g_str_equal(keys[i].section, kind))
             g_string_append_printf(list, "%s%s", list->len > 0 ? ", " : "", keys[i].name);
-        }
-    }
     return g_string_free(list, FALSE);
 }
 

@@ -57,9 +57,8 @@ static gboolean
 is_first_word(Reader *reader, const char *kind, const char *name)
 {
     g_autofree char *full_name = g_strdup_printf("%s %s", kind, name);
-    if (g_hash_table_contains(reader->parser->given, full_name)) {
+    if (g_hash_table_contains(reader->parser->given, full_name))
         return FALSE;
-    }
     g_ptr_array_add(reader->given, g_steal_pointer(&full_name));
     return TRUE;
 }
@@ -85,9 +84,8 @@ read_entry(Reader *reader, const DlkPolicySection *section, DlkPolicyEntry *entr
 static void
 read_entries(Reader *reader, const DlkPolicySection *section, gpointer record)
 {
-    for (guint i = 0; i < section->entries->len; i++) {
+    for (guint i = 0; i < section->entries->len; i++)
         read_entry(reader, section, section->entries->pdata[i], record);
-    }
 }
 
 /* [Host] and [Limits]: the first word counts key by key. */
@@ -95,9 +93,8 @@ static void
 read_settings(Reader *reader, const DlkPolicySection *section)
 {
     g_autoptr(DlkPolicy) overridden = dlk_policy_new();
-    if (*section->name) {
+    if (*section->name)
         report(reader, section->line, "[%s] has no name: write [%s]", section->kind, section->kind);
-    }
     for (guint i = 0; i < section->entries->len; i++) {
         DlkPolicyEntry *entry = section->entries->pdata[i];
         const gboolean first = is_first_word(reader, section->kind, entry->key);
@@ -148,9 +145,8 @@ check_conditions(Reader *reader, const DlkPolicySection *section, const DlkRule 
             "match-filesystem= and match-transport= never match together: a disk is on a filesystem or is a "
             "device with a transport; write two rules");
     }
-    if (rule->match_kinds == 0) {
+    if (rule->match_kinds == 0)
         return;
-    }
     if (filesystem && !(rule->match_kinds & 1u << DLK_KIND_FILE)) {
         report(reader, filesystem->line,
                "match-filesystem= never matches with this match-kind=, which must hold file, "
@@ -167,18 +163,15 @@ static void
 check_on_break(Reader *reader, const DlkPolicySection *section, DlkRule *rule)
 {
     if (is_spoiled(section, "on-break") || is_spoiled(section, "on-break-allowed") ||
-        is_spoiled(section, "exec")) {
+        is_spoiled(section, "exec"))
         return;
-    }
     const DlkPolicyEntry *allowed = find_good(section, "on-break-allowed");
     const DlkPolicyEntry *given = find_good(section, "on-break");
     const DlkPolicyEntry *chosen = given ? given : allowed;
-    if (rule->exec && !allowed) {
+    if (rule->exec && !allowed)
         rule->on_break_allowed |= 1u << DLK_ON_BREAK_EXEC;
-    }
-    if (!rule->exec && allowed && rule->on_break_allowed & 1u << DLK_ON_BREAK_EXEC) {
+    if (!rule->exec && allowed && rule->on_break_allowed & 1u << DLK_ON_BREAK_EXEC)
         report(reader, allowed->line, "on-break-allowed= holds exec: say with exec= which program to run");
-    }
     if (!rule->exec && rule->on_break == DLK_ON_BREAK_EXEC) {
         report(reader, chosen->line, "on-break=exec runs a program: say with exec= which one");
     } else if (!(rule->on_break_allowed & 1u << rule->on_break)) {
@@ -196,9 +189,8 @@ read_rule(Reader *reader, const DlkPolicySection *section)
     read_entries(reader, section, rule);
     check_conditions(reader, section, rule);
     check_on_break(reader, section, rule);
-    if (is_first_word(reader, section->kind, section->name)) {
+    if (is_first_word(reader, section->kind, section->name))
         g_ptr_array_add(reader->parser->policy->rules, g_steal_pointer(&rule));
-    }
 }
 
 static void
@@ -222,12 +214,10 @@ dlk_policy_parser_add(DlkPolicyParser *self, const char *file, const char *text,
     g_autoptr(GPtrArray) given = g_ptr_array_new();
     g_autoptr(GPtrArray) sections = dlk_policy_text_split(file, text, length, mistakes);
     Reader reader = {.parser = self, .file = file, .mistakes = mistakes, .given = given};
-    for (guint i = 0; i < sections->len; i++) {
+    for (guint i = 0; i < sections->len; i++)
         read_section(&reader, sections->pdata[i]);
-    }
-    for (guint i = 0; i < given->len; i++) {
+    for (guint i = 0; i < given->len; i++)
         g_hash_table_add(self->given, given->pdata[i]);
-    }
     dlk_mistakes_sort(mistakes);
     g_ptr_array_extend_and_steal(self->mistakes, mistakes);
 }

@@ -55,9 +55,8 @@ dlk_policy_section_find(const DlkPolicySection *self, const char *key)
 {
     for (guint i = 0; i < self->entries->len; i++) {
         DlkPolicyEntry *entry = self->entries->pdata[i];
-        if (g_str_equal(entry->key, key)) {
+        if (g_str_equal(entry->key, key))
             return entry;
-        }
     }
     return NULL;
 }
@@ -161,11 +160,10 @@ read_line(Reader *reader, const char *start, gsize length)
         report(reader, "the line holds a control character: a policy is plain UTF-8 text");
         return;
     }
-    if (*line == '[') {
+    if (*line == '[')
         read_header(reader, line);
-    } else if (*line && *line != '#') {
+    else if (*line && *line != '#')
         read_entry(reader, line);
-    }
 }
 
 GPtrArray *

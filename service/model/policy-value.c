@@ -70,9 +70,8 @@ dlk_policy_read_text(const DlkPolicyValue *value, gpointer field)
 {
     char *reason = NULL;
     g_autofree char *text = get_text(value, &reason);
-    if (!text) {
+    if (!text)
         return reason;
-    }
     reason = value->check(value, text);
     if (!reason) {
         g_free(*(char **)field);
@@ -86,9 +85,8 @@ dlk_policy_read_texts(const DlkPolicyValue *value, gpointer field)
 {
     char *reason = NULL;
     g_auto(GStrv) items = get_list(value, &reason);
-    for (guint i = 0; items && items[i] && !reason; i++) {
+    for (guint i = 0; items && items[i] && !reason; i++)
         reason = value->check(value, items[i]);
-    }
     if (!reason) {
         g_strfreev(*(char ***)field);
         *(char ***)field = g_steal_pointer(&items);
@@ -113,9 +111,8 @@ dlk_policy_read_word(const DlkPolicyValue *value, gpointer field)
 {
     char *reason = NULL;
     g_autofree char *text = get_text(value, &reason);
-    if (!text || find_word(value, text, field)) {
+    if (!text || find_word(value, text, field))
         return reason;
-    }
     return dlk_policy_wrong(value, text);
 }
 
@@ -127,14 +124,12 @@ dlk_policy_read_words(const DlkPolicyValue *value, gpointer field)
     g_auto(GStrv) items = get_list(value, &reason);
     for (guint i = 0; items && items[i]; i++) {
         guint number;
-        if (!find_word(value, items[i], &number)) {
+        if (!find_word(value, items[i], &number))
             return dlk_policy_wrong(value, items[i]);
-        }
         bits |= 1u << number;
     }
-    if (!reason) {
+    if (!reason)
         *(guint *)field = bits;
-    }
     return reason;
 }
 
@@ -143,16 +138,14 @@ dlk_policy_read_seconds(const DlkPolicyValue *value, gpointer field)
 {
     char *reason = NULL;
     g_autofree char *text = get_text(value, &reason);
-    if (!text) {
+    if (!text)
         return reason;
-    }
     char *end;
     const double seconds = g_ascii_strtod(text, &end);
     /* strtod() itself would take "inf", "1e3" and "0x10" too. */
     if (strspn(text, DIGITS ".") != strlen(text) || *end || seconds < DLK_POLICY_MIN_SECONDS ||
-        seconds > DLK_POLICY_MAX_SECONDS) {
+        seconds > DLK_POLICY_MAX_SECONDS)
         return dlk_policy_wrong(value, text);
-    }
     *(gint64 *)field = (gint64)(seconds * G_USEC_PER_SEC + 0.5);
     return NULL;
 }
@@ -163,12 +156,10 @@ dlk_policy_read_count(const DlkPolicyValue *value, gpointer field)
     char *reason = NULL;
     guint64 count;
     g_autofree char *text = get_text(value, &reason);
-    if (!text) {
+    if (!text)
         return reason;
-    }
-    if (!g_ascii_string_to_unsigned(text, 10, value->least, value->most, &count, NULL)) {
+    if (!g_ascii_string_to_unsigned(text, 10, value->least, value->most, &count, NULL))
         return dlk_policy_wrong(value, text);
-    }
     *(guint *)field = (guint)count;
     return NULL;
 }

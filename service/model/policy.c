@@ -61,18 +61,16 @@ dlk_rule_allows_backend(const DlkRule *self, const char *backend)
 guint
 dlk_limits_leases_for(const DlkLimits *limits, uid_t uid)
 {
-    if (limits->leases_per_uid > 0) {
+    if (limits->leases_per_uid > 0)
         return limits->leases_per_uid;
-    }
     return uid == 0 ? G_MAXUINT : DLK_DEFAULT_LEASES_PER_UID;
 }
 
 guint
 dlk_limits_waiters_for(const DlkLimits *limits, uid_t uid)
 {
-    if (limits->waiters_per_uid > 0) {
+    if (limits->waiters_per_uid > 0)
         return limits->waiters_per_uid;
-    }
     return uid == 0 ? G_MAXUINT : DLK_DEFAULT_WAITERS_PER_UID;
 }
 
@@ -133,11 +131,9 @@ glob_matches(const char *glob, const char *text)
 static gboolean
 any_glob_matches(char **globs, const char *text)
 {
-    for (guint i = 0; text && globs[i]; i++) {
-        if (glob_matches(globs[i], text)) {
+    for (guint i = 0; text && globs[i]; i++)
+        if (glob_matches(globs[i], text))
             return TRUE;
-        }
-    }
     return FALSE;
 }
 
@@ -151,14 +147,11 @@ meets(char **globs, const char *text)
 static gboolean
 path_meets(char **globs, const DlkDisk *disk)
 {
-    if (meets(globs, disk->path)) {
+    if (meets(globs, disk->path))
         return TRUE;
-    }
-    for (guint i = 0; disk->names && disk->names[i]; i++) {
-        if (any_glob_matches(globs, disk->names[i])) {
+    for (guint i = 0; disk->names && disk->names[i]; i++)
+        if (any_glob_matches(globs, disk->names[i]))
             return TRUE;
-        }
-    }
     return FALSE;
 }
 
@@ -181,9 +174,8 @@ dlk_policy_match(const DlkPolicy *self, const DlkDisk *disk)
 {
     for (guint i = 0; i < self->rules->len; i++) {
         DlkRule *rule = self->rules->pdata[i];
-        if (rule_matches(rule, disk)) {
+        if (rule_matches(rule, disk))
             return rule;
-        }
     }
     return no_rule();
 }
@@ -196,12 +188,10 @@ dlk_policy_match(const DlkPolicy *self, const DlkDisk *disk)
 static guint
 possible_kinds(const char *filesystem)
 {
-    if (!filesystem || g_str_equal(filesystem, "tmpfs")) {
+    if (!filesystem || g_str_equal(filesystem, "tmpfs"))
         return (1u << DLK_N_KINDS) - 1;
-    }
-    if (g_str_equal(filesystem, "devtmpfs")) {
+    if (g_str_equal(filesystem, "devtmpfs"))
         return 1u << DLK_KIND_BLOCK;
-    }
     return 1u << DLK_KIND_FILE;
 }
 
@@ -209,12 +199,10 @@ static gboolean
 rule_may_match(const DlkRule *rule, const char *path, const char *filesystem)
 {
     const guint kinds = possible_kinds(filesystem);
-    if (!kind_meets(rule->match_kinds, kinds)) {
+    if (!kind_meets(rule->match_kinds, kinds))
         return FALSE;
-    }
-    if (rule->match_transports && !(kinds & 1u << DLK_KIND_BLOCK)) {
+    if (rule->match_transports && !(kinds & 1u << DLK_KIND_BLOCK))
         return FALSE;
-    }
     return (!path || meets(rule->match_paths, path)) &&
            (!filesystem || meets(rule->match_filesystems, filesystem));
 }
@@ -224,9 +212,8 @@ dlk_policy_match_early(const DlkPolicy *self, const char *path, const char *file
 {
     for (guint i = 0; i < self->rules->len; i++) {
         DlkRule *rule = self->rules->pdata[i];
-        if (rule_may_match(rule, path, filesystem)) {
+        if (rule_may_match(rule, path, filesystem))
             return rule;
-        }
     }
     return no_rule();
 }

@@ -108,10 +108,9 @@ visit_overlapping(DlkTable *self, const DlkDisk *disk, VisitFunc visit, gpointer
     for (guint i = 0; (id = disk_id_at(disk, i)); i++) {
         DlkSlot *slot = g_hash_table_lookup(self->slots, id);
 
-        for (DlkPlace *place = slot ? slot->first : NULL; place; place = place->next) {
+        for (DlkPlace *place = slot ? slot->first : NULL; place; place = place->next)
             if ((i == 0 || place->own) && visit(place->lease, user_data))
                 return place->lease;
-        }
     }
     return NULL;
 }

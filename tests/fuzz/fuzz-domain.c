@@ -35,8 +35,7 @@ LLVMFuzzerTestOneInput(const guint8 *data, size_t size)
     }
     g_assert_no_error(error);
     g_assert_cmpuint(disks->len, <=, DLK_DOMAIN_MAX_DISKS);
-    for (guint i = 0; i < disks->len; i++) {
+    for (guint i = 0; i < disks->len; i++)
         check_disk(disks->pdata[i]);
-    }
     return 0;
 }

@@ -16,9 +16,8 @@ static gssize
 read_memory(gpointer image, guint64 offset, gpointer buffer, gsize length)
 {
     const Memory *memory = image;
-    if (offset >= memory->length) {
+    if (offset >= memory->length)
         return 0;
-    }
     const gsize count = MIN(length, memory->length - offset);
     memcpy(buffer, memory->bytes + offset, count);
     return (gssize)count;
@@ -52,12 +51,10 @@ check_as(Memory *memory, const char *format)
     }
     g_assert_no_error(error);
     g_assert_true(!format || g_str_equal(format, header->format));
-    if (header->backing) {
+    if (header->backing)
         check_name(header->backing);
-    }
-    for (guint i = 0; i < header->data_files->len; i++) {
+    for (guint i = 0; i < header->data_files->len; i++)
         check_name(header->data_files->pdata[i]);
-    }
 }
 
 int
@@ -65,8 +62,7 @@ LLVMFuzzerTestOneInput(const guint8 *data, size_t size)
 {
     static const char *const formats[] = {NULL, "raw", "qcow2", "qcow", "qed", "vmdk"};
     Memory memory = {data, size};
-    for (guint i = 0; i < G_N_ELEMENTS(formats); i++) {
+    for (guint i = 0; i < G_N_ELEMENTS(formats); i++)
         check_as(&memory, formats[i]);
-    }
     return 0;
 }

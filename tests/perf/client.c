@@ -71,9 +71,8 @@ measure_latency(guint blocks, guint size, GPtrArray *subjects)
             g_array_append_val((GArray *)g_ptr_array_index(times, turn), time);
         }
     }
-    for (guint i = 0; i < subjects->len; i++) {
+    for (guint i = 0; i < subjects->len; i++)
         print_times(((Subject *)g_ptr_array_index(subjects, i))->name, g_ptr_array_index(times, i));
-    }
 }
 
 static void

@@ -194,10 +194,9 @@ release_everything(EngineFixture *self)
     DlkTable *table = dlk_engine_table(self->engine);
     DlkLease *lease;
 
-    for (guint64 token = 0; (lease = dlk_table_next(table, token)); token = lease->token) {
+    for (guint64 token = 0; (lease = dlk_table_next(table, token)); token = lease->token)
         if (lease->state != DLK_STATE_BROKEN)
             dlk_engine_release(self->engine, lease, "the test is over");
-    }
     engine_wait_until(all_answered(self));
     /* The rest is being broken, and ends when its process does. */
     engine_wait_until(dlk_table_live_count(table) == 0);

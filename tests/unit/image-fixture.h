@@ -93,9 +93,8 @@ image_lock(gconstpointer data)
                          .l_start = wanted->first,
                          .l_len = wanted->last < 0 ? 0 : wanted->last - wanted->first + 1};
     const int fd = open(wanted->path, O_RDWR | O_CLOEXEC);
-    if (fd < 0 || fcntl(fd, wanted->command, &lock) < 0) {
+    if (fd < 0 || fcntl(fd, wanted->command, &lock) < 0)
         _exit(1);
-    }
 }
 
 /* Another process named @name that holds such a lock. */

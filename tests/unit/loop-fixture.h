@@ -34,9 +34,8 @@ loop_configure(Loop *self, int control, const struct loop_config *config)
     self->node = g_strdup_printf("/dev/loop%d", number);
     self->fd = open(self->node, O_RDWR | O_CLOEXEC);
     g_assert_cmpint(self->fd, >=, 0);
-    if (ioctl(self->fd, LOOP_CONFIGURE, config) == 0) {
+    if (ioctl(self->fd, LOOP_CONFIGURE, config) == 0)
         return TRUE;
-    }
     g_assert_cmpint(errno, ==, EBUSY);
     close(self->fd);
     g_clear_pointer(&self->node, g_free);
@@ -51,17 +50,15 @@ loop_attach_part(const char *path, guint64 offset, guint64 size, guint flags)
     const gboolean read_only = (flags & LO_FLAGS_READ_ONLY) != 0;
     const int file = open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
     const int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
-    if (control < 0) {
+    if (control < 0)
         g_error("no loop device can be made, which takes root: %s", g_strerror(errno));
-    }
     g_assert_cmpint(file, >=, 0);
     const struct loop_config config = {.fd = (guint)file,
                                        .info = {.lo_offset = offset,
                                                 .lo_sizelimit = size,
                                                 .lo_flags = LO_FLAGS_AUTOCLEAR | LO_FLAGS_PARTSCAN | flags}};
-    while (!loop_configure(&self, control, &config)) {
+    while (!loop_configure(&self, control, &config))
         g_usleep(10000);
-    }
     close(control);
     close(file);
     return self;
@@ -95,9 +92,8 @@ loop_add_partition(const Loop *self, int number)
 static inline void
 loop_detach(Loop *self)
 {
-    if (self->fd >= 0) {
+    if (self->fd >= 0)
         close(self->fd);
-    }
     self->fd = -1;
     g_clear_pointer(&self->node, g_free);
 }

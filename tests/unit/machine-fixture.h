@@ -113,9 +113,8 @@ machine_map(Machine *self, const char *device, const char *number, const char *u
     machine_add_disk(self, device, number);
     machine_say(self, device, "dm/uuid", uuid);
     machine_say(self, device, "dm/name", name);
-    if (lower != NULL) {
+    if (lower != NULL)
         machine_stack(self, device, lower);
-    }
 }
 
 #define MACHINE_GROUP "LVM-AAAAAAaaaabbbbccccddddeeeeFFFFFF"

@@ -25,15 +25,12 @@ other_process_start(const char *name, OtherProcessWork work, gconstpointer data)
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         prctl(PR_SET_NAME, name);
-        if (work != NULL) {
+        if (work != NULL)
             work(data);
-        }
-        if (write(ready[1], "r", 1) != 1) {
+        if (write(ready[1], "r", 1) != 1)
             _exit(1);
-        }
-        for (;;) {
+        for (;;)
             pause();
-        }
     }
     close(ready[1]);
     g_assert_cmpint(read(ready[0], &byte, 1), ==, 1); /* 0: the work failed */

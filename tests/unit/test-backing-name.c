@@ -84,13 +84,11 @@ static void
 test_deep_json_is_refused(void)
 {
     GString *name = g_string_new("json:");
-    for (guint i = 0; i < 9; i++) {
+    for (guint i = 0; i < 9; i++)
         g_string_append(name, "{\"file\":");
-    }
     g_string_append(name, "{\"filename\":\"/a\"}");
-    for (guint i = 0; i < 9; i++) {
+    for (guint i = 0; i < 9; i++)
         g_string_append(name, "}");
-    }
     assert_refused(name->str, "it is nested too deep");
     g_string_free(name, TRUE);
 }

@@ -172,9 +172,8 @@ test_the_images_of_one_disk_carry_its_number(void)
                                    "<pstore><path>/erst</path></pstore><disk><source file='/b'/></disk>");
     g_autoptr(GPtrArray) disks = dlk_domain_parse(xml, strlen(xml), NULL);
     g_assert_cmpuint(disks->len, ==, G_N_ELEMENTS(expected));
-    for (guint i = 0; i < disks->len; i++) {
+    for (guint i = 0; i < disks->len; i++)
         g_assert_cmpuint(((const DlkDomainDisk *)disks->pdata[i])->chain, ==, expected[i]);
-    }
 }
 
 #define TEST(name) g_test_add_func("/domain/chain/" #name, test_##name)

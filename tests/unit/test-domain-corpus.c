@@ -36,9 +36,8 @@ add_domains(void)
     guint count = 0;
     g_assert_no_error(error);
     for (const char *file = g_dir_read_name(folder); file; file = g_dir_read_name(folder)) {
-        if (!g_str_has_suffix(file, ".xml")) {
+        if (!g_str_has_suffix(file, ".xml"))
             continue;
-        }
         char *name = g_strndup(file, strlen(file) - strlen(".xml"));
         g_autofree char *path = g_strconcat("/domain-corpus/", name, NULL);
         g_test_add_data_func_full(path, name, test_one_domain, g_free);

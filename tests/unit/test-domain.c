@@ -201,9 +201,8 @@ static char *
 repeat(const char *text, guint count)
 {
     GString *all = g_string_new(NULL);
-    for (guint i = 0; i < count; i++) {
+    for (guint i = 0; i < count; i++)
         g_string_append(all, text);
-    }
     return g_string_free(all, FALSE);
 }
 

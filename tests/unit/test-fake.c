@@ -37,11 +37,10 @@ static void
 say(Fixture *f, const char *call, const char *text)
 {
     g_autofree char *path = g_build_filename(f->folder, call, NULL);
-    if (text == NULL) {
+    if (text == NULL)
         g_assert_cmpint(g_unlink(path), ==, 0);
-    } else {
+    else
         g_assert_true(g_file_set_contents(path, text, -1, NULL));
-    }
 }
 
 static DlkHold *

@@ -33,9 +33,8 @@ assert_busy(Image *image, DlkMode mode, gboolean strict, const char *text)
     g_assert_null(hold);
     g_assert_error(error, DLK_ERROR, DLK_ERROR_BUSY);
     g_assert_nonnull(strstr(error->message, image->path));
-    if (strstr(error->message, text) == NULL) {
+    if (strstr(error->message, text) == NULL)
         g_error("\"%s\" does not say \"%s\"", error->message, text);
-    }
 }
 
 /* The bytes that @self's image has locked, seen from outside: "w0 r2". */
@@ -236,9 +235,8 @@ try_to_sneak_in(gpointer data)
     guint *refused = ((gpointer *)data)[2];
     dlk_autofd fd = open(image->path, O_RDWR | O_CLOEXEC);
     while (g_atomic_int_get(stop) == 0) {
-        if (dlk_image_locks_set(fd, DLK_BYTE_LEASE, F_WRLCK)) {
+        if (dlk_image_locks_set(fd, DLK_BYTE_LEASE, F_WRLCK))
             return GINT_TO_POINTER(TRUE);
-        }
         g_atomic_int_inc((gint *)refused);
     }
     return GINT_TO_POINTER(FALSE);

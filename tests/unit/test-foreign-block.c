@@ -211,9 +211,8 @@ refusal(const char *path, DlkMode mode)
     g_autoptr(DlkRule) rule = dlk_rule_new("test");
     DlkBackend *backend = dlk_backends_get("host");
     g_autoptr(DlkHold) hold = dlk_hold_new(backend, target, mode, FALSE, 0);
-    if (dlk_backend_acquire(backend, hold, rule, &error)) {
+    if (dlk_backend_acquire(backend, hold, rule, &error))
         return NULL;
-    }
     g_assert_error(error, DLK_ERROR, DLK_ERROR_BUSY);
     return g_strdup(error->message);
 }
@@ -223,9 +222,8 @@ assert_refused(const char *path, DlkMode mode, const char *part)
 {
     g_autofree char *message = refusal(path, mode);
     g_assert_nonnull(message);
-    if (strstr(message, part) == NULL) {
+    if (strstr(message, part) == NULL)
         g_error("%s", message);
-    }
 }
 
 static void
@@ -243,26 +241,23 @@ run(const char *program, ...)
     int status = 0;
     va_list more;
     va_start(more, program);
-    for (const char *argument = program; argument != NULL; argument = va_arg(more, const char *)) {
+    for (const char *argument = program; argument != NULL; argument = va_arg(more, const char *))
         g_ptr_array_add(arguments, (gpointer)argument);
-    }
     va_end(more);
     g_ptr_array_add(arguments, NULL);
     g_spawn_sync(NULL, (char **)arguments->pdata, NULL,
                  G_SPAWN_SEARCH_PATH | G_SPAWN_STDOUT_TO_DEV_NULL | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL,
                  NULL, NULL, &status, &error);
     g_assert_no_error(error);
-    if (!g_spawn_check_wait_status(status, &error)) {
+    if (!g_spawn_check_wait_status(status, &error))
         g_error("%s: %s", program, error->message);
-    }
 }
 
 static void
 enter_namespace(void)
 {
-    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         g_error("no mount namespace can be made, which takes root: %s", g_strerror(errno));
-    }
 }
 
 /* TRUE: this is the test's own process with its own mounts; FALSE: it was run, and has passed. */
@@ -281,9 +276,8 @@ in_own_namespace(void)
 static void
 mount_it(const char *node, const char *point, const char *filesystem, unsigned long flags)
 {
-    if (mount(node, point, filesystem, flags, NULL) < 0) {
+    if (mount(node, point, filesystem, flags, NULL) < 0)
         g_error("cannot mount %s: %s", filesystem, g_strerror(errno));
-    }
 }
 
 static void
@@ -296,9 +290,8 @@ test_idle_device_is_free(Device *f, gconstpointer data)
 static void
 test_mounted_filesystem_keeps_everybody_out_and_says_where(Device *f, gconstpointer data)
 {
-    if (!in_own_namespace()) {
+    if (!in_own_namespace())
         return;
-    }
     run("mkfs.ext4", "-q", f->loop.node, NULL);
     mount_it(f->loop.node, f->point, "ext4", 0);
     assert_what(f->loop.node, "mount");
@@ -312,9 +305,8 @@ test_mounted_filesystem_keeps_everybody_out_and_says_where(Device *f, gconstpoin
 static void
 test_filesystem_mounted_read_only_leaves_room_for_readers(Device *f, gconstpointer data)
 {
-    if (!in_own_namespace()) {
+    if (!in_own_namespace())
         return;
-    }
     run("mkfs.ext4", "-q", f->loop.node, NULL);
     mount_it(f->loop.node, f->point, "ext4", MS_RDONLY);
     assert_refused(f->loop.node, DLK_MODE_EXCLUSIVE, f->point);
@@ -326,9 +318,8 @@ test_filesystem_mounted_read_only_leaves_room_for_readers(Device *f, gconstpoint
 static void
 test_mounted_partition_uses_the_whole_disk_and_not_its_neighbour(Device *f, gconstpointer data)
 {
-    if (!in_own_namespace()) {
+    if (!in_own_namespace())
         return;
-    }
     g_autofree char *first = loop_add_partition(&f->loop, 1);
     g_autofree char *second = loop_add_partition(&f->loop, 2);
     run("mkfs.ext4", "-q", first, NULL);
@@ -342,9 +333,8 @@ test_mounted_partition_uses_the_whole_disk_and_not_its_neighbour(Device *f, gcon
 static void
 test_xfs_is_seen(Device *f, gconstpointer data)
 {
-    if (!in_own_namespace()) {
+    if (!in_own_namespace())
         return;
-    }
     g_autofree char *path = scratch_path(&f->scratch, "large.img");
     loop_make_file(path, 400 * 1048576LL);
     g_auto(Loop) loop = loop_attach(path);
@@ -357,9 +347,8 @@ test_xfs_is_seen(Device *f, gconstpointer data)
 static void
 test_every_device_of_a_btrfs_is_mounted(Device *f, gconstpointer data)
 {
-    if (!in_own_namespace()) {
+    if (!in_own_namespace())
         return;
-    }
     g_autofree char *one = scratch_path(&f->scratch, "one.img");
     g_autofree char *two = scratch_path(&f->scratch, "two.img");
     loop_make_file(one, 128 * 1048576);
@@ -401,9 +390,8 @@ test_filesystem_in_another_mount_namespace_is_seen(Device *f, gconstpointer data
 static void
 claim(gconstpointer node)
 {
-    if (open(node, O_RDONLY | O_EXCL | O_CLOEXEC) < 0) {
+    if (open(node, O_RDONLY | O_EXCL | O_CLOEXEC) < 0)
         _exit(1);
-    }
 }
 
 static void
@@ -443,9 +431,8 @@ test_swap_device_is_in_use(Device *f, gconstpointer data)
 static void
 test_swap_file_is_in_use(Device *f, gconstpointer data)
 {
-    if (!in_own_namespace()) {
+    if (!in_own_namespace())
         return;
-    }
     g_autofree char *image = scratch_path(&f->scratch, "filesystem.img");
     g_autofree char *path = g_build_filename(f->point, "swap", NULL);
     loop_make_file(image, 32 * 1048576);
@@ -498,9 +485,8 @@ lock_as_qemu(gconstpointer node)
     const int fd = open(node, O_RDWR | O_CLOEXEC);
     struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 100, .l_len = 2};
     struct flock alone = {.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 201, .l_len = 1};
-    if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock) < 0 || fcntl(fd, F_OFD_SETLK, &alone) < 0) {
+    if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock) < 0 || fcntl(fd, F_OFD_SETLK, &alone) < 0)
         _exit(1);
-    }
 }
 
 static void
@@ -528,9 +514,8 @@ static void
 flock_node(gconstpointer node)
 {
     const int fd = open(node, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || flock(fd, LOCK_EX) < 0) {
+    if (fd < 0 || flock(fd, LOCK_EX) < 0)
         _exit(1);
-    }
 }
 
 static void

@@ -55,9 +55,8 @@ wait_for(Image *image, pid_t pid, const char *what, gboolean writes, gboolean al
         g_autoptr(GPtrArray) foreigners = find(image, 0);
         const DlkForeign *foreign = foreigners->len == 1 ? g_ptr_array_index(foreigners, 0) : NULL;
         if (foreign != NULL && foreign->pid == pid && g_str_equal(foreign->what, what) &&
-            foreign->writes == writes && foreign->alone == alone) {
+            foreign->writes == writes && foreign->alone == alone)
             return;
-        }
         g_usleep(20 * G_TIME_SPAN_MILLISECOND);
     }
     g_error("process %d was never seen to use the image as expected", (int)pid);
@@ -77,11 +76,9 @@ assert_modes(Image *image, const char *expected)
                  {"strict-read-only", DLK_MODE_READ_ONLY, TRUE}};
     g_autoptr(GPtrArray) foreigners = find(image, 0);
     g_autoptr(GString) names = g_string_new(NULL);
-    for (guint i = 0; i < G_N_ELEMENTS(modes); i++) {
-        if (dlk_foreign_obstacle(foreigners, modes[i].mode, modes[i].strict) == NULL) {
+    for (guint i = 0; i < G_N_ELEMENTS(modes); i++)
+        if (dlk_foreign_obstacle(foreigners, modes[i].mode, modes[i].strict) == NULL)
             g_string_append_printf(names, "%s%s", names->len > 0 ? " " : "", modes[i].name);
-        }
-    }
     g_assert_cmpstr(names->str, ==, expected);
 }
 
@@ -371,9 +368,8 @@ test_machine_on_another_host_is_refused_without_a_name(Image *image, gconstpoint
 static void
 flock_image(gconstpointer path)
 {
-    if (flock(open(path, O_RDWR | O_CLOEXEC), LOCK_EX) < 0) {
+    if (flock(open(path, O_RDWR | O_CLOEXEC), LOCK_EX) < 0)
         _exit(1);
-    }
 }
 
 static void

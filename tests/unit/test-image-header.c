@@ -16,9 +16,8 @@ static gssize
 read_memory(gpointer image, guint64 offset, gpointer buffer, gsize length)
 {
     const Memory *memory = image;
-    if (offset >= memory->length) {
+    if (offset >= memory->length)
         return 0;
-    }
     const gsize count = MIN(length, memory->length - offset);
     memcpy(buffer, memory->bytes + offset, count);
     return (gssize)count;
@@ -47,9 +46,8 @@ describe(const guint8 *bytes, gsize length, const char *format)
         g_string_append_printf(text, " backing=%s:%s", header->backing,
                                header->backing_format ? header->backing_format : "?");
     }
-    for (guint i = 0; i < header->data_files->len; i++) {
+    for (guint i = 0; i < header->data_files->len; i++)
         g_string_append_printf(text, " data=%s", (char *)header->data_files->pdata[i]);
-    }
     return g_string_free(text, FALSE);
 }
 
@@ -294,9 +292,8 @@ test_endless_extensions_end(void)
     put32(&image, 12, 0);
     put32(&image, 20, 21);
     memset(bytes, 0, sizeof bytes);
-    for (gsize i = 0; i < sizeof bytes; i += 8) {
+    for (gsize i = 0; i < sizeof bytes; i += 8)
         bytes[i] = 1;
-    }
     memcpy(bytes, image.bytes, 104);
     assert_bytes(bytes, sizeof bytes, NULL, "error: the qcow2 header has too many extensions");
 }
@@ -329,9 +326,8 @@ static void
 test_headers_cut_short_are_refused(void)
 {
     const Qcow2 image = make_qcow2();
-    for (gsize length = 8; length < 112; length++) {
+    for (gsize length = 8; length < 112; length++)
         assert_bytes(image.bytes, length, NULL, "error: the qcow2 header is cut short");
-    }
     assert_bytes((const guint8 *)"QFI\xfb\0\0\0\1", 8, NULL, "error: the qcow header is cut short");
     assert_bytes((const guint8 *)"QED\0", 4, NULL, "error: the qed header is cut short");
 }
@@ -362,9 +358,8 @@ test_a_hostile_vmdk_is_bounded(void)
     GString *many = g_string_new(DESCRIPTOR);
     g_autofree char *name = g_strnfill(1024, 'a');
     g_autofree char *parent = g_strdup_printf(DESCRIPTOR "parentFileNameHint=\"%s\"\n", name);
-    for (guint i = 0; i < 1025; i++) {
+    for (guint i = 0; i < 1025; i++)
         g_string_append(many, "RW 1 FLAT \"a\" 0\n");
-    }
     assert_descriptor(many->str, "error: the vmdk header has too many extents");
     assert_descriptor(parent, "error: the vmdk header names no valid parent");
     assert_descriptor(DESCRIPTOR "parentFileNameHint=\"a", "error: the vmdk header names no valid parent");

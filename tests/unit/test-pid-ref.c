@@ -70,9 +70,8 @@ start_with_pid(pid_t pid)
     const long started = syscall(SYS_clone3, &arguments, sizeof arguments);
     if (started == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        for (;;) {
+        for (;;)
             pause();
-        }
     }
     g_assert_cmpint(started, ==, pid);
     return (OtherProcess){pid};

@@ -221,9 +221,8 @@ static void
 test_a_file_of_nothing_but_mistakes_is_cut_and_says_so(void)
 {
     GString *text = g_string_new(NULL);
-    for (guint i = 0; i < 5000; i++) {
+    for (guint i = 0; i < 5000; i++)
         g_string_append(text, "x\n");
-    }
     g_autofree char *mistakes = policy_mistakes(text->str, text->len);
     g_string_free(text, TRUE);
     g_auto(GStrv) lines = g_strsplit(mistakes, "\n", -1);

@@ -228,9 +228,8 @@ test_random_bytes_do_no_harm(void)
     char text[256];
     for (guint round = 0; round < 5000; round++) {
         const gsize length = (gsize)g_rand_int_range(random, 0, sizeof text);
-        for (gsize i = 0; i < length; i++) {
+        for (gsize i = 0; i < length; i++)
             text[i] = (char)g_rand_int_range(random, 0, 256);
-        }
         swallow(text, length);
     }
 }

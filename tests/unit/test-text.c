@@ -15,9 +15,8 @@ test_control_characters_are_not_clean(void)
 {
     static const char *const texts[] = {"\n",       "a\tb",        "\x1b[31m", "\x7f",
                                         "\xc2\x80", "\xc2\x9b;1m", "\xc2\x9f"};
-    for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
+    for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
         g_assert_false(dlk_text_is_clean(texts[i]));
-    }
 }
 
 static void
@@ -33,9 +32,8 @@ test_broken_utf8_is_not_clean(void)
     /* Overlong, cut short, a surrogate, beyond Unicode, a lone continuation byte. */
     static const char *const texts[] = {"\xc0\xaf",         "a\xe2\x82", "\xed\xa0\x80",
                                         "\xf4\x90\x80\x80", "\x80",      "\xff"};
-    for (guint i = 0; i < G_N_ELEMENTS(texts); i++) {
+    for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
         g_assert_false(dlk_text_is_clean(texts[i]));
-    }
 }
 
 static void
@@ -80,9 +78,8 @@ test_random_bytes_become_clean_and_short(void)
     char text[64];
     for (guint round = 0; round < 20000; round++) {
         const gsize length = (gsize)g_rand_int_range(random, 0, sizeof text);
-        for (gsize i = 0; i < length; i++) {
+        for (gsize i = 0; i < length; i++)
             text[i] = (char)g_rand_int_range(random, 1, 256);
-        }
         text[length] = '\0';
         const gsize bound = (gsize)g_rand_int_range(random, 3, 100);
         g_autofree char *printable = dlk_text_printable(text, bound);

@@ -30,10 +30,9 @@ tear_down(Fixture *f, gconstpointer data)
 {
     dlk_watcher_free(f->watcher);
     g_main_context_unref(f->context);
-    for (guint i = 0; i < 4; i++) {
+    for (guint i = 0; i < 4; i++)
         if (f->pipes[i / 2][i % 2] >= 0)
             close(f->pipes[i / 2][i % 2]);
-    }
 }
 
 static void
