@@ -33,7 +33,7 @@ def calls(disk, lease, fd):
     manager = {
         "Acquire": ("(ssa{sv})", path, "read-only", {}),
         "AcquireSet": ("(a(ss)a{sv})", [(path, "read-only")], {}),
-        "AcquireDomain": ("(sa{sv})", f"<domain><devices><disk type='file'><source file='{path}'/>"
+        "AcquireDomain": ("(sa{sv})", f"<domain type='qemu'><name>web01</name><devices><disk type='file'><source file='{path}'/>"
                                       "<target dev='vda'/></disk></devices></domain>", {}),
         "AcquireFd": ("(hsa{sv})", 0, "read-only", {}),
         "Hold": ("(ssa{sv})", path, "read-only", {}),

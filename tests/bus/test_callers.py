@@ -143,10 +143,12 @@ def test_ten_thousand_leases(root, service, folder):
     paths = [disks / f"{number}.img" for number in range(10000)]
     for path in paths:
         path.write_bytes(b"\0")
+    # Some descriptors are opened when they are needed first, and stay.
+    root.acquire(paths[0]).release()
     before = service.open_files()
     held = []
     for start in range(0, len(paths), 100):
-        pending = [root.start_acquire(path, backend="host") for path in paths[start:start + 100]]
+        pending = [root.start_acquire(path) for path in paths[start:start + 100]]
         held += [call.result()[0] for call in pending]
     assert len(set(held)) == root.get("LeaseCount") == 10000
     assert len(root.list()) == 10000
@@ -156,7 +158,7 @@ def test_ten_thousand_leases(root, service, folder):
         for call in [root.start("Release", "(o)", lease) for lease in held[start:start + 100]]:
             call.result()
     assert root.list() == {} and root.get("LeaseCount") == 0
-    wait_until(lambda: service.open_files() <= before + 2, "the descriptors to be closed")
+    wait_until(lambda: service.open_files() <= before, "the descriptors to be closed")
 
 
 def test_flooding_callers_do_not_shut_others_out(root, client, disk, image):
