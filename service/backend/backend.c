@@ -221,6 +221,13 @@ dlk_backend_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **erro
 
     if (mode == hold->mode)
         return TRUE;
+    /* Locking anew would hide that the old lock is gone, and with it that somebody else may have written. */
+    g_autofree char *reason = NULL;
+    if (DLK_BACKEND_GET_CLASS(self)->check(self, hold, &reason) == DLK_CHECK_LOST) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: %s", dlk_disk_label(hold->target->disk),
+                    reason);
+        return FALSE;
+    }
     if (!nobody_in_the_way(hold, mode, error))
         return FALSE;
     return DLK_BACKEND_GET_CLASS(self)->convert(self, hold, mode, error);

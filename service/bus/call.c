@@ -129,13 +129,13 @@ dlk_call_check_no_options(GVariant *options, GError **error)
 }
 
 static GError *
-not_owner(const DlkCall *call)
+not_owner(void)
 {
-    return g_error_new(
-        DLK_ERROR, DLK_ERROR_NOT_OWNER,
-        "the lease belongs to uid %u: only that user, root, or whom polkit allows %srelease-any may end it, "
-        "and only its owner may change it",
-        call->owner_uid, DLK_ACTION_PREFIX);
+    return g_error_new(DLK_ERROR, DLK_ERROR_NOT_OWNER,
+                       "the lease belongs to another user: only that user, root, or whom polkit allows "
+                       "%srelease-any may end it, "
+                       "and only its owner may change it",
+                       DLK_ACTION_PREFIX);
 }
 
 static void
@@ -151,7 +151,7 @@ on_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
     if (call->member->access == DLK_ACCESS_OWNER &&
         g_error_matches(error, DLK_ERROR, DLK_ERROR_NOT_AUTHORIZED)) {
         g_error_free(error);
-        error = not_owner(call);
+        error = not_owner();
     }
     if (call->request)
         dlk_request_say_which(call->request, &error);
@@ -181,7 +181,7 @@ on_caller_known(DlkCall *call)
         return;
     }
     if (!call->member->action) {
-        dlk_call_fail(call, not_owner(call));
+        dlk_call_fail(call, not_owner());
         return;
     }
     dlk_authority_ask_async(call->engine, call->caller, call->member->action, call->details,

@@ -30,7 +30,7 @@ dlk_inspect_run(DlkCall *call)
     const char *path;
 
     g_variant_get(call->parameters, "(&s)", &path);
-    dlk_engine_inspect_async(call->engine, path, on_inspected, call);
+    dlk_engine_inspect_async(call->engine, path, call->caller->uid, on_inspected, call);
 }
 
 void

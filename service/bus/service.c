@@ -19,6 +19,7 @@ struct _DlkService {
     DlkAnnouncer *announcer;
     DlkObjects *objects;
     guint name;
+    gboolean was_ready; /* the name was ours once: there may be leases */
 };
 
 static void start_connecting(DlkService *self);
@@ -36,6 +37,7 @@ leave(DlkService *self)
     if (self->connection)
         g_signal_handlers_disconnect_by_data(self->connection, self);
     g_clear_object(&self->connection);
+    dlk_engine_bus_gone(self->engine);
 }
 
 static gboolean
@@ -60,6 +62,7 @@ on_closed(GDBusConnection *connection, gboolean remote_peer_vanished, GError *er
     g_warning("The connection to the bus is lost: %s", error ? error->message : "closed");
     leave(self);
     self->func(DLK_SERVICE_LOST, self->user_data);
+    g_clear_handle_id(&self->retry, g_source_remove);
     retry_later(self);
 }
 
@@ -68,7 +71,19 @@ on_name_acquired(GDBusConnection *connection, const char *name, gpointer user_da
 {
     DlkService *self = user_data;
 
+    self->was_ready = TRUE;
     self->func(DLK_SERVICE_READY, self->user_data);
+}
+
+static gboolean
+on_rejoin(gpointer user_data)
+{
+    DlkService *self = user_data;
+
+    self->retry = 0;
+    leave(self);
+    start_connecting(self);
+    return G_SOURCE_REMOVE;
 }
 
 static void
@@ -77,8 +92,17 @@ on_name_lost(GDBusConnection *connection, const char *name, gpointer user_data)
     DlkService *self = user_data;
 
     /* With a closed connection the name goes too; that is not the name's fault. */
-    if (connection && !g_dbus_connection_is_closed(connection))
+    if (!connection || g_dbus_connection_is_closed(connection))
+        return;
+    if (!self->was_ready) {
         self->func(DLK_SERVICE_NAME_TAKEN, self->user_data);
+        return;
+    }
+    /* With the process would go the locks: whatever the bus has against us now may pass. */
+    g_warning("The bus does not give us the name %s; the leases are kept; trying again", name);
+    self->func(DLK_SERVICE_LOST, self->user_data);
+    if (self->retry == 0)
+        self->retry = g_timeout_add_seconds(RETRY_S, on_rejoin, self);
 }
 
 static void

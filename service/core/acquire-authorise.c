@@ -117,12 +117,15 @@ void
 dlk_acquire_authorise_disks(DlkAcquire *self)
 {
     const DlkRequest *request = self->request;
-    const DlkItem *item = request->caller->uid == 0 ? NULL : first_without(self, DLK_LEAVE_DISK);
+    DlkItem *item = request->caller->uid == 0 ? NULL : first_without(self, DLK_LEAVE_DISK);
 
     if (!item) {
         dlk_acquire_next(self);
         return;
     }
+    /* Who agreed was shown another name. */
+    if (g_strcmp0(item->wanted->path, dlk_disk_label(item->lease->disk)) != 0)
+        item->prompted = FALSE;
     dlk_authority_ask_async(self->engine, request->caller, request->action,
                             dlk_request_details(request, item->wanted, item->lease),
                             request->interactive && !item->prompted, on_disk_authorised, self);

@@ -76,7 +76,7 @@ dlk_acquire_identify(DlkAcquire *self)
             continue;
         asked = TRUE;
         dlk_identification_start(self->engine, item->wanted->path, g_steal_fd(&item->wanted->fd),
-                                 item->wanted->mode, self->request->caller->uid, dlk_acquire_on_item_done,
+                                 item->wanted->mode, self->request->caller->uid, "", dlk_acquire_on_item_done,
                                  dlk_acquire_item_call(self, item, identify_one_done));
     }
     if (!asked)

@@ -10,13 +10,17 @@
  * While the process may still write, the disk stays closed to others on this host.
  */
 
-static void
+/* TRUE: it was sent, or there is nobody left to send it to. */
+static gboolean
 send_signal(DlkLease *lease, int signal_number)
 {
-    if (lease->process && !dlk_pid_ref_signal(lease->process, signal_number) && errno != ESRCH)
-        dlk_journal_lease(G_LOG_LEVEL_WARNING, DLK_MESSAGE_BROKEN, lease, NULL,
-                          "Cannot send signal %d to process %d, which may go on writing to %s: %s",
-                          signal_number, (int)lease->pid, lease->path, g_strerror(errno));
+    if (!lease->process || dlk_pid_ref_signal(lease->process, signal_number) || errno == ESRCH)
+        return TRUE;
+
+    dlk_journal_lease(G_LOG_LEVEL_WARNING, DLK_MESSAGE_BROKEN, lease, NULL,
+                      "Cannot send signal %d to process %d, which may go on writing to %s: %s", signal_number,
+                      (int)lease->pid, lease->path, g_strerror(errno));
+    return FALSE;
 }
 
 static void
@@ -84,7 +88,8 @@ on_program_ended(GObject *source, GAsyncResult *result, gpointer user_data)
     g_autoptr(DlkEngine) engine = run->engine;
     g_autoptr(GError) error = NULL;
 
-    if (!g_subprocess_wait_check_finish(G_SUBPROCESS(source), result, &error))
+    gboolean done = g_subprocess_wait_check_finish(G_SUBPROCESS(source), result, &error);
+    if (!done)
         dlk_journal_lease(G_LOG_LEVEL_WARNING, DLK_MESSAGE_BROKEN, lease, error->message, "%s for %s: %s",
                           lease->rule->exec, lease->path, error->message);
     /* Released meanwhile: then nothing is held any more. */
@@ -93,7 +98,11 @@ on_program_ended(GObject *source, GAsyncResult *result, gpointer user_data)
         return;
     dlk_timers_cancel(engine->timers, &holding->grace_timer);
     g_clear_object(&holding->program);
-    dlk_break_give_up(engine, lease);
+    /* A program that failed has stopped nobody: while the process lives, it may write. */
+    if (done || !lease->process || holding->released)
+        dlk_break_give_up(engine, lease);
+    else
+        holding->action_failed = TRUE;
 }
 
 static void
@@ -132,18 +141,31 @@ start_program(DlkEngine *engine, DlkLease *lease)
     return TRUE;
 }
 
+/* FALSE: there is no process that could go on writing. */
+static gboolean
+fail(DlkLease *lease)
+{
+    dlk_holding(lease)->action_failed = lease->process != NULL;
+    return dlk_holding(lease)->action_failed;
+}
+
 gboolean
 dlk_action_run(DlkEngine *engine, DlkLease *lease)
 {
-    if (lease->on_break == DLK_ON_BREAK_EXEC)
-        return !start_program(engine, lease);
-    if (!lease->process)
+    if (lease->on_break == DLK_ON_BREAK_SIGNAL)
         return TRUE;
+    if (lease->on_break == DLK_ON_BREAK_EXEC)
+        return !start_program(engine, lease) && !fail(lease);
+    if (!lease->process) {
+        dlk_journal_lease(G_LOG_LEVEL_WARNING, DLK_MESSAGE_BROKEN, lease, NULL,
+                          "Nobody was stopped for %s: the process of the lease is not known, or has ended",
+                          lease->path);
+        return TRUE;
+    }
 
     switch (lease->on_break) {
     case DLK_ON_BREAK_PAUSE:
-        send_signal(lease, SIGSTOP);
-        return TRUE;
+        return send_signal(lease, SIGSTOP) || !fail(lease);
     case DLK_ON_BREAK_TERMINATE:
         terminate(engine, lease);
         return FALSE;

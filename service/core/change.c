@@ -17,7 +17,9 @@ typedef struct {
     ChangeKind kind;
     DlkLease *lease;
     DlkMode mode;
-    DlkLease *claim; /* convert: the second claim */
+    DlkLease *claim;   /* convert: the second claim */
+    DlkTimer *timer;   /* of what gives up: the answer's deadline */
+    gboolean answered; /* it has passed */
 } Change;
 
 typedef struct {
@@ -81,7 +83,10 @@ static const DlkJob convert_job = {"convert", run, input_free, (GDestroyNotify)d
 static const DlkJob suspend_job = {"suspend", run, input_free, (GDestroyNotify)dlk_hold_unref};
 static const DlkJob resume_job = {"resume", run, input_free, give_back};
 
-/* Giving something up is done as far as this host can do it, even where the storage has not answered yet. */
+/*
+ * What gives something up has no deadline, only its answer has: it must be done in the end, or the lock would
+ * stand for ever that nobody means to have.
+ */
 static gboolean
 gives_up(const Change *change)
 {
@@ -117,6 +122,19 @@ drop_claim(DlkEngine *engine, Change *change)
     change->lease->group = NULL;
 }
 
+/* It may have ended or broken meanwhile; its lock went then, behind this change. */
+static gboolean
+has_ended(const DlkLease *lease)
+{
+    return lease->phase != DLK_PHASE_HELD || lease->state == DLK_STATE_BROKEN;
+}
+
+static GError *
+ended_meanwhile(const DlkLease *lease)
+{
+    return g_error_new(DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: the lease ended meanwhile", lease->path);
+}
+
 static void
 on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -126,30 +144,54 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
     DlkLease *lease = change->lease;
     g_autoptr(GError) error = NULL;
     DlkHold *hold = dlk_pool_run_finish(engine->pool, result, &error);
-    gboolean unreachable = g_error_matches(error, DLK_ERROR, DLK_ERROR_UNREACHABLE);
 
+    dlk_timers_cancel(engine->timers, &change->timer);
     if (hold)
         dlk_lock_job_drop_hold(engine, hold);
     drop_claim(engine, change);
-    if (unreachable)
+    if (g_error_matches(error, DLK_ERROR, DLK_ERROR_UNREACHABLE))
         g_prefix_error(&error, "%s: ", lease->path);
-    /* It may have ended or broken meanwhile; its lock went then, behind this change. */
-    if (lease->phase != DLK_PHASE_HELD || lease->state == DLK_STATE_BROKEN) {
-        g_task_return_new_error(task, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: the lease ended meanwhile",
-                                lease->path);
+    if (has_ended(lease)) {
+        if (!change->answered)
+            g_task_return_error(task, ended_meanwhile(lease));
         dlk_acquire_wake(engine, lease->disk);
         return;
     }
     dlk_holding(lease)->changing = FALSE;
     dlk_holding(lease)->changes++;
-    if (!error || (unreachable && gives_up(change)))
+    if (!error && !change->answered)
         apply(engine, change);
     else
         dlk_acquire_wake(engine, lease->disk);
+    /* A lock that turned out to be lost is no longer to be called held. */
+    if (g_error_matches(error, DLK_ERROR, DLK_ERROR_LEASE_LOST))
+        dlk_engine_check_async(engine, lease, NULL, NULL);
+    if (change->answered)
+        return;
     if (error)
         g_task_return_error(task, g_steal_pointer(&error));
     else
         g_task_return_boolean(task, TRUE);
+}
+
+static void
+on_overdue(gpointer user_data)
+{
+    GTask *task = user_data;
+    DlkEngine *engine = g_task_get_source_object(task);
+    Change *change = g_task_get_task_data(task);
+
+    change->timer = NULL;
+    change->answered = TRUE;
+    if (has_ended(change->lease)) {
+        g_task_return_error(task, ended_meanwhile(change->lease));
+        return;
+    }
+    apply(engine, change);
+    g_task_return_new_error(
+        task, DLK_ERROR, DLK_ERROR_UNREACHABLE,
+        "%s: the storage does not answer; the change counts on this host, and is made as soon as it does",
+        change->lease->path);
 }
 
 static void
@@ -168,9 +210,14 @@ submit(GTask *task)
     input->hold = dlk_hold_ref(holding->hold);
     input->rule = dlk_rule_ref(lease->rule);
     input->mode = change->mode;
-    dlk_pool_run_async(engine->pool, jobs[change->kind], input, lease->disk->lane, lease->disk->id,
-                       g_get_monotonic_time() + lease->rule->unreachable_after, on_changed,
-                       g_object_ref(task));
+
+    gint64 deadline = g_get_monotonic_time() + lease->rule->unreachable_after;
+    if (gives_up(change)) {
+        change->timer = dlk_timers_add(engine->timers, deadline, on_overdue, task);
+        deadline = G_MAXINT64;
+    }
+    dlk_pool_run_async(engine->pool, jobs[change->kind], input, lease->disk->lane, lease->disk->id, deadline,
+                       on_changed, g_object_ref(task));
 }
 
 /* May such a change begin? */

@@ -84,10 +84,15 @@ gboolean dlk_engine_break(DlkEngine *self, DlkLease *lease, const char *reason, 
 
 /** What @path is and who has it: a{sv} as the contract lists it. @caller: whose view; must have been
  * authorised. */
-void dlk_engine_inspect_async(DlkEngine *self, const char *path, GAsyncReadyCallback callback,
+void dlk_engine_inspect_async(DlkEngine *self, const char *path, uid_t uid, GAsyncReadyCallback callback,
                               gpointer user_data);
 /** Transfer full, not floating. */
 GVariant *dlk_engine_inspect_finish(DlkEngine *self, GAsyncResult *result, GError **error);
 
+/**
+ * The bus is gone, and its names with it: they will be given to others. A `connection` lease stays until it
+ * is released; nobody knows whether its owner is still at work.
+ */
+void dlk_engine_bus_gone(DlkEngine *self);
 /** The caller has left the bus: its `connection` leases end. */
 void dlk_engine_caller_gone(DlkEngine *self, const char *bus_name);

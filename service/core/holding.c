@@ -52,6 +52,9 @@ on_process_ended(gpointer user_data)
         g_clear_pointer(&lease->process, dlk_pid_ref_unref);
         if (lease->phase != DLK_PHASE_HELD)
             continue;
+        /* The number may be another process's from now on: its locks are foreign. */
+        if (dlk_holding(lease)->hold)
+            g_atomic_int_set(&dlk_holding(lease)->hold->pid, 0);
         if (lease->state == DLK_STATE_BROKEN)
             dlk_break_process_ended(engine, lease);
         else if (lease->lifetime == DLK_LIFETIME_PROCESS)
@@ -122,6 +125,22 @@ unwatch_connection(DlkEngine *engine, DlkLease *lease)
             g_hash_table_remove(engine->connections, holding->bus_name);
     }
     g_clear_pointer(&holding->bus_name, g_free);
+}
+
+void
+dlk_engine_bus_gone(DlkEngine *self)
+{
+    GHashTableIter iter;
+    gpointer set;
+
+    g_hash_table_iter_init(&iter, self->connections);
+    while (g_hash_table_iter_next(&iter, NULL, &set)) {
+        g_autoptr(GPtrArray) leases = referenced_leases(set);
+
+        for (guint i = 0; i < leases->len; i++)
+            g_clear_pointer(&dlk_holding(g_ptr_array_index(leases, i))->bus_name, g_free);
+        g_hash_table_iter_remove(&iter);
+    }
 }
 
 void

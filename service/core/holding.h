@@ -17,10 +17,11 @@ typedef struct {
     int keep_fd;           /* lifetime fd: our end of the pipe, or -1 */
     DlkWatch *keep_watch;
     guint changes; /* convert, suspend, resume: begun and ended; an answer from before one is out of date */
-    gboolean changing; /* one of them is under way */
-    gboolean checking; /* a check is under way or queued */
-    gboolean stirred;  /* meanwhile something happened that the check may have missed */
-    gboolean released; /* while the on-break action ran: the lease ends when that is over */
+    gboolean changing;      /* one of them is under way */
+    gboolean checking;      /* a check is under way or queued */
+    gboolean stirred;       /* meanwhile something happened that the check may have missed */
+    gboolean action_failed; /* the on-break action is over and has stopped nobody; the process still lives */
+    gboolean released;      /* while the on-break action ran: the lease ends when that is over */
 } DlkHolding;
 
 static inline DlkHolding *

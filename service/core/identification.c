@@ -15,6 +15,7 @@ typedef struct {
     char *path;  /* what is left to resolve, or NULL for a descriptor */
     char *named; /* what the caller named, for messages */
     char *lane;
+    char *queue; /* before the lane's name: whose work it is, "" for everybody's */
     gint64 deadline;
     guint lanes;
 } Identification;
@@ -62,6 +63,7 @@ identification_free(gpointer data)
     g_free(self->path);
     g_free(self->named);
     g_free(self->lane);
+    g_free(self->queue);
     g_free(self);
 }
 
@@ -99,7 +101,8 @@ submit(GTask *task, int fd, DlkMode mode)
     input->fd = fd;
     input->mode = mode;
     input->lane = g_strdup(self->lane);
-    dlk_pool_run_async(engine->pool, &identify_job, input, self->lane, NULL, self->deadline, on_identified,
+    g_autofree char *lane = g_strconcat(self->queue, self->lane, NULL);
+    dlk_pool_run_async(engine->pool, &identify_job, input, lane, NULL, self->deadline, on_identified,
                        g_object_ref(task));
 }
 
@@ -200,12 +203,13 @@ lane_of_fd(DlkEngine *engine, int fd, uid_t uid)
 
 void
 dlk_identification_start(DlkEngine *engine, const char *path, int fd, DlkMode mode, uid_t lane_uid,
-                         GAsyncReadyCallback callback, gpointer user_data)
+                         const char *queue, GAsyncReadyCallback callback, gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(engine, NULL, callback, user_data);
     Identification *self = g_new0(Identification, 1);
     GError *error = NULL;
 
+    self->queue = g_strdup(queue);
     g_task_set_task_data(task, self, identification_free);
     if (!path) {
         self->named = g_strdup("the disk behind the descriptor");

@@ -7,6 +7,7 @@
 /* What a disk is, which rule it falls under, and who has it: the a{sv} of the contract. */
 typedef struct {
     char *path;
+    char *queue; /* a user's questions wait for each other, never a lock or a check for them */
     DlkTarget *target;
     DlkRule *rule;
 } Inspection;
@@ -19,6 +20,7 @@ inspection_free(gpointer data)
     g_assert(inspection->target == NULL);
     g_clear_pointer(&inspection->rule, dlk_rule_unref);
     g_free(inspection->path);
+    g_free(inspection->queue);
     g_free(inspection);
 }
 
@@ -260,18 +262,22 @@ on_identified(GObject *source, GAsyncResult *result, gpointer user_data)
         return;
     }
     inspection->rule = dlk_rule_ref(dlk_policy_match(engine->policy, inspection->target->disk));
-    dlk_survey_job_run(engine, inspection->target, inspection->rule, on_surveyed, g_object_ref(task));
+    dlk_survey_job_run(engine, inspection->target, inspection->rule, inspection->queue, on_surveyed,
+                       g_object_ref(task));
 }
 
 void
-dlk_engine_inspect_async(DlkEngine *self, const char *path, GAsyncReadyCallback callback, gpointer user_data)
+dlk_engine_inspect_async(DlkEngine *self, const char *path, uid_t uid, GAsyncReadyCallback callback,
+                         gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
     Inspection *inspection = g_new0(Inspection, 1);
 
     inspection->path = g_strdup(path);
+    inspection->queue = g_strdup_printf("inspect %u ", uid);
     g_task_set_task_data(task, inspection, inspection_free);
-    dlk_identification_start(self, path, -1, DLK_MODE_READ_ONLY, 0, on_identified, g_object_ref(task));
+    dlk_identification_start(self, path, -1, DLK_MODE_READ_ONLY, 0, inspection->queue, on_identified,
+                             g_object_ref(task));
 }
 
 GVariant *

@@ -38,9 +38,10 @@ struct _DlkEngine {
 
 /* identification.c: path or descriptor → target, over as many lanes as its links lead through */
 
-/** @fd: taken over; -1 where @path is given. @lane_uid: whose lane a descriptor's work is charged to. */
+/** @fd: taken over; -1 where @path is given. @lane_uid: whose lane a descriptor's work is charged to. @queue:
+ * put before the lane's name: "", or whose questions are to wait for each other alone. */
 void dlk_identification_start(DlkEngine *engine, const char *path, int fd, DlkMode mode, uid_t lane_uid,
-                              GAsyncReadyCallback callback, gpointer user_data);
+                              const char *queue, GAsyncReadyCallback callback, gpointer user_data);
 DlkTarget *dlk_identification_finish(GAsyncResult *result, GError **error);
 
 /* acquire.c */

@@ -7,6 +7,7 @@
  * its file stirs. The leases of one lane that are due at nearly the same time share one job, so that a lease
  * costs little.
  */
+#define CHECKS_AT_RISK 4
 #define GATHER_US (50 * G_TIME_SPAN_MILLISECOND)
 
 typedef struct {
@@ -108,6 +109,17 @@ apply(DlkEngine *engine, DlkLease *lease, guint changes, const DlkChecked *check
     }
 }
 
+/* One at risk is asked after several times before it is given up, however rarely its rule asks otherwise. */
+static gint64
+next_check(const DlkLease *lease)
+{
+    const DlkRule *rule = lease->rule;
+
+    if (lease->state != DLK_STATE_AT_RISK)
+        return rule->check_interval;
+    return MIN(rule->check_interval, rule->risk_timeout / CHECKS_AT_RISK);
+}
+
 static void
 round_one_done(Round *round, guint index, const DlkChecked *checked)
 {
@@ -128,7 +140,7 @@ round_one_done(Round *round, guint index, const DlkChecked *checked)
         holding->stirred = FALSE;
         add_due(round->engine, lease);
     } else {
-        schedule(round->engine, lease, lease->rule->check_interval);
+        schedule(round->engine, lease, next_check(lease));
     }
 }
 

@@ -20,9 +20,9 @@ dlk_refusal_describe_holder(const DlkLease *holder)
         g_string_append_printf(text, "is being released by %s, and the storage has not yet let go",
                                holder->owner);
     else if (holder->state == DLK_STATE_BROKEN)
-        g_string_append_printf(
-            text, "was held by %s, whose lease is broken and whose on-break action is still at work",
-            holder->owner);
+        g_string_append_printf(text, "was held by %s, whose lease is broken and whose %s", holder->owner,
+                               holder->on_break == DLK_ON_BREAK_EXEC ? "on-break program is at work"
+                                                                     : "process is being stopped");
     else
         g_string_append_printf(text, "is held %s by %s", dlk_mode_adverb(holder->mode), holder->owner);
 

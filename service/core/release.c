@@ -46,7 +46,8 @@ on_released(GObject *source, GAsyncResult *result, gpointer user_data)
 
     dlk_pool_run_finish(ending->engine->pool, result, &error);
     if (error) /* the descriptor is closed all the same, and the lock with it */
-        g_message("%s: %s", ending->lease->path, error->message);
+        dlk_journal_lease(G_LOG_LEVEL_MESSAGE, DLK_MESSAGE_RELEASED, ending->lease, error->message, "%s: %s",
+                          ending->lease->path, error->message);
     dlk_table_remove(ending->engine->table, ending->lease);
     dlk_acquire_wake(ending->engine, ending->lease->disk);
     dlk_timers_cancel(ending->engine->timers, &ending->timer);
@@ -97,6 +98,8 @@ end(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
     if (lease->phase == DLK_PHASE_HELD && lease->state == DLK_STATE_BROKEN) {
         /* Its process may still write, and must not escape its end by a release. */
         dlk_holding(lease)->released = TRUE;
+        if (dlk_holding(lease)->action_failed)
+            dlk_break_give_up(engine, lease);
     } else if (lease->phase == DLK_PHASE_HELD) {
         end_held(engine, lease, why, task);
         return;

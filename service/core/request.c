@@ -61,7 +61,8 @@ dlk_request_details(const DlkRequest *self, const DlkWanted *wanted, const DlkLe
 {
     GVariantBuilder builder;
     g_autofree char *fd_path = wanted && wanted->fd >= 0 ? dlk_fd_path(wanted->fd) : NULL;
-    const char *path = wanted && wanted->path ? wanted->path : lease ? lease->path : fd_path;
+    const char *named = wanted && wanted->path ? wanted->path : fd_path;
+    const char *path = lease ? dlk_disk_label(lease->disk) : named;
 
     g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
     add_detail(&builder, "path", path);

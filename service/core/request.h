@@ -40,8 +40,9 @@ void dlk_request_free(DlkRequest *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkRequest, dlk_request_free)
 
 /**
- * What polkit's rules are told: a{ss}, floating: owner; path and mode of @wanted (%NULL: of none); disk and
- * backend of @lease, and the path that its descriptor led to (%NULL: not known yet).
+ * What polkit's rules are told, of where a path leads as soon as that is known, so that a link does not speak
+ * for its target: a{ss}, floating: owner; path and mode of @wanted (%NULL: of none); disk and backend of
+ * @lease, and the path that its descriptor led to (%NULL: not known yet).
  */
 GVariant *dlk_request_details(const DlkRequest *self, const DlkWanted *wanted, const DlkLease *lease);
 /** Puts what the first of several disks was called before the message of *@error, which is about that one. */

@@ -56,8 +56,8 @@ run(gpointer data, GError **error)
 static const DlkJob survey_job = {"inspect", run, input_free, (GDestroyNotify)dlk_survey_free};
 
 void
-dlk_survey_job_run(DlkEngine *engine, DlkTarget *target, DlkRule *rule, GAsyncReadyCallback callback,
-                   gpointer user_data)
+dlk_survey_job_run(DlkEngine *engine, DlkTarget *target, DlkRule *rule, const char *queue,
+                   GAsyncReadyCallback callback, gpointer user_data)
 {
     Input *input = g_new0(Input, 1);
 
@@ -66,7 +66,8 @@ dlk_survey_job_run(DlkEngine *engine, DlkTarget *target, DlkRule *rule, GAsyncRe
     input->mounts = dlk_mounts_ref(dlk_mount_table_get(engine->mounts));
     input->backend = rule->deny ? NULL : dlk_backends_get(rule->backends[0]);
     input->fallback = rule->fallback == DLK_FALLBACK_HOST ? dlk_backends_get("host") : NULL;
-    dlk_pool_run_async(engine->pool, &survey_job, input, target->disk->lane, NULL,
+    g_autofree char *lane = g_strconcat(queue, target->disk->lane, NULL);
+    dlk_pool_run_async(engine->pool, &survey_job, input, lane, NULL,
                        g_get_monotonic_time() + rule->unreachable_after, callback, user_data);
 }
 

@@ -15,7 +15,8 @@ typedef struct {
 void dlk_survey_free(DlkSurvey *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkSurvey, dlk_survey_free)
 
-/** Looks at @target, which matches @rule, in a worker; locks nothing. */
-void dlk_survey_job_run(DlkEngine *engine, DlkTarget *target, DlkRule *rule, GAsyncReadyCallback callback,
-                        gpointer user_data);
+/** Looks at @target, which matches @rule, in a worker; locks nothing. @queue: as dlk_identification_start().
+ */
+void dlk_survey_job_run(DlkEngine *engine, DlkTarget *target, DlkRule *rule, const char *queue,
+                        GAsyncReadyCallback callback, gpointer user_data);
 DlkSurvey *dlk_survey_job_finish(DlkEngine *engine, GAsyncResult *result, GError **error);

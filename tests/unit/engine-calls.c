@@ -138,7 +138,7 @@ engine_ask_inspect(EngineFixture *self, const char *path)
 {
     EngineAnswer *answer = new_answer(self);
 
-    dlk_engine_inspect_async(self->engine, path, on_inspect_answered, answer);
+    dlk_engine_inspect_async(self->engine, path, 0, on_inspect_answered, answer);
     return answer;
 }
 

@@ -1,3 +1,4 @@
+#include "core/holding.h"
 #include "engine-fixture.h"
 
 #include "other-process.h"
@@ -282,12 +283,14 @@ test_program_gets_the_lease_in_its_environment(EngineFixture *f, gconstpointer d
 static void
 test_disk_stays_closed_while_the_program_runs(EngineFixture *f, gconstpointer data)
 {
-    set_program(f, "#!/bin/sh\nexec sleep 3600\n", "2");
-    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
+    g_autofree char *go_on = scratch_path(&f->scratch, "go-on");
+    g_autofree char *script = g_strdup_printf("#!/bin/sh\nuntil [ -e %s ]; do sleep 0.1; done\n", go_on);
 
+    set_program(f, script, "3600");
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
     break_now(f, lease);
     engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY, "whose lease is broken");
-    /* It never ends by itself. */
+    g_file_set_contents(go_on, "", 0, NULL);
     engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
     engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
 }
@@ -303,17 +306,39 @@ test_release_waits_for_the_program(EngineFixture *f, gconstpointer data)
     engine_wait_until(dlk_table_count(dlk_engine_table(f->engine)) == 0);
 }
 
+/* @script fails, or is NULL: there is no such program. Whoever it was to stop may still write. */
 static void
-test_program_that_fails_or_is_missing_frees_the_disk(EngineFixture *f, gconstpointer data)
+check_program_that_stops_nobody(EngineFixture *f, const char *script)
+{
+    g_auto(OtherProcess) process = other_process_start("vm", NULL, NULL);
+
+    set_program(f, script, "1");
+    DlkLease *lease = acquire_for(f, &process, "exec");
+    break_now(f, lease);
+    engine_wait_until(dlk_holding(lease)->action_failed);
+    engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY, "whose lease is broken");
+    kill(process.pid, SIGKILL);
+    engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
+    engine_release(f, lease);
+}
+
+static void
+test_program_that_fails_or_is_missing_keeps_the_disk_closed(EngineFixture *f, gconstpointer data)
+{
+    check_program_that_stops_nobody(f, NULL);
+    check_program_that_stops_nobody(f, "#!/bin/sh\nexit 3\n");
+    check_program_that_stops_nobody(f, "#!/bin/sh\nexec sleep 3600\n");
+}
+
+static void
+test_release_after_a_program_that_failed_frees_the_disk(EngineFixture *f, gconstpointer data)
 {
     set_program(f, NULL, "3600");
-    break_now(f, engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL));
-    engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
 
-    set_program(f, "#!/bin/sh\nexit 3\n", "3600");
-    DlkLease *lease = engine_acquire(f, "b.img", DLK_MODE_EXCLUSIVE, NULL);
     break_now(f, lease);
-    engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
+    engine_release(f, lease);
+    engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
 }
 
 static void
@@ -370,7 +395,8 @@ main(int argc, char **argv)
     ADD("exec-environment", NULL, test_program_gets_the_lease_in_its_environment);
     ADD("exec-closed-meanwhile", NULL, test_disk_stays_closed_while_the_program_runs);
     ADD("exec-release-meanwhile", NULL, test_release_waits_for_the_program);
-    ADD("exec-fails", NULL, test_program_that_fails_or_is_missing_frees_the_disk);
+    ADD("exec-fails", NULL, test_program_that_fails_or_is_missing_keeps_the_disk_closed);
+    ADD("exec-fails-and-release", NULL, test_release_after_a_program_that_failed_frees_the_disk);
     ADD("exec-process-ends-meanwhile", NULL, test_process_that_ends_while_the_program_runs_frees_nothing_yet);
     ADD("more-than-a-thousand", NULL, test_of_more_than_a_thousand_broken_leases_the_oldest_goes);
     return g_test_run();

@@ -37,11 +37,25 @@ test_lease_at_risk_for_too_long_is_broken(EngineFixture *f, gconstpointer data)
 {
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
 
-    dlk_fake_backend_answer(f->fake, DLK_CHECK_UNKNOWN, "the server is away");
+    for (guint i = 0; i < 100; i++)
+        dlk_fake_backend_answer(f->fake, DLK_CHECK_UNKNOWN, "the server is away");
     engine_check(f, lease);
     engine_wait_until(lease->state == DLK_STATE_BROKEN);
     g_assert_nonnull(strstr(lease->broken_reason, "risk-timeout"));
+    dlk_fake_backend_reset(f->fake);
     engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
+}
+
+/* The rule asks once an hour; nobody loses his disk for one answer that did not come. */
+static void
+test_lease_at_risk_is_asked_after_before_it_is_given_up(EngineFixture *f, gconstpointer data)
+{
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
+
+    dlk_fake_backend_answer(f->fake, DLK_CHECK_UNKNOWN, "the server is away");
+    g_assert_cmpint(engine_check(f, lease), ==, DLK_STATE_AT_RISK);
+    engine_wait_until(lease->state != DLK_STATE_AT_RISK);
+    g_assert_cmpint(lease->state, ==, DLK_STATE_ACTIVE);
 }
 
 static void
@@ -303,6 +317,7 @@ main(int argc, char **argv)
     ADD("held", NULL, test_lock_that_is_held_stays_active);
     ADD("at-risk-and-back", NULL, test_storage_that_does_not_say_puts_the_lease_at_risk_and_back);
     ADD("at-risk-for-too-long", BRIEFLY_AT_RISK, test_lease_at_risk_for_too_long_is_broken);
+    ADD("at-risk-asked-after", BRIEFLY_AT_RISK, test_lease_at_risk_is_asked_after_before_it_is_given_up);
     ADD("restored-in-time", BRIEFLY_AT_RISK, test_lease_that_was_restored_in_time_is_not_broken_later);
     ADD("at-risk-keeps-the-disk", NULL, test_lease_at_risk_keeps_the_disk_and_may_be_released);
     ADD("at-risk-suspended", BRIEFLY_AT_RISK, test_lease_at_risk_may_be_suspended);
