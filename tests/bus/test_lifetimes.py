@@ -149,16 +149,16 @@ def test_a_reused_pid_is_not_mistaken_for_its_predecessor(root, signals, service
 
 
 def start_with_pid(number):
-    """A process of exactly this pid: the kernel is told which one it gave last."""
-    for _ in range(200):
+    """A process of exactly this pid: the kernel is told which one it gave last, until nobody else forks in between."""
+    def start():
         with open("/proc/sys/kernel/ns_last_pid", "w") as file:
             file.write(str(number - 1))
         child = subprocess.Popen(["sleep", "1000"])
         if child.pid == number:
             return child
-        child.kill()
-        child.wait()
-    raise AssertionError(f"the kernel did not give out pid {number} again")
+        end(child)
+        return None
+    return wait_until(start, f"the kernel to give out pid {number} again")
 
 
 def test_a_connection_lease_ends_with_the_connection(root, client, disk):
