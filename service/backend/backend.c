@@ -1,6 +1,5 @@
 #include "backend/backend.h"
 
-#include "backend/folder.h"
 #include "backend/foreign.h"
 #include "base/error.h"
 #include "base/text.h"
@@ -20,92 +19,6 @@ dlk_backend_class_init(DlkBackendClass *klass)
 static void
 dlk_backend_init(DlkBackend *self)
 {
-}
-
-DlkTarget *
-dlk_target_new(DlkDisk *disk, int fd, int folder_fd, const char *name)
-{
-    DlkTarget *self = g_atomic_rc_box_new0(DlkTarget);
-    self->disk = dlk_disk_ref(disk);
-    self->fd = fd;
-    self->folder = dlk_folder_get(folder_fd);
-    self->folder_fd = self->folder ? dlk_folder_fd(self->folder) : -1;
-    self->name = g_strdup(name);
-    return self;
-}
-
-DlkTarget *
-dlk_target_ref(DlkTarget *self)
-{
-    return g_atomic_rc_box_acquire(self);
-}
-
-static void
-target_clear(gpointer data)
-{
-    DlkTarget *self = data;
-    dlk_disk_unref(self->disk);
-    dlk_close_fd(&self->fd);
-    g_clear_pointer(&self->folder, dlk_folder_unref);
-    g_free(self->name);
-}
-
-void
-dlk_target_unref(DlkTarget *self)
-{
-    g_atomic_rc_box_release_full(self, target_clear);
-}
-
-DlkHold *
-dlk_hold_new(DlkBackend *backend, DlkTarget *target, DlkMode mode, gboolean strict, pid_t pid)
-{
-    DlkHold *self = g_atomic_rc_box_new0(DlkHold);
-    g_mutex_init(&self->mutex);
-    self->backend = g_object_ref(backend);
-    self->target = dlk_target_ref(target);
-    self->mode = mode;
-    self->strict = strict;
-    self->pid = pid;
-    self->fd = -1;
-    return self;
-}
-
-gboolean
-dlk_hold_adopt_fd(DlkHold *self, int fd, GError **error)
-{
-    dlk_autofd owned = fd;
-
-    if (self->target->fd < 0 || dup3(fd, self->target->fd, O_CLOEXEC) < 0) {
-        g_autofree char *label = dlk_text_printable(dlk_disk_label(self->target->disk), 0);
-
-        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot keep the lock of %s",
-                                   label);
-    }
-    self->fd = self->target->fd;
-    return TRUE;
-}
-
-DlkHold *
-dlk_hold_ref(DlkHold *self)
-{
-    return g_atomic_rc_box_acquire(self);
-}
-
-static void
-hold_clear(gpointer data)
-{
-    DlkHold *self = data;
-    g_mutex_clear(&self->mutex);
-    if (self->fd != self->target->fd)
-        dlk_close_fd(&self->fd);
-    dlk_target_unref(self->target);
-    g_object_unref(self->backend);
-}
-
-void
-dlk_hold_unref(DlkHold *self)
-{
-    g_atomic_rc_box_release_full(self, hold_clear);
 }
 
 void
@@ -157,6 +70,8 @@ dlk_backend_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&hold->mutex);
 
+    if (!hold->rule && rule)
+        hold->rule = dlk_rule_ref((DlkRule *)rule);
     if (!DLK_BACKEND_GET_CLASS(self)->acquire(self, hold, rule, error))
         return FALSE;
     if (nobody_in_the_way(hold, hold->mode, error))
@@ -239,4 +154,28 @@ dlk_backend_release(DlkBackend *self, DlkHold *hold, GError **error)
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&hold->mutex);
 
     return DLK_BACKEND_GET_CLASS(self)->release(self, hold, error);
+}
+
+gboolean
+dlk_backend_holders(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GPtrArray *holders,
+                    GError **error)
+{
+    const DlkBackendClass *klass = DLK_BACKEND_GET_CLASS(self);
+
+    return !klass->holders || klass->holders(self, target, rule, holders, error);
+}
+
+gboolean
+dlk_backend_fence(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, const char *host,
+                  guint *removed, GError **error)
+{
+    const DlkBackendClass *klass = DLK_BACKEND_GET_CLASS(self);
+
+    *removed = 0;
+    if (klass->fence)
+        return klass->fence(self, target, rule, host, removed, error);
+    g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
+    g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
+                "%s: the backend %s has no way to remove another host's hold", label, klass->name);
+    return FALSE;
 }

@@ -1,9 +1,6 @@
 #pragma once
 
-#include "base/fd.h"
-#include "model/disk.h"
-#include "model/mode.h"
-#include "model/policy.h"
+#include "backend/hold.h"
 
 #include <glib-object.h>
 
@@ -11,60 +8,6 @@
  * What really locks. Every function here may block and is called in a worker, one at a time per disk; none
  * sees the table.
  */
-
-typedef struct _DlkBackend DlkBackend;
-
-/** DlkTarget: the disk that a job works on, and by which descriptor. Immutable, shared; reference-counted
- * (atomic). */
-typedef struct {
-    DlkDisk *disk;
-    int fd; /* of the very object that @disk describes: O_PATH, or, once locked, the lock's; -1 for network
-               disks */
-    struct _DlkFolder *folder; /* that the disk's last path component stands in, or %NULL */
-    int folder_fd;             /* its descriptor (O_PATH), borrowed, or -1 */
-    char *name;                /* that component, or %NULL */
-} DlkTarget;
-
-/** Takes a reference to @disk and takes over both descriptors. */
-DlkTarget *dlk_target_new(DlkDisk *disk, int fd, int folder_fd, const char *name);
-DlkTarget *dlk_target_ref(DlkTarget *self);
-/** Closes the descriptors with the last reference; that may block on hung storage: in workers only. */
-void dlk_target_unref(DlkTarget *self);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkTarget, dlk_target_unref)
-
-/* How far the asking after a hold has come; the core's. */
-enum {
-    DLK_HOLD_NOT_CHECKED,
-    DLK_HOLD_BEING_CHECKED,
-    DLK_HOLD_OVERDUE, /* it hangs: nobody waits for this answer any longer */
-};
-
-/**
- * DlkHold: one lock that is held. Used by one job at a time; reference-counted (atomic). Dropping it is no
- * release: a copy of its descriptor elsewhere would keep the lock.
- */
-typedef struct {
-    GMutex mutex; /* a check may meet a change of the same lock in another worker: one call at a time */
-    gint check;   /* atomic: DLK_HOLD_… */
-    DlkBackend *backend;
-    DlkTarget *target;
-    DlkMode mode;
-    gboolean strict;
-    pid_t pid; /* whom the lease is for: its own locks on the disk are not foreign */
-    int fd;    /* the lock's open file description, or -1; closed with the last reference */
-} DlkHold;
-
-/** @target: for this hold alone, whose lock may take the place of its descriptor. */
-DlkHold *dlk_hold_new(DlkBackend *backend, DlkTarget *target, DlkMode mode, gboolean strict, pid_t pid);
-/**
- * dlk_hold_adopt_fd: @fd (taken over), which carries the lock, takes the place of the target's descriptor: a
- * lease costs one. The number stays the same, so that whoever uses the target at this moment sees the one or
- * the other.
- */
-gboolean dlk_hold_adopt_fd(DlkHold *self, int fd, GError **error);
-DlkHold *dlk_hold_ref(DlkHold *self);
-void dlk_hold_unref(DlkHold *self);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkHold, dlk_hold_unref)
 
 typedef enum {
     DLK_CHECK_HELD,
@@ -119,6 +62,18 @@ struct _DlkBackendClass {
     gboolean (*convert)(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error);
     /** Gives the lock up, explicitly: a copy of the descriptor may live on. The target stays usable. */
     gboolean (*release)(DlkBackend *self, DlkHold *hold, GError **error);
+    /**
+     * Adds to @holders (of DlkHolder) who has the disk, on this host or another, as far as records say so;
+     * FALSE: could not be asked. %NULL: this backend knows of nobody.
+     */
+    gboolean (*holders)(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GPtrArray *holders,
+                        GError **error);
+    /**
+     * Removes what the host with the HostId @host holds of the disk. @removed: how many holds went.
+     * DLK_ERROR_UNSUPPORTED: it cannot be done from here; the message says what to do. %NULL: unsupported.
+     */
+    gboolean (*fence)(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, const char *host,
+                      guint *removed, GError **error);
 };
 
 /*
@@ -138,3 +93,9 @@ DlkCheck dlk_backend_check(DlkBackend *self, DlkHold *hold, char **reason);
 /** BUSY also where a foreign user of the disk tolerates the old mode and not the new one. */
 gboolean dlk_backend_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error);
 gboolean dlk_backend_release(DlkBackend *self, DlkHold *hold, GError **error);
+/** Adds to @holders (of DlkHolder) whom the records name; what is not confirmed may be false. */
+gboolean dlk_backend_holders(DlkBackend *self, const DlkTarget *target, const DlkRule *rule,
+                             GPtrArray *holders, GError **error);
+/** Removes what a dead host holds. @removed is set in any case. */
+gboolean dlk_backend_fence(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, const char *host,
+                           guint *removed, GError **error);

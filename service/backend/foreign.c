@@ -289,7 +289,8 @@ dlk_foreign_find_beside(const DlkHold *hold, DlkMode mode, GError **error)
     /* Whoever stands beside our lock on byte 0 is shareable; only a reader that tolerates no writer must know
      * more. */
     const guint look = LOOK_AT_QEMU | (mode == DLK_MODE_READ_ONLY && hold->strict ? LOOK_AT_LEASES : 0);
-    return find(hold->target, hold->fd, look, hold->pid, &lease, error);
+    const int fd = hold->fd == hold->target->fd ? hold->fd : -1; /* else it is not the disk's */
+    return find(hold->target, fd, look, hold->pid, &lease, error);
 }
 
 const DlkForeign *

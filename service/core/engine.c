@@ -60,7 +60,8 @@ dlk_engine_finalize(GObject *object)
     dlk_table_free(self->table);
     g_free(self->runtime_dir);
     g_free(self->config_file);
-    g_free(self->host_id);
+    g_clear_pointer(&self->host_id, g_ref_string_release);
+    g_clear_pointer(&self->host_name, g_ref_string_release);
     G_OBJECT_CLASS(dlk_engine_parent_class)->finalize(object);
 }
 
@@ -81,17 +82,17 @@ dlk_engine_class_init(DlkEngineClass *klass)
     g_signal_new("policy-changed", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
 }
 
-static char *
+static GRefString *
 derive_host_id(const DlkPolicy *policy)
 {
     char text[SD_ID128_STRING_MAX];
     sd_id128_t id;
 
     if (policy->host_id)
-        return g_strdup(policy->host_id);
+        return g_ref_string_new(policy->host_id);
     if (sd_id128_get_machine_app_specific(application_id, &id) < 0)
-        return g_strdup(g_get_host_name());
-    return g_strdup(sd_id128_to_string(id, text));
+        return g_ref_string_new(g_get_host_name());
+    return g_ref_string_new(sd_id128_to_string(id, text));
 }
 
 static void
@@ -100,7 +101,7 @@ adopt_policy(DlkEngine *self, DlkPolicy *policy)
     g_clear_pointer(&self->policy, dlk_policy_unref);
     self->policy = policy;
     self->policy_generation++;
-    g_free(self->host_id);
+    g_clear_pointer(&self->host_id, g_ref_string_release);
     self->host_id = derive_host_id(policy);
 }
 
@@ -130,6 +131,7 @@ dlk_engine_new(const char *runtime_dir, const char *config_file, GError **error)
 
     self->runtime_dir = g_strdup(runtime_dir);
     self->config_file = g_strdup(config_file);
+    self->host_name = g_ref_string_new(g_get_host_name());
     dlk_holding_init_engine(self);
     dlk_monitor_init_engine(self);
     if (!open_watches(self, error))

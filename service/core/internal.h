@@ -17,7 +17,7 @@ struct _DlkEngine {
 
     char *runtime_dir;
     char *config_file;
-    char *host_id;
+    GRefString *host_id, *host_name; /* what other hosts are told */
     DlkPolicy *policy;
     guint64 policy_generation;
 

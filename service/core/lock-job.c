@@ -9,6 +9,7 @@ typedef struct {
     DlkRule *rule;
     DlkMode mode;
     pid_t pid;
+    DlkHolder *holder;
     DlkFolderWatch *folder_watch;
 } Input;
 
@@ -19,6 +20,7 @@ input_free(gpointer data)
 
     dlk_target_unref(input->target);
     dlk_rule_unref(input->rule);
+    dlk_holder_unref(input->holder);
     dlk_folder_watch_end(input->folder_watch);
     g_free(input);
 }
@@ -83,6 +85,7 @@ run(gpointer data, GError **error)
 
     g_autoptr(DlkHold) hold =
         dlk_hold_new(backend, input->target, input->mode, input->rule->strict_readers, input->pid);
+    dlk_hold_set_holder(hold, input->holder);
     if (!dlk_backend_acquire(backend, hold, input->rule, error))
         return NULL;
 
@@ -112,6 +115,7 @@ dlk_lock_job_run(DlkEngine *engine, const DlkLease *lease, DlkTarget *target, Dl
     input->rule = dlk_rule_ref(lease->rule);
     input->mode = lease->mode;
     input->pid = lease->process ? lease->pid : 0;
+    input->holder = dlk_holder_new_of_lease(lease, engine->host_id, engine->host_name);
     input->folder_watch = engine->folder_watch;
     dlk_folder_watch_begin(engine->folder_watch);
     dlk_pool_run_async(engine->pool, &lock_job, input, target->disk->lane, target->disk->id,

@@ -1,0 +1,130 @@
+#include "backend/hold.h"
+
+#include "backend/folder.h"
+#include "base/error.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-object.h>
+#include <unistd.h>
+
+DlkTarget *
+dlk_target_new(DlkDisk *disk, int fd, int folder_fd, const char *name)
+{
+    DlkTarget *self = g_atomic_rc_box_new0(DlkTarget);
+    self->disk = dlk_disk_ref(disk);
+    self->fd = fd;
+    self->folder = dlk_folder_get(folder_fd);
+    self->folder_fd = self->folder ? dlk_folder_fd(self->folder) : -1;
+    self->name = g_strdup(name);
+    return self;
+}
+
+DlkTarget *
+dlk_target_ref(DlkTarget *self)
+{
+    return g_atomic_rc_box_acquire(self);
+}
+
+static void
+target_clear(gpointer data)
+{
+    DlkTarget *self = data;
+    dlk_disk_unref(self->disk);
+    dlk_close_fd(&self->fd);
+    g_clear_pointer(&self->folder, dlk_folder_unref);
+    g_free(self->name);
+}
+
+void
+dlk_target_unref(DlkTarget *self)
+{
+    g_atomic_rc_box_release_full(self, target_clear);
+}
+
+DlkHold *
+dlk_hold_new(DlkBackend *backend, DlkTarget *target, DlkMode mode, gboolean strict, pid_t pid)
+{
+    DlkHold *self = g_atomic_rc_box_new0(DlkHold);
+    g_mutex_init(&self->mutex);
+    self->backend = g_object_ref(backend);
+    self->target = dlk_target_ref(target);
+    self->mode = mode;
+    self->strict = strict;
+    self->pid = pid;
+    self->fd = -1;
+    return self;
+}
+
+void
+dlk_hold_set_holder(DlkHold *self, DlkHolder *holder)
+{
+    g_assert(self->holder == NULL);
+    self->holder = dlk_holder_ref(holder);
+}
+
+void
+dlk_hold_set_state(DlkHold *self, gpointer state, GDestroyNotify free_state)
+{
+    if (self->free_state)
+        self->free_state(self->state);
+    self->state = state;
+    self->free_state = free_state;
+}
+
+guint
+dlk_hold_fds(const DlkHold *self, int fds[DLK_HOLD_PARTS])
+{
+    guint count = 0;
+
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++)
+        if (self->parts[i])
+            fds[count++] = self->parts[i]->fd;
+    if (count == 0)
+        fds[count++] = self->fd;
+    return count;
+}
+
+gboolean
+dlk_hold_adopt_fd(DlkHold *self, int fd, GError **error)
+{
+    dlk_autofd owned = fd;
+
+    if (self->target->fd < 0 || dup3(fd, self->target->fd, O_CLOEXEC) < 0) {
+        g_autofree char *label = dlk_text_printable(dlk_disk_label(self->target->disk), 0);
+
+        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot keep the lock of %s",
+                                   label);
+    }
+    self->fd = self->target->fd;
+    return TRUE;
+}
+
+DlkHold *
+dlk_hold_ref(DlkHold *self)
+{
+    return g_atomic_rc_box_acquire(self);
+}
+
+static void
+hold_clear(gpointer data)
+{
+    DlkHold *self = data;
+    g_mutex_clear(&self->mutex);
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++)
+        g_clear_pointer(&self->parts[i], dlk_hold_unref);
+    dlk_hold_set_state(self, NULL, NULL);
+    g_clear_pointer(&self->rule, dlk_rule_unref);
+    g_clear_pointer(&self->holder, dlk_holder_unref);
+    if (self->fd != self->target->fd)
+        dlk_close_fd(&self->fd);
+    dlk_target_unref(self->target);
+    g_object_unref(self->backend);
+}
+
+void
+dlk_hold_unref(DlkHold *self)
+{
+    g_atomic_rc_box_release_full(self, hold_clear);
+}

@@ -1,0 +1,84 @@
+#pragma once
+
+#include "base/fd.h"
+#include "model/disk.h"
+#include "model/holder.h"
+#include "model/mode.h"
+#include "model/policy.h"
+
+#include <glib.h>
+
+/* What a backend works on, and what it then holds. */
+
+typedef struct _DlkBackend DlkBackend;
+
+/** DlkTarget: the disk that a job works on, and by which descriptor. Immutable, shared; reference-counted
+ * (atomic). */
+typedef struct {
+    DlkDisk *disk;
+    int fd; /* of the very object that @disk describes: O_PATH, or, once locked, the lock's; -1 for network
+               disks */
+    struct _DlkFolder *folder; /* that the disk's last path component stands in, or %NULL */
+    int folder_fd;             /* its descriptor (O_PATH), borrowed, or -1 */
+    char *name;                /* that component, or %NULL */
+} DlkTarget;
+
+/** Takes a reference to @disk and takes over both descriptors. */
+DlkTarget *dlk_target_new(DlkDisk *disk, int fd, int folder_fd, const char *name);
+DlkTarget *dlk_target_ref(DlkTarget *self);
+/** Closes the descriptors with the last reference; that may block on hung storage: in workers only. */
+void dlk_target_unref(DlkTarget *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkTarget, dlk_target_unref)
+
+/* How far the asking after a hold has come; the core's. */
+enum {
+    DLK_HOLD_NOT_CHECKED,
+    DLK_HOLD_BEING_CHECKED,
+    DLK_HOLD_OVERDUE, /* it hangs: nobody waits for this answer any longer */
+};
+
+/** How many backends a rule may combine for one disk. */
+#define DLK_HOLD_PARTS 2
+
+/**
+ * DlkHold: one lock that is held. Used by one job at a time; reference-counted (atomic). Dropping it is no
+ * release: a copy of its descriptor elsewhere would keep the lock.
+ */
+typedef struct _DlkHold {
+    GMutex mutex; /* a check may meet a change of the same lock in another worker: one call at a time */
+    gint check;   /* atomic: DLK_HOLD_… */
+    DlkBackend *backend;
+    DlkTarget *target;
+    DlkMode mode;
+    gboolean strict;
+    pid_t pid; /* whom the lease is for: its own locks on the disk are not foreign */
+    /* The lock's open file description, or -1; closed with the last reference. Of the disk itself where it is
+     * the target's, else of whatever the backend locks in its place. */
+    int fd;
+    DlkRule *rule;     /* that it was taken under; %NULL until then */
+    DlkHolder *holder; /* whose it is, for the record that other hosts read; %NULL: they are told nothing */
+    gpointer state;    /* the backend's own, or %NULL */
+    GDestroyNotify free_state;
+    struct _DlkHold *parts[DLK_HOLD_PARTS]; /* of a combination: what each backend holds; else %NULL */
+} DlkHold;
+
+/** @target: for this hold alone, whose lock may take the place of its descriptor. */
+DlkHold *dlk_hold_new(DlkBackend *backend, DlkTarget *target, DlkMode mode, gboolean strict, pid_t pid);
+/** Before the hold is used: says whose it is. */
+void dlk_hold_set_holder(DlkHold *self, DlkHolder *holder);
+/** Gives the hold its backend's own @state, freed by @free_state with the last reference. */
+void dlk_hold_set_state(DlkHold *self, gpointer state, GDestroyNotify free_state);
+/**
+ * dlk_hold_fds: the descriptors, borrowed, whose copies keep the lock alive, in the order of the backend's
+ * parts; -1 for a part that needs none. Returns how many parts there are: 1 but for a combination.
+ */
+guint dlk_hold_fds(const DlkHold *self, int fds[DLK_HOLD_PARTS]);
+/**
+ * dlk_hold_adopt_fd: @fd (taken over), which carries the lock, takes the place of the target's descriptor: a
+ * lease costs one. The number stays the same, so that whoever uses the target at this moment sees the one or
+ * the other.
+ */
+gboolean dlk_hold_adopt_fd(DlkHold *self, int fd, GError **error);
+DlkHold *dlk_hold_ref(DlkHold *self);
+void dlk_hold_unref(DlkHold *self);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkHold, dlk_hold_unref)
