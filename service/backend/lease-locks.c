@@ -1,0 +1,135 @@
+#include "backend/lease-locks.h"
+
+#include "backend/image-locks.h"
+#include "backend/process-locks.h"
+#include "base/error.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#define NO_BYTE G_MAXUINT
+
+static short
+lease_lock(DlkMode mode)
+{
+    return mode == DLK_MODE_EXCLUSIVE ? F_WRLCK : F_RDLCK;
+}
+
+/* Under readers=strict: the byte that a lease in @mode holds beside byte 0. */
+static guint
+side_byte(DlkMode mode, gboolean strict)
+{
+    if (!strict || mode == DLK_MODE_EXCLUSIVE)
+        return NO_BYTE;
+    return mode == DLK_MODE_SHARED ? DLK_BYTE_SHARED_WRITER : DLK_BYTE_STRICT_READER;
+}
+
+/* The process whose lock on @byte keeps out a lock of @type; borrowed from @locks. */
+static const DlkProcessLock *
+find_holder(GArray *locks, guint byte, short type)
+{
+    for (guint i = 0; i < locks->len; i++) {
+        const DlkProcessLock *lock = &g_array_index(locks, DlkProcessLock, i);
+        if (dlk_process_lock_touches(lock, byte, byte) && (lock->write || type == F_WRLCK))
+            return lock;
+    }
+    return NULL;
+}
+
+static void
+set_busy(GError **error, int fd, const char *label, guint byte, short type)
+{
+    g_autofree char *key = dlk_process_locks_key(fd);
+    g_autoptr(GArray) locks = dlk_process_locks_find(key != NULL ? key : "");
+    g_autoptr(GArray) own = dlk_process_locks_find_own(key != NULL ? key : "", fd);
+    const DlkProcessLock *holder = find_holder(locks, byte, type);
+    if (holder != NULL) {
+        g_autofree char *command = dlk_text_printable(holder->command, 0);
+        g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY,
+                    "%s is locked by %s (pid %d), which is not a lease of this service; release it there, or "
+                    "wait for it",
+                    label, command[0] != '\0' ? command : "a process", (int)holder->pid);
+    } else if (find_holder(own, byte, type) != NULL) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "%s is still locked by another lease of this service",
+                    label);
+    } else {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY,
+                    "%s is locked by another host or a process that cannot be seen from here; release it "
+                    "there, or wait for it",
+                    label);
+    }
+}
+
+static gboolean
+lock_byte(int fd, const char *label, guint byte, short type, GError **error)
+{
+    if (dlk_image_locks_set(fd, byte, type))
+        return TRUE;
+    const int errsv = errno;
+    if (errsv != EAGAIN)
+        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot lock %s", label);
+    set_busy(error, fd, label, byte, type);
+    return FALSE;
+}
+
+/* Takes first and asks after; on failure the byte is free again. */
+static gboolean
+lock_side_byte(int fd, const char *label, guint byte, GError **error)
+{
+    if (byte == NO_BYTE)
+        return TRUE;
+    const guint other = byte == DLK_BYTE_SHARED_WRITER ? DLK_BYTE_STRICT_READER : DLK_BYTE_SHARED_WRITER;
+    if (!lock_byte(fd, label, byte, F_RDLCK, error))
+        return FALSE;
+    const DlkByteState state = dlk_image_locks_ask(fd, other, other, NULL);
+    if (state == DLK_BYTE_FREE)
+        return TRUE;
+    if (state == DLK_BYTE_UNKNOWN)
+        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot ask who has locked %s", label);
+    else
+        set_busy(error, fd, label, other, F_WRLCK);
+    (void)dlk_image_locks_set(fd, byte, F_UNLCK);
+    return FALSE;
+}
+
+gboolean
+dlk_lease_locks_take(int fd, const char *label, DlkMode mode, gboolean strict, GError **error)
+{
+    return lock_byte(fd, label, DLK_BYTE_LEASE, lease_lock(mode), error) &&
+           lock_side_byte(fd, label, side_byte(mode, strict), error);
+}
+
+/* Changing the type of a lock is one step for the kernel: there is no moment at which nobody has it. */
+gboolean
+dlk_lease_locks_change(int fd, const char *label, DlkMode from, DlkMode to, gboolean strict, GError **error)
+{
+    const guint old_byte = side_byte(from, strict);
+    const guint new_byte = side_byte(to, strict);
+    if (!lock_side_byte(fd, label, new_byte, error))
+        return FALSE;
+    if (!lock_byte(fd, label, DLK_BYTE_LEASE, lease_lock(to), error)) {
+        if (new_byte != NO_BYTE)
+            (void)dlk_image_locks_set(fd, new_byte, F_UNLCK);
+        return FALSE;
+    }
+    if (old_byte != NO_BYTE)
+        (void)dlk_image_locks_set(fd, old_byte, F_UNLCK);
+    return TRUE;
+}
+
+DlkCheck
+dlk_lease_locks_check(int fd, DlkMode mode, char **reason)
+{
+    const DlkByteState state = mode == DLK_MODE_EXCLUSIVE
+                                   ? dlk_image_locks_ask(fd, DLK_BYTE_LEASE, DLK_BYTE_LEASE, NULL)
+                                   : dlk_image_locks_ask_for_writer(fd, DLK_BYTE_LEASE, NULL);
+    if (state == DLK_BYTE_FREE)
+        return DLK_CHECK_HELD;
+    if (state == DLK_BYTE_UNKNOWN) {
+        *reason = g_strconcat(DLK_REASON_STORAGE_ERROR, g_strerror(errno), NULL);
+        return DLK_CHECK_UNKNOWN;
+    }
+    *reason = g_strdup(DLK_REASON_LOCK_TAKEN);
+    return DLK_CHECK_LOST;
+}
