@@ -85,7 +85,7 @@ on_refusal_described(GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 refuse(DlkAcquire *self, DlkItem *item, DlkLease *obstacle)
 {
-    dlk_refusal_describe_async(self->engine, item->lease, obstacle, self->request->caller,
+    dlk_refusal_describe_async(self->engine, item->lease, item->lease->mode, obstacle, self->request->caller,
                                on_refusal_described, self);
 }
 

@@ -302,7 +302,7 @@ dlk_engine_convert_async(DlkEngine *self, DlkLease *lease, DlkMode mode, DlkCall
 
     DlkLease *obstacle = dlk_table_conflict_in_mode(self->table, lease, mode);
     if (obstacle) {
-        dlk_refusal_describe_async(self, lease, obstacle, caller, on_refusal_described,
+        dlk_refusal_describe_async(self, lease, mode, obstacle, caller, on_refusal_described,
                                    g_steal_pointer(&task));
         return;
     }

@@ -53,8 +53,11 @@ void dlk_acquire_wake(DlkEngine *engine, DlkDisk *disk);
 
 /* refusal.c: why somebody is refused, as far as he may know */
 
-/** Puts into words who is in the way of @lease; asks polkit whether @caller may know. */
-void dlk_refusal_describe_async(DlkEngine *engine, const DlkLease *lease, DlkLease *obstacle,
+/**
+ * Puts into words who keeps @lease out of @mode: @obstacle, and how many besides; asks polkit whether @caller
+ * may know.
+ */
+void dlk_refusal_describe_async(DlkEngine *engine, const DlkLease *lease, DlkMode mode, DlkLease *obstacle,
                                 DlkCaller *caller, GAsyncReadyCallback callback, gpointer user_data);
 /** The sentence, transfer full. */
 char *dlk_refusal_describe_finish(GAsyncResult *result);

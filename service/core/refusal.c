@@ -38,7 +38,7 @@ dlk_refusal_describe_holder(const DlkLease *holder)
 
 /* What the caller may read if he may know who is in the way. */
 static char *
-describe(const DlkLease *lease, const DlkLease *obstacle)
+describe(const DlkLease *lease, const DlkLease *obstacle, guint in_the_way)
 {
     char id[DLK_LEASE_ID_LENGTH + 1];
     g_autofree char *holder = dlk_refusal_describe_holder(obstacle);
@@ -52,6 +52,8 @@ describe(const DlkLease *lease, const DlkLease *obstacle)
         g_string_append_printf(text, "; lease %.*s: wait for it, or release it if %s is done", ID_PREFIX, id,
                                obstacle->owner);
     }
+    if (in_the_way > 1)
+        g_string_append_printf(text, "; %u more in the way: disklockctl inspect lists them", in_the_way - 1);
     return g_string_free(text, FALSE);
 }
 
@@ -81,13 +83,13 @@ on_may_inspect(GObject *source, GAsyncResult *result, gpointer user_data)
 }
 
 void
-dlk_refusal_describe_async(DlkEngine *engine, const DlkLease *lease, DlkLease *obstacle, DlkCaller *caller,
-                           GAsyncReadyCallback callback, gpointer user_data)
+dlk_refusal_describe_async(DlkEngine *engine, const DlkLease *lease, DlkMode mode, DlkLease *obstacle,
+                           DlkCaller *caller, GAsyncReadyCallback callback, gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(engine, NULL, callback, user_data);
     Texts *texts = g_new0(Texts, 1);
 
-    texts->full = describe(lease, obstacle);
+    texts->full = describe(lease, obstacle, dlk_table_count_conflicts(engine->table, lease, mode));
     texts->guarded = g_strdup_printf("%s is in use by a lease of another user: wait for it, or ask an "
                                      "administrator whose it is (polkit's %sinspect would let you see)",
                                      lease->path, DLK_ACTION_PREFIX);

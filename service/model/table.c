@@ -154,6 +154,30 @@ dlk_table_conflict_in_mode(DlkTable *self, const DlkLease *lease, DlkMode mode)
     return visit_overlapping(self, lease->disk, is_conflict, &search);
 }
 
+typedef struct {
+    const DlkLease *lease;
+    DlkMode mode;
+    guint count;
+} Tally;
+
+static gboolean
+count_conflict(DlkLease *other, gpointer user_data)
+{
+    Tally *tally = user_data;
+
+    tally->count += keeps_out(other) && hinders(other, tally->lease, tally->mode);
+    return FALSE;
+}
+
+guint
+dlk_table_count_conflicts(DlkTable *self, const DlkLease *lease, DlkMode mode)
+{
+    Tally tally = {.lease = lease, .mode = mode};
+
+    visit_overlapping(self, lease->disk, count_conflict, &tally);
+    return tally.count;
+}
+
 static void
 place_link(DlkTable *self, DlkPlace *place, const char *id)
 {

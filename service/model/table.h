@@ -29,6 +29,9 @@ DlkLease *dlk_table_conflict(DlkTable *self, const DlkLease *lease);
  */
 DlkLease *dlk_table_conflict_in_mode(DlkTable *self, const DlkLease *lease, DlkMode mode);
 
+/** How many leases keep @lease out of @mode; waiters do not count. */
+guint dlk_table_count_conflicts(DlkTable *self, const DlkLease *lease, DlkMode mode);
+
 /** Puts @lease (DLK_PHASE_NEW) into the table in @phase (WAITING or LOCKING), takes a reference and a queue
  * place. */
 void dlk_table_insert(DlkTable *self, DlkLease *lease, DlkPhase phase);

@@ -2,26 +2,11 @@
 #include "base/text.h"
 #include "model/backing-name.h"
 #include "model/image-header.h"
+#include "tests/unit/image-memory.h"
 
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const guint8 *data, size_t size);
-
-typedef struct {
-    const guint8 *bytes;
-    gsize length;
-} Memory;
-
-static gssize
-read_memory(gpointer image, guint64 offset, gpointer buffer, gsize length)
-{
-    const Memory *memory = image;
-    if (offset >= memory->length)
-        return 0;
-    const gsize count = MIN(length, memory->length - offset);
-    memcpy(buffer, memory->bytes + offset, count);
-    return (gssize)count;
-}
 
 static void
 check_name(const char *name)
@@ -41,10 +26,10 @@ check_name(const char *name)
 }
 
 static void
-check_as(Memory *memory, const char *format)
+check_as(ImageMemory *memory, const char *format)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(DlkImageHeader) header = dlk_image_header_read(read_memory, memory, format, &error);
+    g_autoptr(DlkImageHeader) header = dlk_image_header_read(image_memory_read, memory, format, &error);
     if (!header) {
         g_assert_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS);
         return;
@@ -61,7 +46,7 @@ int
 LLVMFuzzerTestOneInput(const guint8 *data, size_t size)
 {
     static const char *const formats[] = {NULL, "raw", "qcow2", "qcow", "qed", "vmdk"};
-    Memory memory = {data, size};
+    ImageMemory memory = {data, size};
     for (guint i = 0; i < G_N_ELEMENTS(formats); i++)
         check_as(&memory, formats[i]);
     return 0;

@@ -94,6 +94,15 @@ test_compatible_leases_stand_together(EngineFixture *f, gconstpointer data)
 }
 
 static void
+test_refusal_says_how_many_are_in_the_way(EngineFixture *f, gconstpointer data)
+{
+    engine_acquire(f, "a.img", DLK_MODE_SHARED, NULL);
+    engine_acquire(f, "a.img", DLK_MODE_SHARED, NULL);
+    engine_acquire(f, "a.img", DLK_MODE_READ_ONLY, NULL);
+    engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY, "; 2 more in the way");
+}
+
+static void
 test_disk_that_is_being_taken_is_busy_already(EngineFixture *f, gconstpointer data)
 {
     dlk_fake_backend_hang(f->fake, DLK_FAKE_ACQUIRE);
@@ -268,6 +277,7 @@ main(int argc, char **argv)
     engine_add("/engine-acquire/second-taker-hears-who", NULL,
                test_second_taker_hears_who_how_and_since_when);
     engine_add("/engine-acquire/compatible-leases", NULL, test_compatible_leases_stand_together);
+    engine_add("/engine-acquire/how-many-are-in-the-way", NULL, test_refusal_says_how_many_are_in_the_way);
     engine_add("/engine-acquire/being-taken-is-busy", NULL, test_disk_that_is_being_taken_is_busy_already);
     engine_add("/engine-acquire/busy-outside-the-table", NULL, test_busy_outside_the_table_is_reported);
     engine_add("/engine-acquire/failure-leaves-nothing", NULL,

@@ -1,27 +1,11 @@
 #include "base/error.h"
+#include "image-memory.h"
 #include "model/image-header.h"
 #include "qemu-img.h"
 #include "scratch.h"
 
 #include <errno.h>
 #include <string.h>
-
-/* An image in memory. */
-typedef struct {
-    const guint8 *bytes;
-    gsize length;
-} Memory;
-
-static gssize
-read_memory(gpointer image, guint64 offset, gpointer buffer, gsize length)
-{
-    const Memory *memory = image;
-    if (offset >= memory->length)
-        return 0;
-    const gsize count = MIN(length, memory->length - offset);
-    memcpy(buffer, memory->bytes + offset, count);
-    return (gssize)count;
-}
 
 static gssize
 read_nothing(gpointer image, guint64 offset, gpointer buffer, gsize length)
@@ -35,8 +19,8 @@ static char *
 describe(const guint8 *bytes, gsize length, const char *format)
 {
     g_autoptr(GError) error = NULL;
-    Memory memory = {bytes, length};
-    g_autoptr(DlkImageHeader) header = dlk_image_header_read(read_memory, &memory, format, &error);
+    ImageMemory memory = {bytes, length};
+    g_autoptr(DlkImageHeader) header = dlk_image_header_read(image_memory_read, &memory, format, &error);
     if (!header) {
         g_assert_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS);
         return g_strdup_printf("error: %s", error->message);
