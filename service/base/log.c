@@ -4,8 +4,6 @@
 
 #include <unistd.h>
 
-#define MAX_FIELDS 16
-
 /* GLib's own writer, which drops some entries, has the last word. */
 static gboolean may_drop;
 
@@ -30,29 +28,36 @@ dlk_log_init(void)
 }
 
 gboolean
-dlk_log_is_heard(GLogLevelFlags level)
+dlk_log_is_heard(DlkEvent event)
 {
-    return !may_drop || !g_log_writer_default_would_drop(level, G_LOG_DOMAIN);
+    return !may_drop || !g_log_writer_default_would_drop(dlk_event_level(event), G_LOG_DOMAIN);
+}
+
+/* As in syslog(3). */
+static const char *
+priority(GLogLevelFlags level)
+{
+    return level & G_LOG_LEVEL_WARNING ? "4" : level & G_LOG_LEVEL_MESSAGE ? "5" : "6";
 }
 
 void
-dlk_log_event(GLogLevelFlags level, const char *message_id, const DlkLogField *fields, const char *text)
+dlk_log_event(DlkEvent event, const DlkLogField *fields, const char *text)
 {
     g_autofree char *message = dlk_text_printable(text, 0);
-    GLogField log_fields[MAX_FIELDS + 4] = {
-        {"PRIORITY",
-         level & G_LOG_LEVEL_WARNING   ? "4"
-         : level & G_LOG_LEVEL_MESSAGE ? "5"
-                                       : "6",
-         -1},
+    g_autoptr(GArray) all = g_array_new(FALSE, FALSE, sizeof(GLogField));
+    const GLogField always[] = {
+        {"PRIORITY", priority(dlk_event_level(event)), -1},
         {"GLIB_DOMAIN", G_LOG_DOMAIN, -1},
-        {"MESSAGE_ID", message_id, -1},
+        {"MESSAGE_ID", dlk_event_message_id(event), -1},
         {"MESSAGE", message, -1},
     };
-    gsize n = 4;
 
-    for (; fields && fields->name && n < G_N_ELEMENTS(log_fields); fields++)
+    g_array_append_vals(all, always, G_N_ELEMENTS(always));
+    for (; fields && fields->name; fields++) {
+        const GLogField field = {fields->name, fields->value, -1};
+
         if (fields->value)
-            log_fields[n++] = (GLogField){fields->name, fields->value, -1};
-    g_log_structured_array(level, log_fields, n);
+            g_array_append_val(all, field);
+    }
+    g_log_structured_array(dlk_event_level(event), (GLogField *)(void *)all->data, all->len);
 }

@@ -1,18 +1,10 @@
 #pragma once
 
-#include <glib.h>
+#include "base/event.h"
 
 /*
- * The journal's fields: every event that an administrator may look for has a MESSAGE_ID of its own.
  * Text goes to the journal where stderr is connected to it and to stderr elsewhere (g_log_writer_default()).
  */
-#define DLK_MESSAGE_ACQUIRED "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e01"
-#define DLK_MESSAGE_RELEASED "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e02"
-#define DLK_MESSAGE_REFUSED "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e03"
-#define DLK_MESSAGE_AT_RISK "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e04"
-#define DLK_MESSAGE_RESTORED "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e05"
-#define DLK_MESSAGE_BROKEN "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e06"
-#define DLK_MESSAGE_POLICY "5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e07"
 
 /**
  * dlk_log_init: from now on INFO entries reach the journal too; GLib's own writer drops them. Elsewhere (a
@@ -20,8 +12,8 @@
  */
 void dlk_log_init(void);
 
-/** FALSE: an entry of @level would be dropped, and who has to put much together for it need not. */
-gboolean dlk_log_is_heard(GLogLevelFlags level);
+/** FALSE: @event would be dropped, and who has to put much together for it need not. */
+gboolean dlk_log_is_heard(DlkEvent event);
 
 /** DlkLogField: one journal field, "DISKLOCK_LEASE" and its value; a %NULL value leaves the field out. */
 typedef struct {
@@ -30,7 +22,7 @@ typedef struct {
 } DlkLogField;
 
 /**
- * dlk_log_event: one journal entry. @message_id: one of the above. @fields: ended by a %NULL name.
+ * dlk_log_event: one journal entry. @fields: ended by a %NULL name; one may come several times; or %NULL.
  * @text: what people read; made printable, because parts of it come from outside.
  */
-void dlk_log_event(GLogLevelFlags level, const char *message_id, const DlkLogField *fields, const char *text);
+void dlk_log_event(DlkEvent event, const DlkLogField *fields, const char *text);

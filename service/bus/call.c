@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "core/authority.h"
+#include "core/journal.h"
 
 #include <gio/gunixfdlist.h>
 #include <string.h>
@@ -153,8 +154,10 @@ on_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
         g_error_free(error);
         error = not_owner();
     }
-    if (call->request)
+    if (call->request) {
         dlk_request_say_which(call->request, &error);
+        dlk_journal_refused(call->request, error);
+    }
     dlk_call_fail(call, error);
 }
 

@@ -35,7 +35,7 @@ dlk_release_run(DlkCall *call)
     DlkLease *lease = dlk_call_find_lease(call, &error);
 
     if (lease)
-        dlk_engine_release_async(call->engine, lease, on_released, call);
+        dlk_engine_release_async(call->engine, lease, call->caller, on_released, call);
     else
         dlk_call_fail(call, error);
 }
@@ -93,7 +93,8 @@ release_owner(DlkCall *call, gboolean all)
     self->call = call;
     self->under_way = leases->len + 1;
     for (guint i = 0; i < leases->len; i++)
-        dlk_engine_release_async(call->engine, g_ptr_array_index(leases, i), on_one_released, self);
+        dlk_engine_release_async(call->engine, g_ptr_array_index(leases, i), call->caller, on_one_released,
+                                 self);
     owner_release_step(self);
 }
 
@@ -149,7 +150,7 @@ dlk_break_run(DlkCall *call)
     const char *reason;
 
     g_variant_get(call->parameters, "(o&sa{sv})", NULL, &reason, NULL);
-    if (lease && dlk_engine_break(call->engine, lease, reason, &error))
+    if (lease && dlk_engine_break(call->engine, lease, call->caller, reason, &error))
         dlk_call_reply(call, NULL);
     else
         dlk_call_fail(call, error);

@@ -1,5 +1,6 @@
 #include "bus/service.h"
 
+#include "base/log.h"
 #include "bus/announcer.h"
 #include "bus/members.h"
 #include "bus/objects.h"
@@ -57,9 +58,19 @@ retry_later(DlkService *self)
 }
 
 static void
+bus_lost(const char *reason)
+{
+    const DlkLogField fields[] = {{"DISKLOCK_REASON", reason}, {0}};
+    g_autofree char *text =
+        g_strdup_printf("The service is off the bus (%s); all leases are kept; trying again", reason);
+
+    dlk_log_event(DLK_EVENT_BUS_LOST, fields, text);
+}
+
+static void
 on_closed(GDBusConnection *connection, gboolean remote_peer_vanished, GError *error, DlkService *self)
 {
-    g_warning("The connection to the bus is lost: %s", error ? error->message : "closed");
+    bus_lost(error ? error->message : "the connection was closed");
     leave(self);
     self->func(DLK_SERVICE_LOST, self->user_data);
     g_clear_handle_id(&self->retry, g_source_remove);
@@ -99,7 +110,7 @@ on_name_lost(GDBusConnection *connection, const char *name, gpointer user_data)
         return;
     }
     /* With the process would go the locks: whatever the bus has against us now may pass. */
-    g_warning("The bus does not give us the name %s; the leases are kept; trying again", name);
+    bus_lost("the bus has taken the name away");
     self->func(DLK_SERVICE_LOST, self->user_data);
     if (self->retry == 0)
         self->retry = g_timeout_add_seconds(RETRY_S, on_rejoin, self);

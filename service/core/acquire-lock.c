@@ -1,6 +1,5 @@
 #include "base/error.h"
 #include "base/fd.h"
-#include "base/log.h"
 #include "core/acquire.h"
 #include "core/holding.h"
 #include "core/lock-job.h"
@@ -176,8 +175,8 @@ dlk_acquire_announce(DlkAcquire *self)
     for (guint i = 0; i < self->items->len; i++) {
         DlkLease *lease = dlk_acquire_item(self, i)->lease;
 
-        dlk_journal_lease(G_LOG_LEVEL_INFO, DLK_MESSAGE_ACQUIRED, lease, NULL, "%s holds %s %s by %s",
-                          lease->owner, lease->path, dlk_mode_adverb(lease->mode), lease->backend);
+        dlk_journal_lease(DLK_EVENT_ACQUIRED, lease, NULL, "%s holds %s %s by %s", lease->owner, lease->path,
+                          dlk_mode_adverb(lease->mode), lease->backend);
         g_signal_emit_by_name(self->engine, "acquired", lease);
     }
     dlk_acquire_next(self);

@@ -2,7 +2,6 @@
 
 #include "base/error.h"
 #include "base/fd.h"
-#include "base/log.h"
 #include "core/lock-job.h"
 
 /* The way of one call; authorisation for the path came before, in the bus layer. */
@@ -112,17 +111,8 @@ dlk_acquire_take_back(DlkAcquire *self)
 void
 dlk_acquire_fail(DlkAcquire *self, GError *error)
 {
-    const DlkCaller *caller = self->request->caller;
-    g_autofree char *uid = g_strdup_printf("%u", caller->uid);
-    const DlkLogField fields[] = {{"DISKLOCK_OWNER", self->request->options->owner},
-                                  {"DISKLOCK_UID", uid},
-                                  {"DISKLOCK_REASON", error->message},
-                                  {0}};
-    g_autofree char *text =
-        g_strdup_printf("Refused %s (uid %u): %s", caller->command, caller->uid, error->message);
-
     dlk_acquire_take_back(self);
-    dlk_log_event(G_LOG_LEVEL_INFO, DLK_MESSAGE_REFUSED, fields, text);
+    dlk_journal_refused(self->request, error);
     g_task_return_error(self->task, error);
     acquire_free(self);
 }

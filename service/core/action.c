@@ -1,4 +1,3 @@
-#include "base/log.h"
 #include "core/holding.h"
 
 #include <errno.h>
@@ -17,7 +16,7 @@ send_signal(DlkLease *lease, int signal_number)
     if (!lease->process || dlk_pid_ref_signal(lease->process, signal_number) || errno == ESRCH)
         return TRUE;
 
-    dlk_journal_lease(G_LOG_LEVEL_WARNING, DLK_MESSAGE_BROKEN, lease, NULL,
+    dlk_journal_lease(DLK_EVENT_ACTION_FAILED, lease, NULL,
                       "Cannot send signal %d to process %d, which may go on writing to %s: %s", signal_number,
                       (int)lease->pid, lease->path, g_strerror(errno));
     return FALSE;
@@ -90,8 +89,8 @@ on_program_ended(GObject *source, GAsyncResult *result, gpointer user_data)
 
     gboolean done = g_subprocess_wait_check_finish(G_SUBPROCESS(source), result, &error);
     if (!done)
-        dlk_journal_lease(G_LOG_LEVEL_WARNING, DLK_MESSAGE_BROKEN, lease, error->message, "%s for %s: %s",
-                          lease->rule->exec, lease->path, error->message);
+        dlk_journal_lease(DLK_EVENT_ACTION_FAILED, lease, error->message, "%s for %s: %s", lease->rule->exec,
+                          lease->path, error->message);
     /* Released meanwhile: then nothing is held any more. */
     DlkHolding *holding = dlk_holding(lease);
     if (!holding)
@@ -129,8 +128,8 @@ start_program(DlkEngine *engine, DlkLease *lease)
     g_subprocess_launcher_set_cwd(launcher, "/");
     holding->program = g_subprocess_launcher_spawnv(launcher, arguments, &error);
     if (!holding->program) {
-        dlk_journal_lease(G_LOG_LEVEL_WARNING, DLK_MESSAGE_BROKEN, lease, error->message,
-                          "Cannot run %s for %s: %s", lease->rule->exec, lease->path, error->message);
+        dlk_journal_lease(DLK_EVENT_ACTION_FAILED, lease, error->message, "Cannot run %s for %s: %s",
+                          lease->rule->exec, lease->path, error->message);
         return FALSE;
     }
     run = g_new(Run, 1);
@@ -157,7 +156,7 @@ dlk_action_run(DlkEngine *engine, DlkLease *lease)
     if (lease->on_break == DLK_ON_BREAK_EXEC)
         return !start_program(engine, lease) && !fail(lease);
     if (!lease->process) {
-        dlk_journal_lease(G_LOG_LEVEL_WARNING, DLK_MESSAGE_BROKEN, lease, NULL,
+        dlk_journal_lease(DLK_EVENT_ACTION_FAILED, lease, NULL,
                           "Nobody was stopped for %s: the process of the lease is not known, or has ended",
                           lease->path);
         return TRUE;

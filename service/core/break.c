@@ -1,5 +1,4 @@
 #include "base/error.h"
-#include "base/log.h"
 #include "core/holding.h"
 #include "core/lock-job.h"
 
@@ -42,8 +41,8 @@ dlk_break_set_at_risk(DlkEngine *engine, DlkLease *lease, const char *reason)
     enter(lease, DLK_STATE_AT_RISK);
     holding->risk_timer = dlk_timers_add(engine->timers, g_get_monotonic_time() + lease->rule->risk_timeout,
                                          on_risk_timeout, lease);
-    dlk_journal_lease(G_LOG_LEVEL_WARNING, DLK_MESSAGE_AT_RISK, lease, reason,
-                      "The lease of %s on %s is at risk: %s", lease->owner, lease->path, reason);
+    dlk_journal_lease(DLK_EVENT_AT_RISK, lease, reason, "The lease of %s on %s is at risk: %s", lease->owner,
+                      lease->path, reason);
     g_signal_emit_by_name(engine, "at-risk", lease, reason);
     g_signal_emit_by_name(engine, "changed", lease);
 }
@@ -55,8 +54,8 @@ dlk_break_restore(DlkEngine *engine, DlkLease *lease)
         return;
     dlk_timers_cancel(engine->timers, &dlk_holding(lease)->risk_timer);
     enter(lease, DLK_STATE_ACTIVE);
-    dlk_journal_lease(G_LOG_LEVEL_MESSAGE, DLK_MESSAGE_RESTORED, lease, NULL,
-                      "The lease of %s on %s is no longer at risk", lease->owner, lease->path);
+    dlk_journal_lease(DLK_EVENT_RESTORED, lease, NULL, "The lease of %s on %s is no longer at risk",
+                      lease->owner, lease->path);
     g_signal_emit_by_name(engine, "restored", lease);
     g_signal_emit_by_name(engine, "changed", lease);
 }
@@ -81,6 +80,8 @@ dlk_break_give_up(DlkEngine *engine, DlkLease *lease)
     dlk_holding_unwatch(engine, lease);
     dlk_holding_free(lease);
     dlk_table_set_phase(engine->table, lease, DLK_PHASE_BROKEN);
+    dlk_journal_lease(DLK_EVENT_GIVEN_UP, lease, lease->broken_reason,
+                      "%s is free: the broken lease of %s has been given up", lease->path, lease->owner);
     /* Whoever is served now locks behind this job: the pool does one thing at a time for one disk. */
     dlk_lock_job_undo(engine, hold);
     dlk_acquire_wake(engine, lease->disk);
@@ -99,9 +100,8 @@ dlk_break_now(DlkEngine *engine, DlkLease *lease, const char *reason)
     dlk_monitor_forget(engine, lease, holding->hold->target);
     enter(lease, DLK_STATE_BROKEN);
     lease->broken_reason = g_strdup(reason);
-    dlk_journal_lease(G_LOG_LEVEL_WARNING, DLK_MESSAGE_BROKEN, lease, reason,
-                      "The lease of %s on %s is broken: %s; on-break is %s", lease->owner, lease->path,
-                      reason, dlk_on_break_to_string(lease->on_break));
+    dlk_journal_lease(DLK_EVENT_BROKEN, lease, reason, "The lease of %s on %s is broken: %s; on-break is %s",
+                      lease->owner, lease->path, reason, dlk_on_break_to_string(lease->on_break));
     g_signal_emit_by_name(engine, "broken", lease, reason);
     g_signal_emit_by_name(engine, "changed", lease);
     if (dlk_action_run(engine, lease))
@@ -117,13 +117,14 @@ dlk_break_process_ended(DlkEngine *engine, DlkLease *lease)
 }
 
 gboolean
-dlk_engine_break(DlkEngine *self, DlkLease *lease, const char *reason, GError **error)
+dlk_engine_break(DlkEngine *self, DlkLease *lease, const DlkCaller *by, const char *reason, GError **error)
 {
     if (lease->phase != DLK_PHASE_HELD || lease->state == DLK_STATE_BROKEN) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: the lease is broken already (%s)",
                     lease->path, lease->broken_reason ? lease->broken_reason : "");
         return FALSE;
     }
+    dlk_journal_forced(DLK_EVENT_REVOKED, lease, by, reason);
     dlk_break_now(self, lease, reason);
     return TRUE;
 }

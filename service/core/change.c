@@ -101,15 +101,26 @@ apply(DlkEngine *engine, Change *change)
     DlkLease *lease = change->lease;
 
     if (change->kind == CHANGE_CONVERT) {
+        const DlkMode before = lease->mode;
+
         lease->mode = change->mode;
+        dlk_journal_lease(DLK_EVENT_CONVERTED, lease, NULL, "The lease of %s on %s was %s and is %s now",
+                          lease->owner, lease->path, dlk_mode_to_string(before),
+                          dlk_mode_to_string(lease->mode));
         g_signal_emit_by_name(engine, "changed", lease);
         dlk_acquire_wake(engine, lease->disk);
         return;
     }
-    dlk_break_set_state(engine, lease,
-                        change->kind == CHANGE_SUSPEND ? DLK_STATE_SUSPENDED : DLK_STATE_ACTIVE);
-    if (change->kind == CHANGE_RESUME)
+    if (change->kind == CHANGE_SUSPEND) {
+        dlk_break_set_state(engine, lease, DLK_STATE_SUSPENDED);
+        dlk_journal_lease(DLK_EVENT_SUSPENDED, lease, NULL, "The lease of %s on %s is suspended",
+                          lease->owner, lease->path);
+    } else {
+        dlk_break_set_state(engine, lease, DLK_STATE_ACTIVE);
+        dlk_journal_lease(DLK_EVENT_RESUMED, lease, NULL, "%s holds %s %s again", lease->owner, lease->path,
+                          dlk_mode_adverb(lease->mode));
         dlk_monitor_resume(engine, lease);
+    }
 }
 
 static void

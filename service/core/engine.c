@@ -1,6 +1,5 @@
 #include "backend/backends.h"
 #include "base/error.h"
-#include "base/log.h"
 #include "core/holding.h"
 #include "host/policy-files.h"
 
@@ -143,15 +142,28 @@ dlk_engine_new(const char *runtime_dir, const char *config_file, GError **error)
     return g_steal_pointer(&self);
 }
 
+static void
+journal_policy_refused(const GError *problem)
+{
+    const DlkLogField fields[] = {{"DISKLOCK_REASON", problem->message}, {0}};
+    g_autofree char *text = g_strdup_printf("The policy stays as it was: %s", problem->message);
+
+    dlk_log_event(DLK_EVENT_POLICY_REFUSED, fields, text);
+}
+
 gboolean
 dlk_engine_reload(DlkEngine *self, GError **error)
 {
-    DlkPolicy *policy = dlk_policy_files_load(self->config_file, NULL, dlk_backends_names(), error);
+    GError *problem = NULL;
+    DlkPolicy *policy = dlk_policy_files_load(self->config_file, NULL, dlk_backends_names(), &problem);
 
-    if (!policy)
+    if (!policy) {
+        journal_policy_refused(problem);
+        g_propagate_error(error, problem);
         return FALSE;
+    }
     adopt_policy(self, policy);
-    dlk_log_event(G_LOG_LEVEL_MESSAGE, DLK_MESSAGE_POLICY, NULL, "The policy was read again");
+    dlk_log_event(DLK_EVENT_POLICY_READ, NULL, "The policy was read again");
     g_signal_emit_by_name(self, "policy-changed");
     return TRUE;
 }

@@ -52,10 +52,11 @@ GPtrArray *dlk_engine_acquire_finish(DlkEngine *engine, GAsyncResult *result, in
  * dlk_engine_release_async: ends @lease, which is on the bus. It leaves the bus at once; the answer comes
  * when its lock is gone, or DLK_ERROR_UNREACHABLE when the storage takes longer than the rule allows; it then
  * goes as soon as the storage answers, and keeps others out until then. A broken lease whose on-break action
- * is under way is answered at once, and leaves the bus when that is over.
+ * is under way is answered at once, and leaves the bus when that is over. @by: who releases it; for the
+ * journal if it is not the lease's own user.
  */
-void dlk_engine_release_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback,
-                              gpointer user_data);
+void dlk_engine_release_async(DlkEngine *self, DlkLease *lease, const DlkCaller *by,
+                              GAsyncReadyCallback callback, gpointer user_data);
 gboolean dlk_engine_release_finish(DlkEngine *self, GAsyncResult *result, GError **error);
 /** As above, when nobody waits for the answer. @why: for the journal: "its process ended". */
 void dlk_engine_release(DlkEngine *self, DlkLease *lease, const char *why);
@@ -78,9 +79,10 @@ void dlk_engine_resume_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallba
                              gpointer user_data);
 gboolean dlk_engine_change_finish(DlkEngine *self, GAsyncResult *result, GError **error);
 
-/** An administrator revokes @lease: its on-break action runs and its lock is given up. DLK_ERROR_LEASE_LOST
- * where it is broken already. */
-gboolean dlk_engine_break(DlkEngine *self, DlkLease *lease, const char *reason, GError **error);
+/** @by, an administrator, revokes @lease: its on-break action runs and its lock is given up.
+ * DLK_ERROR_LEASE_LOST where it is broken already. */
+gboolean dlk_engine_break(DlkEngine *self, DlkLease *lease, const DlkCaller *by, const char *reason,
+                          GError **error);
 
 /** What @path is and who has it: a{sv} as the contract lists it. @caller: whose view; must have been
  * authorised. */

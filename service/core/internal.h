@@ -5,6 +5,7 @@
 #include "backend/backend.h"
 #include "base/timers.h"
 #include "core/engine.h"
+#include "core/journal.h"
 #include "host/folder-watch.h"
 #include "host/identify.h"
 #include "host/mounts.h"
@@ -94,8 +95,3 @@ void dlk_monitor_resume(DlkEngine *engine, DlkLease *lease);
 void dlk_monitor_forget(DlkEngine *engine, DlkLease *lease, DlkTarget *target);
 void dlk_monitor_disk_stirred(const char *disk_id, gpointer user_data);
 void dlk_monitor_init_engine(DlkEngine *engine);
-
-/* journal.c: what happened to a lease, with the fields that every entry has */
-
-void dlk_journal_lease(GLogLevelFlags level, const char *message_id, const DlkLease *lease,
-                       const char *reason, const char *format, ...) G_GNUC_PRINTF(5, 6);

@@ -1,5 +1,4 @@
 #include "base/error.h"
-#include "base/log.h"
 #include "core/holding.h"
 
 /*
@@ -46,7 +45,7 @@ on_released(GObject *source, GAsyncResult *result, gpointer user_data)
 
     dlk_pool_run_finish(ending->engine->pool, result, &error);
     if (error) /* the descriptor is closed all the same, and the lock with it */
-        dlk_journal_lease(G_LOG_LEVEL_MESSAGE, DLK_MESSAGE_RELEASED, ending->lease, error->message, "%s: %s",
+        dlk_journal_lease(DLK_EVENT_RELEASE_FAILED, ending->lease, error->message, "%s: %s",
                           ending->lease->path, error->message);
     dlk_table_remove(ending->engine->table, ending->lease);
     dlk_acquire_wake(ending->engine, ending->lease->disk);
@@ -62,8 +61,8 @@ on_released(GObject *source, GAsyncResult *result, gpointer user_data)
 static void
 leave_bus(DlkEngine *engine, DlkLease *lease, const char *why)
 {
-    dlk_journal_lease(G_LOG_LEVEL_INFO, DLK_MESSAGE_RELEASED, lease, why, "%s no longer holds %s: %s",
-                      lease->owner, lease->path, why);
+    dlk_journal_lease(DLK_EVENT_RELEASED, lease, why, "%s no longer holds %s: %s", lease->owner, lease->path,
+                      why);
     g_signal_emit_by_name(engine, "released", lease);
 }
 
@@ -113,9 +112,13 @@ end(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
 }
 
 void
-dlk_engine_release_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback, gpointer user_data)
+dlk_engine_release_async(DlkEngine *self, DlkLease *lease, const DlkCaller *by, GAsyncReadyCallback callback,
+                         gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
+
+    if (by->uid != lease->uid)
+        dlk_journal_forced(DLK_EVENT_FORCED_RELEASE, lease, by, NULL);
 
     end(self, lease, "released", task);
 }

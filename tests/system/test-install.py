@@ -25,6 +25,7 @@ REFUSED = "Call failed: Access denied\n"  # what busctl prints where the bus let
 PROGRAMS = {"usr/bin/disklockctl", "usr/libexec/disklockd"}
 FILES = PROGRAMS | {
     "usr/lib/disklock/disklock.conf",
+    "usr/lib/systemd/catalog/disklock.catalog",
     "usr/lib/systemd/system/disklockd.service",
     "usr/share/bash-completion/completions/disklockctl",
     f"usr/share/dbus-1/interfaces/{NAME}.Lease.xml",

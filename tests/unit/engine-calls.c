@@ -64,7 +64,7 @@ engine_ask_release(EngineFixture *self, DlkLease *lease)
 {
     EngineAnswer *answer = new_answer(self);
 
-    dlk_engine_release_async(self->engine, lease, on_release_answered, answer);
+    dlk_engine_release_async(self->engine, lease, self->root, on_release_answered, answer);
     return answer;
 }
 

@@ -30,7 +30,7 @@ break_now(EngineFixture *f, DlkLease *lease)
 {
     g_autoptr(GError) error = NULL;
 
-    dlk_engine_break(f->engine, lease, "revoked", &error);
+    dlk_engine_break(f->engine, lease, f->root, "revoked", &error);
     g_assert_no_error(error);
 }
 
@@ -73,7 +73,7 @@ test_lease_breaks_once(EngineFixture *f, gconstpointer data)
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
 
     break_now(f, lease);
-    g_assert_false(dlk_engine_break(f->engine, lease, "again", &error));
+    g_assert_false(dlk_engine_break(f->engine, lease, f->root, "again", &error));
     g_assert_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST);
     g_assert_nonnull(strstr(error->message, "revoked"));
 }

@@ -134,7 +134,7 @@ test_change_of_a_lost_lease_is_refused(EngineFixture *f, gconstpointer data)
 {
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_SHARED, NULL);
 
-    g_assert_true(dlk_engine_break(f->engine, lease, "test", NULL));
+    g_assert_true(dlk_engine_break(f->engine, lease, f->root, "test", NULL));
     engine_assert_error(engine_ask_convert(f, lease, DLK_MODE_EXCLUSIVE), DLK_ERROR_LEASE_LOST, "test");
     engine_assert_error(engine_ask_suspend(f, lease), DLK_ERROR_LEASE_LOST, "test");
     engine_assert_error(engine_ask_resume(f, lease), DLK_ERROR_LEASE_LOST, "test");
@@ -148,7 +148,7 @@ test_lease_that_breaks_while_it_is_converted_is_lost(EngineFixture *f, gconstpoi
     dlk_fake_backend_hang(f->fake, DLK_FAKE_CONVERT);
     EngineAnswer *answer = engine_ask_convert(f, lease, DLK_MODE_EXCLUSIVE);
     engine_wait_until(dlk_fake_backend_hanging(f->fake) == 1);
-    g_assert_true(dlk_engine_break(f->engine, lease, "test", NULL));
+    g_assert_true(dlk_engine_break(f->engine, lease, f->root, "test", NULL));
     dlk_fake_backend_go_on(f->fake);
     engine_assert_error(answer, DLK_ERROR_LEASE_LOST, "ended meanwhile");
     engine_wait_until(dlk_fake_backend_held_in_all(f->fake) == 0);

@@ -113,7 +113,7 @@ test_check_of_a_broken_or_suspended_lease_says_so(EngineFixture *f, gconstpointe
     DlkLease *broken = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
     DlkLease *suspended = engine_acquire(f, "b.img", DLK_MODE_EXCLUSIVE, NULL);
 
-    g_assert_true(dlk_engine_break(f->engine, broken, "test", NULL));
+    g_assert_true(dlk_engine_break(f->engine, broken, f->root, "test", NULL));
     engine_assert_good(engine_ask_suspend(f, suspended));
     g_assert_cmpint(engine_check(f, broken), ==, DLK_STATE_BROKEN);
     g_assert_cmpint(engine_check(f, suspended), ==, DLK_STATE_SUSPENDED);

@@ -89,8 +89,8 @@ test_engine_that_ends_with_leases_forgets_them(void)
     engine_set_up(&f, ENGINE_POLICY);
     DlkLease *lease = engine_acquire(&f, "a.img", DLK_MODE_EXCLUSIVE, "{'backend': <'fcntl'>}");
     engine_acquire(&f, "b.img", DLK_MODE_EXCLUSIVE, "{'backend': <'host'>, 'lifetime': <'connection'>}");
-    g_assert_true(dlk_engine_break(
-        f.engine, engine_acquire(&f, "c.img", DLK_MODE_SHARED, "{'backend': <'host'>}"), "test", NULL));
+    DlkLease *broken = engine_acquire(&f, "c.img", DLK_MODE_SHARED, "{'backend': <'host'>}");
+    g_assert_true(dlk_engine_break(f.engine, broken, f.root, "test", NULL));
     engine_settle(&f);
     engine_wait_until(G_OBJECT(f.engine)->ref_count == 1);
     g_object_unref(f.engine);

@@ -86,7 +86,7 @@ test_broken_lease_holds_nothing(EngineFixture *f, gconstpointer data)
 {
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_SHARED, NULL);
 
-    g_assert_true(dlk_engine_break(f->engine, lease, "test", NULL));
+    g_assert_true(dlk_engine_break(f->engine, lease, f->root, "test", NULL));
     GVariant *report = inspect(f, engine_image(f, "a.img"));
     assert_says(report, "state", "free");
     assert_none(report, "holders");

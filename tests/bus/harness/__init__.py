@@ -6,13 +6,14 @@ Nothing of it touches the machine's own bus, polkit or sessions, and nothing of 
 from .bus import Bus
 from .client import BusError, Client, Lease, LEASE, MANAGER, NAME, OBJECT, PROPERTIES, Signals, options
 from .disklockctl import Disklockctl, Lines
+from .journal import Journal
 from .polkit import Polkit
 from .process import PATIENCE, Process, wait_until
 from .qemu import start_qemu, wait_for_qemu
 from .service import POLICY, SOURCE, Service, build_dir, policy_files
 
 __all__ = [
-    "Bus", "BusError", "Client", "Disklockctl", "LEASE", "Lease", "Lines", "MANAGER", "NAME", "OBJECT", "PATIENCE", "POLICY", "PROPERTIES", "Polkit", "Process",
+    "Bus", "BusError", "Client", "Disklockctl", "Journal", "LEASE", "Lease", "Lines", "MANAGER", "NAME", "OBJECT", "PATIENCE", "POLICY", "PROPERTIES", "Polkit", "Process",
     "SOURCE", "Service", "Signals", "build_dir", "options", "policy_files", "start_qemu",
     "wait_for_qemu", "wait_until",
 ]

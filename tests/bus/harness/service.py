@@ -31,10 +31,11 @@ def policy_files():
 
 
 class Service:
-    """disklockd. `fake`: the build for tests that also has the scriptable backend."""
+    """disklockd. `fake`: the build for tests that also has the scriptable backend. `under`: what to put before its command."""
 
-    def __init__(self, bus, policy=POLICY, fake=False):
+    def __init__(self, bus, policy=POLICY, fake=False, under=()):
         self.bus = bus
+        self.under = under
         self.folder = bus.folder / "service"
         self.folder.mkdir(exist_ok=True)
         self.runtime = self.folder / "run"
@@ -50,7 +51,7 @@ class Service:
             G_DEBUG="fatal-criticals", DISKLOCK_FAKE_DIR=str(self.fake),
             ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:exitcode=99", UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
         self.process = Process(
-            "disklockd", [self.binary, "--runtime-dir", self.runtime, "--config", self.policy_file], self.bus.folder,
+            "disklockd", [*self.under, self.binary, "--runtime-dir", self.runtime, "--config", self.policy_file], self.bus.folder,
             env=environment)
         self.bus.wait_for_name(NAME, self.process)
 

@@ -1,0 +1,197 @@
+"""What the service says in the journal: the real systemd-journald takes it, and journalctl shows it."""
+
+import os
+import re
+
+import pytest
+
+from conftest import ALICE
+from harness import SOURCE, Journal, wait_until
+
+POLICY = """
+[Rule patient]
+match-path=*patient*
+backend=fake
+check-interval=0.1
+risk-timeout=600
+
+[Rule everything]
+backend=fake;fcntl;host
+check-interval=3600
+risk-timeout=1
+"""
+EVENTS = re.findall(r'\[DLK_EVENT_(\w+)\] = \{ID\("(\w\w)"\)', (SOURCE / "service/base/event.c").read_text())
+IDS = {name: f"5bb4a2d3d2fd4d0f9a6c8c1c2f8b7e{last}" for name, last in EVENTS}
+INFO, NOTICE, WARNING = "6", "5", "4"
+
+
+@pytest.fixture
+def journal(folder):
+    journal = Journal(folder)
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def service(journal, polkit, start_service):
+    return start_service(POLICY, fake=True, under=journal.inside)
+
+
+@pytest.fixture
+def said(journal):
+    """The first entry of one event, waited for; its priority must be this."""
+    def said(event, priority, *matches):
+        entry = journal.wait_for(f"MESSAGE_ID={IDS[event]}", *matches)
+        assert entry["PRIORITY"] == priority
+        return entry
+    return said
+
+
+def identifier(lease):
+    return lease.path.rsplit("/", 1)[1]
+
+
+def is_about(entry, lease, path, owner="web01", uid=0, reason=None):
+    """The fields that every entry about a lease has."""
+    assert entry["DISKLOCK_LEASE"] == identifier(lease)
+    assert entry["DISKLOCK_PATH"] == str(path)
+    assert entry["DISKLOCK_DISK"]
+    assert entry["DISKLOCK_OWNER"] == owner
+    assert entry["DISKLOCK_UID"] == str(uid)
+    assert int(entry["DISKLOCK_PID"]) > 0
+    assert entry["DISKLOCK_TOKEN"] == str(lease.token)
+    assert entry["DISKLOCK_MODE"] and entry["DISKLOCK_BACKEND"] and entry["DISKLOCK_ON_BREAK"]
+    assert entry.get("DISKLOCK_REASON") == reason
+    assert str(path) in entry["MESSAGE"]
+    return True
+
+
+def test_a_grant_and_its_end(root, said, disk):
+    lease = root.acquire(disk, owner="web01")
+    granted = said("ACQUIRED", INFO)
+    is_about(granted, lease, disk)
+    assert granted["DISKLOCK_PID"] == str(os.getpid())
+    root.release(lease)
+    is_about(said("RELEASED", INFO), lease, disk, reason="released")
+
+
+def test_a_refusal_by_the_holder_of_the_disk(root, said, disk):
+    root.acquire(disk, owner="web01")
+    error = root.refused_acquire(disk, owner="web02")
+    refused = said("REFUSED", INFO)
+    assert refused["DISKLOCK_OWNER"] == "web02" and refused["DISKLOCK_PATH"] == str(disk)
+    assert refused["DISKLOCK_REASON"] == error.message
+    assert (refused["DISKLOCK_UID"], refused["DISKLOCK_PID"]) == ("0", str(os.getpid()))
+
+
+def test_a_refusal_by_polkit(service, client, said, disk):
+    client(ALICE).refused_acquire(disk, owner="web02")
+    refused = said("REFUSED", INFO)
+    assert refused["DISKLOCK_UID"] == str(ALICE) and "polkit" in refused["DISKLOCK_REASON"]
+
+
+def test_the_refusal_of_a_set_names_each_of_its_disks(root, said, image):
+    first, second = image("1.img"), image("2.img")
+    root.acquire(second)
+    root.refused_acquire_set([(first, "exclusive"), (second, "exclusive")])
+    assert sorted(said("REFUSED", INFO)["DISKLOCK_PATH"]) == [str(first), str(second)]
+
+
+def test_conversion_suspension_and_resumption(root, said, disk):
+    lease = root.acquire(disk, owner="web01")
+    lease.call("Convert", "(s)", "shared")
+    converted = said("CONVERTED", INFO)
+    is_about(converted, lease, disk)
+    assert converted["DISKLOCK_MODE"] == "shared"
+    lease.call("Suspend")
+    is_about(said("SUSPENDED", INFO), lease, disk)
+    lease.call("Resume")
+    is_about(said("RESUMED", INFO), lease, disk)
+
+
+def test_risk_and_restoration(root, service, said, image):
+    path = image("patient.img")
+    lease = root.acquire(path, owner="web01")
+    service.tell_fake("check", "unknown", "the server is away")
+    is_about(said("AT_RISK", WARNING), lease, path, reason="the server is away")
+    service.tell_fake("check")
+    is_about(said("RESTORED", NOTICE), lease, path)
+
+
+def test_a_break(root, said, disk):
+    lease = root.acquire(disk, owner="web01", backend="fcntl")
+    disk.unlink()
+    broken = said("BROKEN", WARNING)
+    is_about(broken, lease, disk, reason="deleted")
+    assert broken["DISKLOCK_ON_BREAK"] == "signal"
+    is_about(said("GIVEN_UP", NOTICE), lease, disk, reason="deleted")
+
+
+def test_a_revocation(root, said, disk):
+    lease = root.acquire(disk, owner="web01")
+    root.call("Break", "(osa{sv})", lease.path, "host is being emptied", {})
+    revoked = said("REVOKED", NOTICE)
+    is_about(revoked, lease, disk, reason="host is being emptied")
+    assert (revoked["DISKLOCK_BY_UID"], revoked["DISKLOCK_BY_PID"]) == ("0", str(os.getpid()))
+    is_about(said("BROKEN", WARNING), lease, disk, reason="host is being emptied")
+
+
+@pytest.mark.parametrize("call", ["Release", "ReleaseOwner"])
+def test_a_forced_release(root, polkit, client, said, journal, image, call):
+    path = image("hers.img", owner=ALICE)
+    polkit.allow(ALICE, "acquire")
+    alice = client(ALICE)
+    lease, own = alice.acquire(path, owner="web01"), root.acquire(image(), owner="web01")
+    root.call(call, *(("(o)", lease.path) if call == "Release" else ("(s)", "web01")))
+    forced = said("FORCED_RELEASE", NOTICE)
+    is_about(forced, lease, path, uid=ALICE)
+    assert (forced["DISKLOCK_BY_UID"], forced["DISKLOCK_BY_PID"]) == ("0", str(os.getpid()))
+    assert journal.entries(f"MESSAGE_ID={IDS['FORCED_RELEASE']}", f"DISKLOCK_LEASE={identifier(own)}") == []
+
+
+def test_who_releases_his_own_forces_nothing(root, said, journal, disk):
+    root.release(root.acquire(disk))
+    said("RELEASED", INFO)
+    assert journal.entries(f"MESSAGE_ID={IDS['FORCED_RELEASE']}") == []
+
+
+def test_a_lock_that_the_storage_does_not_take_back(root, service, said, disk):
+    lease = root.acquire(disk, owner="web01")
+    service.tell_fake("release", "fail", "stale handle")
+    root.release(lease)
+    is_about(said("RELEASE_FAILED", NOTICE), lease, disk, reason="stale handle")
+
+
+def test_a_policy_that_is_read_and_one_that_is_refused(root, service, said):
+    root.call("Reload")
+    said("POLICY_READ", NOTICE)
+    service.policy_file.write_text("[Rule broken]\nbackend=nonsense\n")
+    root.refused("Reload")
+    assert "nonsense" in said("POLICY_REFUSED", WARNING)["DISKLOCK_REASON"]
+
+
+def test_names_from_outside_make_no_line_of_their_own(root, said, folder):
+    path = folder / "disks" / "a\nPRIORITY=0\n.img"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"x" * 512)
+    root.acquire(path, owner="web01")
+    granted = said("ACQUIRED", INFO)
+    assert granted["DISKLOCK_PATH"] == str(path)
+    assert "\n" not in granted["MESSAGE"]
+
+
+def test_journalctl_explains_an_entry_with_its_own_values(root, journal, said, disk):
+    lease = root.acquire(disk, owner="web01", backend="fcntl")
+    disk.unlink()
+    said("GIVEN_UP", NOTICE)
+    shown = journal.journalctl("--catalog", f"MESSAGE_ID={IDS['BROKEN']}")
+    assert "The lock of web01 on the disk" in shown and identifier(lease) in shown
+    assert "Check the disk's content" in shown
+    for entry in (shown, journal.journalctl("--catalog", f"MESSAGE_ID={IDS['ACQUIRED']}")):
+        assert "@DISKLOCK" not in entry
+
+
+def test_what_happens_while_the_bus_is_away(root, service, bus, said):
+    bus.process.kill()
+    assert said("BUS_LOST", WARNING)["DISKLOCK_REASON"]
+    wait_until(service.process.is_alive)
