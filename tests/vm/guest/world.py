@@ -4,7 +4,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from harness import Bus, Client, PATIENCE, Service, SOURCE
+from harness import PATIENCE, SOURCE
+from host import Host
 
 SHIPPED_POLICY = (SOURCE / "data/disklock.conf").read_text(encoding="utf-8")
 
@@ -15,17 +16,25 @@ class World:
     def __init__(self):
         self._folder = tempfile.TemporaryDirectory(prefix="disklock-")
         self.folder = Path(self._folder.name)
-        self.bus = Bus(self.folder)
-        self.service = Service(self.bus, SHIPPED_POLICY)
-        self.root = Client(self.bus)
+        self._hosts = []
+        guest = self.add_host("guest", SHIPPED_POLICY, apart=False)
+        self.bus, self.service, self.root = guest.bus, guest.service, guest.root
         self._later = []
 
+    def add_host(self, name, policy=SHIPPED_POLICY, apart=True):
+        """One more Host, for all tests that follow."""
+        self._hosts.append(Host(self, name, policy, apart))
+        return self._hosts[-1]
+
     def close(self):
-        """The service must end by SIGTERM, and must not have complained of anything."""
-        self.service.stop()
-        self.root.close()
-        self.bus.close()
+        """Every host's service must end by SIGTERM, and must not have complained of anything."""
+        for host in self._hosts:
+            host.close()
         self._folder.cleanup()
+
+    def say(self, text):
+        """A line for whoever reads the results: a figure, say."""
+        print(f"# {text}", flush=True)
 
     def run(self, *command):
         """Runs a command to its end, and returns its output."""
@@ -43,12 +52,9 @@ class World:
         """A change for clean(); the last one said is the first one made."""
         self._later.append(command)
 
-    def release_all(self):
-        for lease in self.root.list():
-            self.root.release(lease)
-
     def clean(self):
-        self.release_all()
+        for host in self._hosts:
+            host.release_all()
         problems = []
         while self._later:
             try:
@@ -56,7 +62,8 @@ class World:
             except AssertionError as problem:
                 problems.append(str(problem))
         assert not problems, "\n".join(problems)
-        assert self.service.process.is_alive(), f"disklockd ended:\n{self.service.process.output()}"
+        for host in self._hosts:
+            host.assert_alive()
 
     # What all names come down to.
 

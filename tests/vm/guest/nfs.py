@@ -1,0 +1,144 @@
+"""NFS: the guest's kernel serves, and two hosts, each with a network of its own, mount it by both versions of the protocol."""
+
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from storage import scsi_disk
+
+SERVER = "10.9.0.1"
+EXPORT = Path("/srv/export")
+# Where a host has it: by the version that it is mounted with.
+MOUNTED = {"4.2": Path("/srv/nfs4"), "3": Path("/srv/nfs3")}
+SQUASHED = Path("/srv/squashed")  # with root_squash, by version 4.2
+LEASE = 10  # seconds: the shortest that nfsd takes
+PROC = Path("/proc/fs/nfsd")
+
+EXPORTS = f"""
+{EXPORT} *(rw,fsid=0,no_root_squash,no_subtree_check,insecure)
+{EXPORT}/squashed *(rw,fsid=1,root_squash,no_subtree_check,insecure)
+"""
+
+# What a client and a server of version 3 need beside the kernel: rpcbind, and statd to hear of the other's restarts. Debian's
+# packages make rpcbind's user when they are installed, which they are not here.
+RPC = """
+set -e
+mkdir -p /run/rpcbind /run/sendsigs.omit.d
+mount -t tmpfs tmpfs /var/lib/nfs
+mkdir -p /var/lib/nfs/sm /var/lib/nfs/sm.bak /var/lib/nfs/v4recovery /var/lib/nfs/rpc_pipefs
+touch /var/lib/nfs/state /var/lib/nfs/etab /var/lib/nfs/rmtab
+rpcbind -w
+rpc.statd --no-notify
+"""
+
+# A policy for tests that wait until a lost lock is noticed.
+QUICK_POLICY = """
+[Rule network]
+match-filesystem=nfs*
+backend=fcntl
+check-interval=1
+unreachable-after=2
+risk-timeout=4
+[Rule rest]
+backend=fcntl;host
+fallback=host
+"""
+
+
+@cache
+def serve(world):
+    """The server, with an empty ext4 to give away; it grants and takes back within seconds what others take minutes for."""
+    world.run("modprobe", "--all", "lockd", "nfsd", "nfs", "nfsv3", "nfsv4", "bridge", "veth")
+    for name, value in (("nlm_timeout", 3), ("nlm_grace_period", 3)):
+        Path(f"/proc/sys/fs/nfs/{name}").write_text(str(value), encoding="ascii")
+    with open("/etc/passwd", "a", encoding="ascii") as passwd:
+        passwd.write("_rpc:x:299:65534::/run/rpcbind:/usr/sbin/nologin\n")
+    # Two filesystems: of one, the second export would be no more than a folder of the first.
+    for disk, point in ((scsi_disk("plain-a"), EXPORT), (scsi_disk("plain-b"), EXPORT / "squashed")):
+        world.run("mkfs.ext4", "-q", "-F", disk)
+        world.run("mkdir", "-p", point)
+        world.run("mount", disk, point)
+    Path("/etc/exports").write_text(EXPORTS, encoding="ascii")
+    world.run("sh", "-c", RPC)
+    world.run("mount", "-t", "nfsd", "nfsd", PROC)
+    for name in ("nfsv4leasetime", "nfsv4gracetime"):
+        (PROC / name).write_text(str(LEASE), encoding="ascii")
+    world.run("ip", "link", "add", "bridge", "type", "bridge")
+    world.run("ip", "address", "add", f"{SERVER}/24", "dev", "bridge")
+    world.run("ip", "link", "set", "bridge", "up")
+    world.run("exportfs", "-a")
+    world.run("rpc.nfsd", "4")
+    world.run("rpc.mountd", "--port", "20048")
+    (PROC / "v4_end_grace").write_text("Y", encoding="ascii")
+
+
+def add_client(world, name, address, policy):
+    """A Host that has mounted the export by both versions."""
+    host = world.add_host(name, policy)
+    world.run("ip", "link", "add", link_of(host), "master", "bridge", "type", "veth", "peer", "name", "eth0", "netns", host.namespaces)
+    world.run("ip", "link", "set", link_of(host), "up")
+    host.run("ip", "address", "add", f"{address}/24", "dev", "eth0")
+    host.run("ip", "link", "set", "eth0", "up")
+    host.run("sh", "-c", RPC)
+    for folder in (*MOUNTED.values(), SQUASHED):
+        host.run("mkdir", "-p", folder)
+    mount = ["mount", "-t", "nfs", "-o"]
+    host.run(*mount, "vers=4.2", f"{SERVER}:/", MOUNTED["4.2"])
+    host.run(*mount, "vers=4.2", f"{SERVER}:/squashed", SQUASHED)
+    host.run(*mount, "vers=3,mountport=20048,mountproto=tcp", f"{SERVER}:{EXPORT}", MOUNTED["3"])
+    return host
+
+
+@cache
+def two_hosts(world, policy=QUICK_POLICY):
+    """Hosts "a" and "b", two clients of one server."""
+    serve(world)
+    return add_client(world, "a", "10.9.0.11", policy), add_client(world, "b", "10.9.0.12", policy)
+
+
+def link_of(host):
+    """The server's end of a host's cable."""
+    return f"cable-{host.name}"
+
+
+@contextmanager
+def unplugged(world, host):
+    """Meanwhile nothing reaches the server from this host, and nothing comes back."""
+    world.run("ip", "link", "set", link_of(host), "down")
+    try:
+        yield
+    finally:
+        world.run("ip", "link", "set", link_of(host), "up")
+
+
+def make_image(name, size=1 << 20):
+    """A file on the export; returns its path there. Each host has it below MOUNTED."""
+    image = EXPORT / name
+    image.write_bytes(bytes(size))
+    return image
+
+
+# What the server knows, which no client can make up.
+
+def client_folder(host):
+    """The server's folder about this host, as a client of version 4."""
+    for info in PROC.glob("clients/*/info"):
+        if f"host-{host.name}" in info.read_text(encoding="utf-8"):
+            return info.parent
+    return None
+
+
+def locks_at_server(image):
+    """The lines of /proc/locks about a file of the export."""
+    inode = image.stat().st_ino
+    return [line for line in Path("/proc/locks").read_text(encoding="ascii").splitlines() if f":{inode} " in line]
+
+
+def take_locks_away(host):
+    """The server forgets this client of version 4, and all that it has."""
+    (client_folder(host) / "ctl").write_text("expire\n", encoding="ascii")
+
+
+def unlock_filesystem():
+    """The server forgets every lock of version 3."""
+    (PROC / "unlock_filesystem").write_text(f"{EXPORT}\n", encoding="ascii")
