@@ -9,6 +9,7 @@
 typedef enum {
     /* What callers do. */
     DLK_EVENT_ACQUIRED,
+    DLK_EVENT_ADOPTED,
     DLK_EVENT_REFUSED,
     DLK_EVENT_RELEASED,
     DLK_EVENT_CONVERTED,

@@ -13,7 +13,10 @@
 static gboolean
 check_lifetime(DlkOptions *options, gboolean keep, GError **error)
 {
-    if (keep && options->lifetime_given && options->lifetime != DLK_LIFETIME_FD)
+    if (keep && options->adopt)
+        g_set_error_literal(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
+                            "option adopt is not for Hold: the lease would end with two descriptors");
+    else if (keep && options->lifetime_given && options->lifetime != DLK_LIFETIME_FD)
         g_set_error(
             error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
             "option lifetime is %s; a lease of Hold has lifetime fd: leave the option out, or call Acquire",
@@ -171,9 +174,12 @@ finish(DlkCall *call, GAsyncResult *result, int *keep_fd)
     if (!dlk_call_is_orphaned(call))
         return leases;
 
-    for (guint i = 0; i < leases->len; i++)
-        dlk_engine_release(call->engine, g_ptr_array_index(leases, i),
-                           "its caller left before he heard of it");
+    for (guint i = 0; i < leases->len; i++) {
+        DlkLease *lease = g_ptr_array_index(leases, i);
+
+        if (!lease->adopted) /* its owner heard of it earlier */
+            dlk_engine_release(call->engine, lease, "its caller left before he heard of it");
+    }
     g_ptr_array_unref(leases);
     dlk_close_fd(keep_fd);
     dlk_call_fail(call,

@@ -77,14 +77,17 @@ lock_one_done(DlkAcquire *self, DlkItem *item, GAsyncResult *result)
 void
 dlk_acquire_lock(DlkAcquire *self)
 {
-    /* A domain may have no disk, or none that is there: then no job would end this step. */
-    if (self->items->len == 0) {
+    /* A domain may have no disk, none that is there, or none that is not held: then no job would end this
+     * step. */
+    if (dlk_acquire_count_new(self) == 0) {
         dlk_acquire_next(self);
         return;
     }
     for (guint i = 0; i < self->items->len; i++) {
         DlkItem *item = dlk_acquire_item(self, i);
 
+        if (item->adopted)
+            continue;
         dlk_lock_job_run(self->engine, item->lease, item->target, item->backend, item->fallback,
                          dlk_acquire_on_item_done, dlk_acquire_item_call(self, item, lock_one_done));
     }
@@ -137,7 +140,7 @@ ungrant(DlkAcquire *self, DlkItem *item)
 {
     DlkHolding *holding = dlk_holding(item->lease);
 
-    if (!holding)
+    if (!holding || item->adopted)
         return;
     item->hold = g_steal_pointer(&holding->hold);
     dlk_holding_unwatch(self->engine, item->lease);
@@ -150,7 +153,10 @@ dlk_acquire_remember(DlkAcquire *self)
     GError *error = NULL;
 
     for (guint i = 0; i < self->items->len && !error; i++)
-        grant(self, dlk_acquire_item(self, i), &error);
+        if (!dlk_acquire_item(self, i)->adopted)
+            grant(self, dlk_acquire_item(self, i), &error);
+    if (!error)
+        dlk_acquire_hand_over(self, &error);
     if (error) {
         for (guint i = 0; i < self->items->len; i++)
             ungrant(self, dlk_acquire_item(self, i));
@@ -160,6 +166,8 @@ dlk_acquire_remember(DlkAcquire *self)
     for (guint i = 0; i < self->items->len; i++) {
         DlkItem *item = dlk_acquire_item(self, i);
 
+        if (item->adopted)
+            continue;
         dlk_table_set_phase(self->engine->table, item->lease, DLK_PHASE_HELD);
         item->lease->group = NULL;
         /* Not the last reference, which is the hold's: nothing is closed here. */
@@ -175,6 +183,11 @@ dlk_acquire_announce(DlkAcquire *self)
     for (guint i = 0; i < self->items->len; i++) {
         DlkLease *lease = dlk_acquire_item(self, i)->lease;
 
+        if (dlk_acquire_item(self, i)->adopted) {
+            dlk_journal_lease(DLK_EVENT_ADOPTED, lease, NULL, "%s holds %s %s for process %d from now on",
+                              lease->owner, lease->path, dlk_mode_adverb(lease->mode), (int)lease->pid);
+            continue;
+        }
         dlk_journal_lease(DLK_EVENT_ACQUIRED, lease, NULL, "%s holds %s %s by %s", lease->owner, lease->path,
                           dlk_mode_adverb(lease->mode), lease->backend);
         g_signal_emit_by_name(self->engine, "acquired", lease);

@@ -7,9 +7,10 @@ static DlkLease *
 first_conflict(DlkAcquire *self, DlkItem **in_conflict)
 {
     for (guint i = 0; i < self->items->len; i++) {
-        DlkLease *obstacle = dlk_table_conflict(self->engine->table, dlk_acquire_item(self, i)->lease);
-
         *in_conflict = dlk_acquire_item(self, i);
+        if ((*in_conflict)->adopted)
+            continue;
+        DlkLease *obstacle = dlk_table_conflict(self->engine->table, (*in_conflict)->lease);
         if (obstacle)
             return obstacle;
     }
@@ -23,26 +24,27 @@ within_limits(DlkAcquire *self, gboolean wait, GError **error)
     DlkTable *table = self->engine->table;
     uid_t uid = self->request->caller->uid;
     guint leases = dlk_limits_leases_for(limits, uid), waiters = dlk_limits_waiters_for(limits, uid);
+    guint wanted = dlk_acquire_count_new(self);
 
     if (wait) {
-        if ((guint64)dlk_table_waiters_of(table, uid) + self->items->len <= waiters)
+        if ((guint64)dlk_table_waiters_of(table, uid) + wanted <= waiters)
             return TRUE;
         g_set_error(error, DLK_ERROR, DLK_ERROR_LIMIT_EXCEEDED,
                     "uid %u waits for %u disks and wants to wait for %u more; the policy allows %u "
                     "(waiters-per-uid)",
-                    uid, dlk_table_waiters_of(table, uid), self->items->len, waiters);
+                    uid, dlk_table_waiters_of(table, uid), wanted, waiters);
         return FALSE;
     }
-    if ((guint64)dlk_table_leases_of(table, uid) + self->items->len > leases) {
+    if ((guint64)dlk_table_leases_of(table, uid) + wanted > leases) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_LIMIT_EXCEEDED,
                     "uid %u has %u leases and wants %u more; the policy allows %u (leases-per-uid)", uid,
-                    dlk_table_leases_of(table, uid), self->items->len, leases);
+                    dlk_table_leases_of(table, uid), wanted, leases);
         return FALSE;
     }
-    if ((guint64)dlk_table_live_count(table) + self->items->len > limits->leases) {
+    if ((guint64)dlk_table_live_count(table) + wanted > limits->leases) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_LIMIT_EXCEEDED,
                     "there are %u leases, and %u more are wanted; the policy allows %u in all (leases)",
-                    dlk_table_live_count(table), self->items->len, limits->leases);
+                    dlk_table_live_count(table), wanted, limits->leases);
         return FALSE;
     }
     return TRUE;
@@ -60,6 +62,8 @@ reserve(DlkAcquire *self)
     for (guint i = 0; i < self->items->len; i++) {
         DlkLease *lease = dlk_acquire_item(self, i)->lease;
 
+        if (dlk_acquire_item(self, i)->adopted)
+            continue;
         if (lease->phase == DLK_PHASE_NEW)
             dlk_table_insert(self->engine->table, lease, DLK_PHASE_LOCKING);
         else
@@ -166,7 +170,8 @@ dlk_acquire_queue(DlkAcquire *self)
         return;
     }
     for (guint i = 0; i < self->items->len; i++)
-        dlk_table_insert(self->engine->table, dlk_acquire_item(self, i)->lease, DLK_PHASE_WAITING);
+        if (!dlk_acquire_item(self, i)->adopted)
+            dlk_table_insert(self->engine->table, dlk_acquire_item(self, i)->lease, DLK_PHASE_WAITING);
     dlk_acquire_start_waiting(self, self->wait_until, on_wait_over);
 }
 

@@ -6,6 +6,7 @@
 
 /* The way of one call; authorisation for the path came before, in the bus layer. */
 static void (*const steps[])(DlkAcquire *self) = {
+    /* who wants what? */
     dlk_acquire_find_process,
     dlk_acquire_authorise_process,
     dlk_acquire_authorise_paths,
@@ -13,6 +14,8 @@ static void (*const steps[])(DlkAcquire *self) = {
     dlk_acquire_follow_chains,
     dlk_acquire_choose_rules,
     dlk_acquire_authorise_disks,
+    /* who gets it? */
+    dlk_acquire_adopt,
     dlk_acquire_queue,
     dlk_acquire_lock,
     dlk_acquire_remember,
@@ -99,12 +102,12 @@ dlk_acquire_take_back(DlkAcquire *self)
 
         if (item->hold)
             dlk_lock_job_undo(self->engine, g_steal_pointer(&item->hold));
-        if (item->lease && item->lease->places)
+        if (item->lease && item->lease->places && !item->adopted)
             dlk_table_remove(self->engine->table, item->lease);
     }
     /* Only when all are out: the first to be woken may want several of them. */
     for (guint i = 0; i < self->items->len; i++)
-        if (dlk_acquire_item(self, i)->lease)
+        if (dlk_acquire_item(self, i)->lease && !dlk_acquire_item(self, i)->adopted)
             dlk_acquire_wake(self->engine, dlk_acquire_item(self, i)->lease->disk);
 }
 

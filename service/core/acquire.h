@@ -29,6 +29,7 @@ typedef struct _DlkItem {
     gboolean prompted;            /* a person was asked about it, and agreed */
     const struct _DlkItem *above; /* the image whose header names this one, or %NULL */
     gboolean followed;            /* its header has been read */
+    gboolean adopted;             /* @lease is one that the owner had before: nothing of it is taken back */
 } DlkItem;
 
 struct _DlkAcquire {
@@ -73,10 +74,16 @@ void dlk_acquire_identify(DlkAcquire *self);
 void dlk_acquire_follow_chains(DlkAcquire *self);
 void dlk_acquire_choose_rules(DlkAcquire *self);
 void dlk_acquire_authorise_disks(DlkAcquire *self);
+void dlk_acquire_adopt(DlkAcquire *self);
 void dlk_acquire_queue(DlkAcquire *self);
 void dlk_acquire_lock(DlkAcquire *self);
 void dlk_acquire_remember(DlkAcquire *self);
 void dlk_acquire_announce(DlkAcquire *self);
+
+/** How many of the request's disks have to be locked: those that were not adopted. */
+guint dlk_acquire_count_new(const DlkAcquire *self);
+/** Hands the adopted leases over to the request's process; FALSE where one has ended meanwhile. */
+gboolean dlk_acquire_hand_over(DlkAcquire *self, GError **error);
 
 /** The step is done. */
 void dlk_acquire_next(DlkAcquire *self);

@@ -88,9 +88,9 @@ watch_process(DlkEngine *engine, DlkLease *lease, GError **error)
 }
 
 static void
-unwatch_process(DlkEngine *engine, DlkLease *lease)
+unwatch_process(DlkEngine *engine, DlkLease *lease, DlkPidRef *process)
 {
-    DlkProcessEntry *entry = lease->process ? g_hash_table_lookup(engine->processes, lease->process) : NULL;
+    DlkProcessEntry *entry = process ? g_hash_table_lookup(engine->processes, process) : NULL;
 
     if (!entry)
         return;
@@ -207,12 +207,36 @@ dlk_holding_watch(DlkEngine *engine, DlkLease *lease, DlkCaller *caller, int kee
     return TRUE;
 }
 
+gboolean
+dlk_holding_hand_over(DlkEngine *engine, DlkLease *lease, DlkPidRef *process, DlkLifetime lifetime,
+                      DlkCaller *caller, GError **error)
+{
+    g_autoptr(DlkPidRef) before = lease->process;
+
+    lease->process = process ? dlk_pid_ref_ref(process) : NULL;
+    if (process && process != before && !watch_process(engine, lease, error)) {
+        dlk_pid_ref_unref(lease->process);
+        lease->process = g_steal_pointer(&before);
+        return FALSE;
+    }
+    if (before != process)
+        unwatch_process(engine, lease, before);
+    unwatch_connection(engine, lease);
+    lease->pid = process ? dlk_pid_ref_pid(process) : 0;
+    lease->lifetime = lifetime;
+    if (lifetime == DLK_LIFETIME_CONNECTION)
+        watch_connection(engine, lease, caller->name);
+    /* Whose locks on the disk are no stranger's. */
+    g_atomic_int_set(&dlk_holding(lease)->hold->pid, (int)lease->pid);
+    return TRUE;
+}
+
 void
 dlk_holding_unwatch(DlkEngine *engine, DlkLease *lease)
 {
     DlkHolding *holding = dlk_holding(lease);
 
-    unwatch_process(engine, lease);
+    unwatch_process(engine, lease, lease->process);
     unwatch_connection(engine, lease);
     dlk_watcher_cancel(engine->watcher, &holding->keep_watch);
     dlk_close_fd(&holding->keep_fd);

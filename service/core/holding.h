@@ -38,6 +38,12 @@ DlkHolding *dlk_holding_attach(DlkEngine *engine, DlkLease *lease, DlkHold *hold
  */
 gboolean dlk_holding_watch(DlkEngine *engine, DlkLease *lease, DlkCaller *caller, int keep_fd,
                            GError **error);
+/**
+ * @lease's end depends from now on on @process (%NULL: on none) and, with lifetime connection, on @caller's;
+ * FALSE: everything is as it was. Not for a lease that ends with a descriptor.
+ */
+gboolean dlk_holding_hand_over(DlkEngine *engine, DlkLease *lease, DlkPidRef *process, DlkLifetime lifetime,
+                               DlkCaller *caller, GError **error);
 /** Stops all watching; the hold is left. */
 void dlk_holding_unwatch(DlkEngine *engine, DlkLease *lease);
 /** Sets up what the engine keeps of processes and connections. */

@@ -74,6 +74,7 @@ typedef struct {
     DlkPidRef *process; /* or %NULL once it has ended */
     gboolean
         by_descriptor; /* the caller proved access by having opened the disk, for writing unless read-only */
+    gboolean adopted;  /* more than one request was answered with it */
     gpointer group;    /* leases of one request carry the same value and do not hinder each other */
     gpointer holding;  /* the core's: what keeps a held lease alive, or %NULL */
     struct _DlkPlace *places; /* the table's */

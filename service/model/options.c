@@ -108,6 +108,10 @@ take_option(const char *key, GVariant *value, const DlkLimits *limits, DlkOption
         return take_pid(value, self, error);
     if (g_str_equal(key, "pidfd"))
         return take_pidfd(value, self, error);
+    if (g_str_equal(key, "adopt")) {
+        self->adopt = g_variant_get_boolean(value);
+        return TRUE;
+    }
     self->wait_ms = g_variant_get_uint32(value);
     return TRUE;
 }
@@ -117,7 +121,7 @@ static const struct {
     const char *type;
 } option_types[] = {
     {"owner", "s"}, {"owner-uuid", "s"}, {"why", "s"},     {"lifetime", "s"}, {"pid", "u"},
-    {"pidfd", "h"}, {"wait", "u"},       {"backend", "s"}, {"on-break", "s"},
+    {"pidfd", "h"}, {"wait", "u"},       {"backend", "s"}, {"on-break", "s"}, {"adopt", "b"},
 };
 
 static gboolean

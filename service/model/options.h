@@ -29,6 +29,7 @@ typedef struct {
     char *backend;
     DlkOnBreak on_break;
     gboolean on_break_given;
+    gboolean adopt; /* leases that the owner has already are taken on, see core/acquire-adopt.c */
 } DlkOptions;
 
 /**

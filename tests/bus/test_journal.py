@@ -109,6 +109,13 @@ def test_conversion_suspension_and_resumption(root, said, disk):
     is_about(said("RESUMED", INFO), lease, disk)
 
 
+def test_adoption(root, said, disk):
+    vm = {"owner": "web01", "owner_uuid": "6c6a6cd8-6d5a-4ac5-9d8f-2f1c1f0f7a11", "adopt": True}
+    lease = root.acquire(disk, **vm)
+    root.acquire(disk, **vm)
+    is_about(said("ADOPTED", INFO), lease, disk)
+
+
 def test_risk_and_restoration(root, service, said, image):
     path = image("patient.img")
     lease = root.acquire(path, owner="web01")

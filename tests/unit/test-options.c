@@ -57,6 +57,7 @@ test_nothing_given_is_the_default(void)
     g_assert_cmpuint(options->wait_ms, ==, 0);
     g_assert_cmpint(options->on_break, ==, DLK_ON_BREAK_SIGNAL);
     g_assert_false(options->on_break_given);
+    g_assert_false(options->adopt);
 }
 
 static void
@@ -115,13 +116,23 @@ test_every_on_break_is_taken(void)
 }
 
 static void
+test_adopt_is_taken(void)
+{
+    g_autoptr(DlkOptions) yes = parse("{'adopt': <true>}");
+    g_autoptr(DlkOptions) no = parse("{'adopt': <false>}");
+
+    g_assert_true(yes->adopt);
+    g_assert_false(no->adopt);
+}
+
+static void
 test_wrong_type_names_key_and_type(void)
 {
     static const struct {
         const char *key, *right;
     } keys[] = {
         {"owner", "s"}, {"owner-uuid", "s"}, {"why", "s"},     {"lifetime", "s"}, {"pid", "u"},
-        {"pidfd", "h"}, {"wait", "u"},       {"backend", "s"}, {"on-break", "s"},
+        {"pidfd", "h"}, {"wait", "u"},       {"backend", "s"}, {"on-break", "s"}, {"adopt", "b"},
     };
     static const struct {
         const char *type, *value;
@@ -234,6 +245,7 @@ main(int argc, char **argv)
     g_test_add_func("/options/numbers-and-descriptors-are-taken", test_numbers_and_descriptors_are_taken);
     g_test_add_func("/options/every-lifetime-is-taken", test_every_lifetime_is_taken);
     g_test_add_func("/options/every-on-break-is-taken", test_every_on_break_is_taken);
+    g_test_add_func("/options/adopt-is-taken", test_adopt_is_taken);
     g_test_add_func("/options/wrong-type-names-key-and-type", test_wrong_type_names_key_and_type);
     g_test_add_func("/options/unknown-key-is-named", test_unknown_key_is_named);
     g_test_add_func("/options/unknown-key-is-shown-harmlessly", test_unknown_key_is_shown_harmlessly);
