@@ -179,3 +179,14 @@ dlk_backend_fence(DlkBackend *self, const DlkTarget *target, const DlkRule *rule
                 "%s: the backend %s has no way to remove another host's hold", label, klass->name);
     return FALSE;
 }
+
+gboolean
+dlk_backend_release_at_once(DlkBackend *self, DlkHold *hold)
+{
+    /* A check in a worker may hang with the storage. */
+    if (!hold->release_never_blocks || !g_mutex_trylock(&hold->mutex))
+        return FALSE;
+    gboolean released = DLK_BACKEND_GET_CLASS(self)->release(self, hold, NULL);
+    g_mutex_unlock(&hold->mutex);
+    return released;
+}

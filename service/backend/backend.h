@@ -99,3 +99,9 @@ gboolean dlk_backend_holders(DlkBackend *self, const DlkTarget *target, const Dl
 /** Removes what a dead host holds. @removed is set in any case. */
 gboolean dlk_backend_fence(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, const char *host,
                            guint *removed, GError **error);
+/**
+ * Gives @hold up here and now where that cannot block, in any thread. FALSE: it was not;
+ * dlk_backend_release() in a worker must. No other job of this disk may be under way or queued. The hold is
+ * dropped in a worker all the same: closing its descriptor may block.
+ */
+gboolean dlk_backend_release_at_once(DlkBackend *self, DlkHold *hold);

@@ -24,6 +24,7 @@ struct _DlkFakeBackend {
     guint calls[DLK_FAKE_N_CALLS];
     guint hanging;
     guint go_on_count; /* how often what hung was let go */
+    gboolean release_never_blocks;
 };
 
 G_DEFINE_TYPE(DlkFakeBackend, dlk_fake_backend, DLK_TYPE_BACKEND)
@@ -191,6 +192,7 @@ fake_acquire(DlkBackend *backend, DlkHold *hold, const DlkRule *rule, GError **e
     const gboolean granted = is_compatible(self, hold, hold->mode, error);
     if (granted)
         g_hash_table_add(self->holds, dlk_hold_ref(hold));
+    hold->release_never_blocks = self->release_never_blocks;
     g_mutex_unlock(&self->mutex);
     return granted;
 }
@@ -313,6 +315,14 @@ dlk_fake_backend_go_on(DlkFakeBackend *self)
     g_mutex_lock(&self->mutex);
     self->go_on_count++;
     g_cond_broadcast(&self->went_on);
+    g_mutex_unlock(&self->mutex);
+}
+
+void
+dlk_fake_backend_set_release_never_blocks(DlkFakeBackend *self, gboolean never_blocks)
+{
+    g_mutex_lock(&self->mutex);
+    self->release_never_blocks = never_blocks;
     g_mutex_unlock(&self->mutex);
 }
 

@@ -56,5 +56,8 @@ void dlk_fake_backend_answer(DlkFakeBackend *self, DlkCheck check, const char *r
 void dlk_fake_backend_hang(DlkFakeBackend *self, DlkFakeCall call);
 /** Lets every call go on that hangs now. */
 void dlk_fake_backend_go_on(DlkFakeBackend *self);
+/** Locks granted from now on can be given up without blocking, or cannot (the default). A release that hangs
+ * hangs all the same. */
+void dlk_fake_backend_set_release_never_blocks(DlkFakeBackend *self, gboolean never_blocks);
 /** Forgets the steps that no call has taken and lets go what hangs; what is held stays held. */
 void dlk_fake_backend_reset(DlkFakeBackend *self);

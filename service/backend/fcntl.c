@@ -3,6 +3,7 @@
 #include "backend/image-locks.h"
 #include "backend/lease-locks.h"
 #include "base/error.h"
+#include "base/filesystem.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -61,6 +62,7 @@ fcntl_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **err
     dlk_autofd fd = open_for(hold->target, hold->mode, error);
     if (fd < 0 || !dlk_lease_locks_take(fd, label, hold->mode, hold->strict, error))
         return FALSE; /* nobody has a copy of the descriptor yet: closing it unlocks */
+    hold->release_never_blocks = dlk_filesystem_is_local(dlk_filesystem_of_fd(fd));
     return dlk_hold_adopt_fd(hold, g_steal_fd(&fd), error);
 }
 

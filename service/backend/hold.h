@@ -55,6 +55,9 @@ typedef struct _DlkHold {
     /* The lock's open file description, or -1; closed with the last reference. Of the disk itself where it is
      * the target's, else of whatever the backend locks in its place. */
     int fd;
+    /* The lock stands in this kernel's memory alone, and nothing else has to be undone: giving it up asks no
+     * storage. Set by acquire. */
+    gboolean release_never_blocks;
     DlkRule *rule;     /* that it was taken under; %NULL until then */
     DlkHolder *holder; /* whose it is, for the record that other hosts read; %NULL: they are told nothing */
     gpointer state;    /* the backend's own, or %NULL */

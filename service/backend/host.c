@@ -15,6 +15,7 @@ host_probe(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GErro
 static gboolean
 host_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **error)
 {
+    hold->release_never_blocks = TRUE;
     return TRUE;
 }
 

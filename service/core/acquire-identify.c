@@ -42,18 +42,10 @@ drop_missing(DlkAcquire *self)
     }
 }
 
+/* One disk, or the starting of all of them, is done. */
 static void
-identify_one_done(DlkAcquire *self, DlkItem *item, GAsyncResult *result)
+identify_part_done(DlkAcquire *self, GError *error)
 {
-    GError *error = NULL;
-
-    item->target = dlk_identification_finish(result, &error);
-    /* libvirt starts without such a disk, or makes it: there is nothing to lock yet. */
-    if (item->wanted->optional && g_error_matches(error, DLK_ERROR, DLK_ERROR_NOT_A_DISK))
-        g_clear_error(&error);
-    if (item->target)
-        closes_loop(item, &error);
-    say_what_it_was(item, &error);
     if (!dlk_acquire_job_done(self, error))
         return;
     if (self->error) {
@@ -64,23 +56,52 @@ identify_one_done(DlkAcquire *self, DlkItem *item, GAsyncResult *result)
     dlk_acquire_next(self);
 }
 
+/* @item has its target, or @error (taken over) says why not. */
+static void
+identified(DlkAcquire *self, DlkItem *item, GError *error)
+{
+    /* libvirt starts without such a disk, or makes it: there is nothing to lock yet. */
+    if (item->wanted->optional && g_error_matches(error, DLK_ERROR, DLK_ERROR_NOT_A_DISK))
+        g_clear_error(&error);
+    if (item->target)
+        closes_loop(item, &error);
+    say_what_it_was(item, &error);
+    identify_part_done(self, error);
+}
+
+static void
+on_identified(DlkAcquire *self, DlkItem *item, GAsyncResult *result)
+{
+    GError *error = NULL;
+
+    item->target = dlk_identification_finish(result, &error);
+    identified(self, item, error);
+}
+
+static void
+identify(DlkAcquire *self, DlkItem *item)
+{
+    DlkWanted *wanted = item->wanted;
+
+    item->target = wanted->path ? dlk_identification_peek(self->engine, wanted->path) : NULL;
+    if (item->target) {
+        self->outstanding++;
+        identified(self, item, NULL);
+        return;
+    }
+    dlk_identification_start(self->engine, wanted->path, g_steal_fd(&wanted->fd), wanted->mode,
+                             self->request->caller->uid, "", dlk_acquire_on_item_done,
+                             dlk_acquire_item_call(self, item, on_identified));
+}
+
 void
 dlk_acquire_identify(DlkAcquire *self)
 {
-    gboolean asked = FALSE;
-
-    for (guint i = 0; i < self->items->len; i++) {
-        DlkItem *item = dlk_acquire_item(self, i);
-
-        if (item->target)
-            continue;
-        asked = TRUE;
-        dlk_identification_start(self->engine, item->wanted->path, g_steal_fd(&item->wanted->fd),
-                                 item->wanted->mode, self->request->caller->uid, "", dlk_acquire_on_item_done,
-                                 dlk_acquire_item_call(self, item, identify_one_done));
-    }
-    if (!asked)
-        dlk_acquire_next(self);
+    self->outstanding++; /* the step is not over before all have been started */
+    for (guint i = 0; i < self->items->len; i++)
+        if (!dlk_acquire_item(self, i)->target)
+            identify(self, dlk_acquire_item(self, i));
+    identify_part_done(self, NULL);
 }
 
 /* ---- backing chains ---- */

@@ -2,7 +2,7 @@
 #include "base/fd.h"
 #include "base/text.h"
 #include "core/internal.h"
-#include "host/resolve.h"
+#include "host/resolve-cached.h"
 #include "model/network-disk.h"
 
 #include <limits.h>
@@ -199,6 +199,26 @@ lane_of_fd(DlkEngine *engine, int fd, uid_t uid)
     const DlkMount *mount =
         id ? dlk_mounts_by_id(dlk_mount_table_get(engine->mounts), g_ascii_strtoull(id, NULL, 10)) : NULL;
     return mount ? g_strdup(mount->lane) : g_strdup_printf("mount:%s", id ? id : "");
+}
+
+DlkTarget *
+dlk_identification_peek(DlkEngine *engine, const char *path)
+{
+    DlkMounts *mounts = dlk_mount_table_get(engine->mounts);
+    DlkResolved *left;
+    DlkResolved *place = dlk_resolve_cached(path, &left);
+    DlkTarget *target = place ? dlk_identify_cached(mounts, place) : NULL;
+
+    if (target)
+        dlk_resolved_free(place);
+    else
+        left = left ? left : place;
+    if (left) {
+        const DlkMount *mount = dlk_mounts_of_path(mounts, path);
+
+        dlk_pool_drop(engine->pool, left, (GDestroyNotify)dlk_resolved_free, mount ? mount->lane : "");
+    }
+    return target;
 }
 
 void

@@ -39,6 +39,9 @@ struct _DlkEngine {
 
 /* identification.c: path or descriptor → target, over as many lanes as its links lead through */
 
+/** The target, where the kernel knows all of @path without asking a storage; else %NULL, and a worker has to
+ * look. The fast path: no turn of the loop. */
+DlkTarget *dlk_identification_peek(DlkEngine *engine, const char *path);
 /** @fd: taken over; -1 where @path is given. @lane_uid: whose lane a descriptor's work is charged to. @queue:
  * put before the lane's name: "", or whose questions are to wait for each other alone. */
 void dlk_identification_start(DlkEngine *engine, const char *path, int fd, DlkMode mode, uid_t lane_uid,

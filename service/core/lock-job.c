@@ -145,44 +145,22 @@ run_undo(gpointer data, GError **error)
 
 static const DlkJob undo_job = {"give back", run_undo, (GDestroyNotify)dlk_hold_unref, NULL};
 
-static void
-on_nothing(GObject *source, GAsyncResult *result, gpointer user_data)
-{
-    /* Whoever asked for it is long gone; dropping the result is all there is to do. */
-    g_autoptr(DlkEngine) engine = user_data;
-
-    dlk_pool_run_finish(engine->pool, result, NULL);
-}
-
 void
 dlk_lock_job_undo(DlkEngine *engine, DlkHold *hold)
 {
     const DlkDisk *disk = hold->target->disk;
 
-    dlk_pool_run_async(engine->pool, &undo_job, hold, disk->lane, disk->id, G_MAXINT64, on_nothing,
-                       g_object_ref(engine));
+    dlk_pool_run_async(engine->pool, &undo_job, hold, disk->lane, disk->id, G_MAXINT64, NULL, NULL);
 }
-
-static gpointer
-run_nothing(gpointer data, GError **error)
-{
-    return NULL;
-}
-
-static const DlkJob drop_target_job = {"let go", run_nothing, (GDestroyNotify)dlk_target_unref, NULL};
 
 void
 dlk_lock_job_drop_target(DlkEngine *engine, DlkTarget *target)
 {
-    dlk_pool_run_async(engine->pool, &drop_target_job, target, target->disk->lane, NULL, G_MAXINT64,
-                       on_nothing, g_object_ref(engine));
+    dlk_pool_drop(engine->pool, target, (GDestroyNotify)dlk_target_unref, target->disk->lane);
 }
-
-static const DlkJob drop_hold_job = {"let go", run_nothing, (GDestroyNotify)dlk_hold_unref, NULL};
 
 void
 dlk_lock_job_drop_hold(DlkEngine *engine, DlkHold *hold)
 {
-    dlk_pool_run_async(engine->pool, &drop_hold_job, hold, hold->target->disk->lane, NULL, G_MAXINT64,
-                       on_nothing, g_object_ref(engine));
+    dlk_pool_drop(engine->pool, hold, (GDestroyNotify)dlk_hold_unref, hold->target->disk->lane);
 }

@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "core/holding.h"
+#include "core/lock-job.h"
 
 /*
  * The end of a lease. It leaves the bus at once, but keeps others out until a worker has really given its
@@ -37,6 +38,14 @@ on_unreachable(gpointer user_data)
         ending->lease->path);
 }
 
+/* The lock is gone: others may have the disk. */
+static void
+give_disk_free(DlkEngine *engine, DlkLease *lease)
+{
+    dlk_table_remove(engine->table, lease);
+    dlk_acquire_wake(engine, lease->disk);
+}
+
 static void
 on_released(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -47,8 +56,7 @@ on_released(GObject *source, GAsyncResult *result, gpointer user_data)
     if (error) /* the descriptor is closed all the same, and the lock with it */
         dlk_journal_lease(DLK_EVENT_RELEASE_FAILED, ending->lease, error->message, "%s: %s",
                           ending->lease->path, error->message);
-    dlk_table_remove(ending->engine->table, ending->lease);
-    dlk_acquire_wake(ending->engine, ending->lease->disk);
+    give_disk_free(ending->engine, ending->lease);
     dlk_timers_cancel(ending->engine->timers, &ending->timer);
     if (ending->task)
         g_task_return_boolean(ending->task, TRUE);
@@ -67,11 +75,9 @@ leave_bus(DlkEngine *engine, DlkLease *lease, const char *why)
 }
 
 static void
-end_held(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
+release_in_worker(DlkEngine *engine, DlkLease *lease, DlkHold *hold, GTask *task)
 {
-    DlkHolding *holding = dlk_holding(lease);
     DlkEnding *ending = g_new0(DlkEnding, 1);
-    DlkHold *hold = g_steal_pointer(&holding->hold);
 
     ending->engine = g_object_ref(engine);
     ending->lease = dlk_lease_ref(lease);
@@ -80,13 +86,31 @@ end_held(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
         ending->timer = dlk_timers_add(
             engine->timers, g_get_monotonic_time() + lease->rule->unreachable_after, on_unreachable, ending);
     }
+    dlk_pool_run_async(engine->pool, &release_job, hold, lease->disk->lane, lease->disk->id, G_MAXINT64,
+                       on_released, ending);
+}
+
+static void
+end_held(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
+{
+    DlkHolding *holding = dlk_holding(lease);
+    DlkHold *hold = g_steal_pointer(&holding->hold);
+
     dlk_monitor_forget(engine, lease, hold->target);
     dlk_holding_unwatch(engine, lease);
     dlk_holding_free(lease);
     dlk_table_set_phase(engine->table, lease, DLK_PHASE_ENDING);
     leave_bus(engine, lease, why);
-    dlk_pool_run_async(engine->pool, &release_job, hold, lease->disk->lane, lease->disk->id, G_MAXINT64,
-                       on_released, ending);
+    /* Whatever is under way on this disk has to come first. */
+    if (dlk_pool_has_disk(engine->pool, lease->disk->id) ||
+        !dlk_backend_release_at_once(hold->backend, hold)) {
+        release_in_worker(engine, lease, hold, task);
+        return;
+    }
+    dlk_lock_job_drop_hold(engine, hold);
+    give_disk_free(engine, lease);
+    if (task)
+        g_task_return_boolean(task, TRUE);
 }
 
 static void

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/filesystem.h"
 #include "base/text.h"
 #include "host/block-device.h"
 #include "host/block-identity.h"
@@ -11,9 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -39,12 +38,12 @@ what_it_is(const struct stat *status)
 }
 
 static DlkDisk *
-file_new(const struct stat *status)
+file_new(dev_t device, ino_t inode)
 {
-    g_autofree char *id = dlk_file_identity(status->st_dev, status->st_ino);
+    g_autofree char *id = dlk_file_identity(device, inode);
     DlkDisk *disk = dlk_disk_new(DLK_KIND_FILE, id);
-    disk->device = status->st_dev;
-    disk->inode = status->st_ino;
+    disk->device = device;
+    disk->inode = inode;
     return disk;
 }
 
@@ -60,7 +59,7 @@ disk_behind(int fd, const char *label, GError **error)
     if (S_ISBLK(status.st_mode))
         return dlk_block_device_new(status.st_rdev, &dlk_devices, error);
     if (S_ISREG(status.st_mode) && status.st_nlink > 0)
-        return file_new(&status);
+        return file_new(status.st_dev, status.st_ino);
     if (S_ISREG(status.st_mode))
         g_set_error(error, DLK_ERROR, DLK_ERROR_NOT_A_DISK,
                     "%s is a file without a name: nobody else could ever find it", label);
@@ -127,6 +126,32 @@ dlk_identify_path(DlkMounts *mounts, const char *path, const char *lane, char **
     return target_take(disk, place);
 }
 
+/* Never waits: statx(2) with AT_STATX_DONT_SYNC tells what is known. */
+static gboolean
+is_file_of(const DlkMount *mount, int fd, struct statx *status)
+{
+    const guint wanted = STATX_TYPE | STATX_NLINK | STATX_INO | STATX_MNT_ID;
+    return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, wanted, status) == 0 &&
+           (status->stx_mask & wanted) == wanted && status->stx_mnt_id == mount->id &&
+           S_ISREG(status->stx_mode) && status->stx_nlink > 0;
+}
+
+DlkTarget *
+dlk_identify_cached(DlkMounts *mounts, DlkResolved *place)
+{
+    const DlkMount *mount = dlk_mounts_of_path(mounts, place->path);
+    struct statx status;
+    if (mount == NULL || !dlk_filesystem_is_local(mount->filesystem) ||
+        !is_file_of(mount, place->fd, &status) || dlk_overlay_may_show(mounts, place->path))
+        return NULL;
+
+    g_autoptr(DlkDisk) disk = file_new(makedev(status.stx_dev_major, status.stx_dev_minor), status.stx_ino);
+    set_lane(disk, mount->lane);
+    set_filesystem(disk, mount->filesystem);
+    disk->path = g_strdup(place->path);
+    return target_take(disk, place);
+}
+
 static gboolean
 check_access(int fd, DlkMode mode, GError **error)
 {
@@ -148,29 +173,6 @@ check_access(int fd, DlkMode mode, GError **error)
         "writing, or ask for the mode read-only",
         dlk_mode_adverb(mode));
     return FALSE;
-}
-
-static const struct {
-    guint32 magic;
-    const char *filesystem;
-} by_magic[] = {
-    {NFS_SUPER_MAGIC, "nfs"},     {FUSE_SUPER_MAGIC, "fuse"},   {EXT4_SUPER_MAGIC, "ext4"},
-    {XFS_SUPER_MAGIC, "xfs"},     {BTRFS_SUPER_MAGIC, "btrfs"}, {OVERLAYFS_SUPER_MAGIC, "overlay"},
-    {TMPFS_MAGIC, "tmpfs"},       {CEPH_SUPER_MAGIC, "ceph"},   {SMB2_SUPER_MAGIC, "cifs"},
-    {OCFS2_SUPER_MAGIC, "ocfs2"}, {PROC_SUPER_MAGIC, "proc"},
-};
-
-/* For a mount that is not in our namespace. */
-static const char *
-filesystem_by_magic(int fd)
-{
-    struct statfs status;
-    if (fstatfs(fd, &status) < 0)
-        return NULL;
-    for (guint i = 0; i < G_N_ELEMENTS(by_magic); i++)
-        if (by_magic[i].magic == (guint32)status.f_type)
-            return by_magic[i].filesystem;
-    return NULL;
 }
 
 static const DlkMount *
@@ -211,7 +213,7 @@ dlk_identify_fd(DlkMounts *mounts, int fd, DlkMode mode, const char *lane, GErro
         return NULL;
 
     const DlkMount *mount = mount_of_fd(mounts, theirs);
-    const char *filesystem = mount != NULL ? mount->filesystem : filesystem_by_magic(theirs);
+    const char *filesystem = mount != NULL ? mount->filesystem : dlk_filesystem_of_fd(theirs);
     if (g_strcmp0(filesystem, "proc") == 0) {
         g_set_error_literal(error, DLK_ERROR, DLK_ERROR_NOT_A_DISK,
                             "the descriptor's file is in /proc, where nothing is a disk");

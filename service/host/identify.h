@@ -2,6 +2,7 @@
 
 #include "backend/backend.h"
 #include "host/mounts.h"
+#include "host/resolve.h"
 
 /**
  * dlk_identify_path: the disk that @path leads to.
@@ -12,6 +13,13 @@
  */
 DlkTarget *dlk_identify_path(DlkMounts *mounts, const char *path, const char *lane, char **elsewhere,
                              GError **error);
+
+/**
+ * dlk_identify_cached: the same of @place, which dlk_resolve_cached() found; its descriptors are taken.
+ * %NULL, and they are left, where more has to be looked at than is known: it is no file, the filesystem is
+ * not local, an overlay may show it. Never blocks: any thread.
+ */
+DlkTarget *dlk_identify_cached(DlkMounts *mounts, DlkResolved *place);
 
 /**
  * dlk_identify_fd: the disk behind @fd (taken over), which a client opened. The client proves access by how

@@ -62,6 +62,18 @@ id_on(const DlkMount *mount, const char *path)
     return dlk_file_identity(status.st_dev, status.st_ino);
 }
 
+gboolean
+dlk_overlay_may_show(const DlkMounts *mounts, const char *path)
+{
+    GPtrArray *overlays = dlk_mounts_overlays(mounts);
+    for (guint i = 0; i < overlays->len; i++) {
+        g_autofree char *merged = dlk_overlay_merged_path(overlays->pdata[i], path);
+        if (merged != NULL)
+            return TRUE;
+    }
+    return FALSE;
+}
+
 GPtrArray *
 dlk_overlay_merged_ids(const DlkMounts *mounts, const char *path)
 {

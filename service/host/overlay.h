@@ -19,6 +19,8 @@
  * whose upper folder it is in; of char *. Worker thread; may block.
  */
 GPtrArray *dlk_overlay_merged_ids(const DlkMounts *mounts, const char *path);
+/** May dlk_overlay_merged_ids() find any? Touches nothing. */
+gboolean dlk_overlay_may_show(const DlkMounts *mounts, const char *path);
 /** Likewise the path at which it is seen on @mount, or %NULL. Touches nothing. */
 char *dlk_overlay_merged_path(const DlkMount *mount, const char *path);
 /** Where the upper file of @path on the overlay @mount is, or would be once it is written to; %NULL: unknown.

@@ -147,6 +147,12 @@ dlk_pool_queue_is_ready(const DlkPoolQueue *self)
     return self->ready.length > 0;
 }
 
+gboolean
+dlk_pool_queue_has_disk(const DlkPoolQueue *self, const char *disk)
+{
+    return g_hash_table_contains(self->disks, disk);
+}
+
 DlkPoolJob *
 dlk_pool_queue_take(DlkPoolQueue *self)
 {

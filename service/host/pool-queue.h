@@ -17,6 +17,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPoolQueue, dlk_pool_queue_free)
 void dlk_pool_queue_add(DlkPoolQueue *self, DlkPoolJob *job, const char *lane, const char *disk);
 /** Is there a job that may run? */
 gboolean dlk_pool_queue_is_ready(const DlkPoolQueue *self);
+gboolean dlk_pool_queue_has_disk(const DlkPoolQueue *self, const char *disk);
 /** The next job that may run, from now on RUNNING; %NULL: none. */
 DlkPoolJob *dlk_pool_queue_take(DlkPoolQueue *self);
 /** @job, which was taken, has ended: its lane and its disk are free for the next. */

@@ -2,239 +2,17 @@
 
 #include "base/error.h"
 #include "base/thread.h"
-#include "host/pool-job.h"
-#include "host/pool-queue.h"
+#include "host/pool-threads.h"
 
-#include <pthread.h>
-
-/* A thread that nobody needed for so long ends. */
-#define IDLE_SECONDS 10
 /* So soon it is tried again where the kernel gave us no thread. */
 #define RETRY_US (100 * 1000)
-/* So long the end of the pool waits for what expired jobs left to be freed. */
-#define SWEEP_US (2 * G_USEC_PER_SEC)
 /* So long a job without a deadline counts against the pool's size. */
 #define PATIENCE_US (5 * G_USEC_PER_SEC)
-
-/*
- * One mutex guards everything that workers see. It and the conditions are pthread's, not GLib's, because the
- * threads are too (a blocked signal mask, a failure to start that is no abort), and because thread checkers
- * understand them.
- */
-struct _DlkPool {
-    gint references; /* the owner's, and one of each thread: a stuck one may outlive the owner */
-    GSource *source; /* woken when the first job is put on `done` */
-    /* Main thread only. */
-    DlkTimers *timers;
-    DlkTimer *retry;
-    GQueue pending; /* of DlkPoolJob: not answered yet */
-    /* Under the mutex. */
-    pthread_mutex_t mutex;
-    pthread_cond_t changed; /* only while the pool is being closed: a thread has done something */
-    DlkPoolQueue *queue;
-    GQueue done;        /* of DlkPoolJob: to be answered */
-    GQueue idle;        /* of Worker, the one that was busy last first: its caches are warm */
-    guint threads;      /* all that live */
-    guint running;      /* jobs in time */
-    guint stuck;        /* jobs past their deadline */
-    guint sweeping;     /* freeing what expired jobs left */
-    gboolean no_thread; /* the kernel refused one */
-    gboolean closing;
-};
 
 typedef struct {
     GSource source;
     DlkPool *pool;
 } PoolSource;
-
-typedef struct {
-    DlkPool *pool;
-    DlkPoolJob *job; /* what to do next, given by whoever woke it */
-    pthread_cond_t wake;
-    GList idle; /* link in the pool's list */
-} Worker;
-
-static void
-pool_unref(DlkPool *self)
-{
-    if (!g_atomic_int_dec_and_test(&self->references))
-        return;
-    g_source_unref(self->source);
-    dlk_pool_queue_free(self->queue);
-    pthread_mutex_destroy(&self->mutex);
-    pthread_cond_destroy(&self->changed);
-    g_free(self);
-}
-
-/* Past DLK_POOL_STUCK_THREADS a stuck thread counts against the pool's size like any other: the total is
- * bounded. */
-static gboolean
-may_start(const DlkPool *self)
-{
-    return dlk_pool_queue_is_ready(self->queue) && self->running < DLK_POOL_THREADS &&
-           self->running + self->sweeping + self->stuck < DLK_POOL_THREADS + DLK_POOL_STUCK_THREADS;
-}
-
-static DlkPoolJob *
-start_next(DlkPool *self)
-{
-    if (!may_start(self))
-        return NULL;
-    DlkPoolJob *job = dlk_pool_queue_take(self->queue);
-    *(job->expired ? &self->sweeping : &self->running) += 1;
-    return job;
-}
-
-static void *worker_main(void *data);
-
-static void
-worker_free(Worker *worker)
-{
-    pthread_cond_destroy(&worker->wake);
-    g_free(worker);
-}
-
-static Worker *
-new_worker(DlkPool *self)
-{
-    Worker *worker = g_new0(Worker, 1);
-    worker->pool = self;
-    worker->idle.data = worker;
-    dlk_cond_init(&worker->wake);
-    if (!dlk_thread_start(worker_main, worker)) {
-        worker_free(worker);
-        return NULL;
-    }
-    self->threads++;
-    g_atomic_int_inc(&self->references);
-    return worker;
-}
-
-/* Mutex held: gives every job that may run to a thread that has nothing to do, or to a new one. */
-static void
-start_jobs(DlkPool *self)
-{
-    while (may_start(self)) {
-        GList *link = g_queue_pop_head_link(&self->idle);
-        Worker *worker = link != NULL ? link->data : new_worker(self);
-        if (worker == NULL) {
-            self->no_thread = TRUE;
-            return;
-        }
-        worker->job = start_next(self);
-        pthread_cond_signal(&worker->wake);
-    }
-}
-
-/* Mutex held, given up meanwhile. FALSE: the thread is to end. */
-static gboolean
-wait_for_job(Worker *worker)
-{
-    DlkPool *self = worker->pool;
-    if (self->closing || self->idle.length + self->running >= DLK_POOL_THREADS)
-        return FALSE;
-
-    gint64 until = g_get_monotonic_time() + IDLE_SECONDS * G_USEC_PER_SEC;
-    g_queue_push_head_link(&self->idle, &worker->idle);
-    while (worker->job == NULL && !self->closing && dlk_cond_wait_until(&worker->wake, &self->mutex, until))
-        ;
-    if (worker->job != NULL)
-        return TRUE;
-    g_queue_unlink(&self->idle, &worker->idle);
-    return FALSE;
-}
-
-static void
-free_late(const DlkPoolJob *job, gpointer result, GError *error)
-{
-    if (result != NULL && job->job.free_result != NULL)
-        job->job.free_result(result);
-    g_clear_error(&error);
-}
-
-/* Mutex held, given up meanwhile where the answer came too late. Returns whether the main loop has to be
- * woken. */
-static gboolean
-finish(DlkPool *self, DlkPoolJob *job, gpointer result, GError *error)
-{
-    if (job->late) {
-        pthread_mutex_unlock(&self->mutex);
-        free_late(job, result, error);
-        pthread_mutex_lock(&self->mutex);
-        self->stuck--;
-        dlk_pool_queue_release(self->queue, job);
-        g_object_unref(job);
-        return FALSE;
-    }
-    *(job->patient ? &self->stuck : &self->running) -= 1;
-    dlk_pool_queue_release(self->queue, job);
-    job->result = result;
-    job->error = error;
-    job->step = DLK_POOL_DONE;
-    g_queue_push_tail_link(&self->done, &job->queue);
-    g_object_unref(job);
-    return self->done.length == 1;
-}
-
-/* Mutex held, given up meanwhile: only the input of an expired job is left to free. */
-static void
-sweep(DlkPool *self, DlkPoolJob *job)
-{
-    pthread_mutex_unlock(&self->mutex);
-    if (job->job.free_input != NULL)
-        job->job.free_input(job->input);
-    pthread_mutex_lock(&self->mutex);
-    self->sweeping--;
-    dlk_pool_queue_release(self->queue, job);
-    g_object_unref(job);
-}
-
-/* Mutex held, given up meanwhile. */
-static gboolean
-run(DlkPool *self, DlkPoolJob *job)
-{
-    GError *error = NULL;
-    pthread_mutex_unlock(&self->mutex);
-    gpointer result = job->job.run(job->input, &error);
-    if (job->job.free_input != NULL)
-        job->job.free_input(job->input);
-    pthread_mutex_lock(&self->mutex);
-    return finish(self, job, result, error);
-}
-
-static void *
-worker_main(void *data)
-{
-    Worker *worker = data;
-    DlkPool *self = worker->pool;
-    gboolean wake = FALSE;
-
-    pthread_mutex_lock(&self->mutex);
-    while (worker->job != NULL || wait_for_job(worker)) {
-        DlkPoolJob *job = g_steal_pointer(&worker->job);
-        if (job->expired)
-            sweep(self, job);
-        else
-            wake = run(self, job);
-        worker->job = start_next(self);
-        start_jobs(self);
-        if (self->closing)
-            pthread_cond_signal(&self->changed);
-        if (self->closing || (!wake && !self->no_thread))
-            continue;
-        wake = FALSE;
-        pthread_mutex_unlock(&self->mutex);
-        g_source_set_ready_time(self->source, 0);
-        pthread_mutex_lock(&self->mutex);
-    }
-    self->threads--;
-    if (self->closing)
-        pthread_cond_signal(&self->changed);
-    pthread_mutex_unlock(&self->mutex);
-    worker_free(worker);
-    pool_unref(self);
-    return NULL;
-}
 
 /* Main thread: the one place where a caller gets its answer. */
 static void
@@ -242,7 +20,8 @@ answer(DlkPool *self, DlkPoolJob *job)
 {
     dlk_timers_cancel(self->timers, &job->timer);
     g_queue_unlink(&self->pending, &job->pending);
-    job->callback(NULL, G_ASYNC_RESULT(job), job->user_data);
+    if (job->callback != NULL)
+        job->callback(NULL, G_ASYNC_RESULT(job), job->user_data);
     g_object_unref(job);
 }
 
@@ -253,7 +32,7 @@ start_jobs_from_main(DlkPool *self)
 {
     pthread_mutex_lock(&self->mutex);
     self->no_thread = FALSE;
-    start_jobs(self);
+    dlk_pool_start_jobs(self);
     gboolean failed = self->no_thread;
     pthread_mutex_unlock(&self->mutex);
     if (failed && self->retry == NULL)
@@ -287,6 +66,7 @@ dispatch(GSource *source, GSourceFunc callback, gpointer user_data)
     pthread_mutex_lock(&self->mutex);
     GQueue done = self->done;
     g_queue_init(&self->done);
+    self->woken = FALSE;
     gboolean no_thread = self->no_thread;
     pthread_mutex_unlock(&self->mutex);
 
@@ -388,6 +168,19 @@ dlk_pool_run_async(DlkPool *self, const DlkJob *job, gpointer input, const char 
     start_jobs_from_main(self);
 }
 
+static gpointer
+run_nothing(gpointer input, GError **error)
+{
+    return NULL;
+}
+
+void
+dlk_pool_drop(DlkPool *self, gpointer data, GDestroyNotify free_data, const char *lane)
+{
+    const DlkJob job = {"let go", run_nothing, free_data, NULL};
+    dlk_pool_run_async(self, &job, data, lane, NULL, G_MAXINT64, NULL, NULL);
+}
+
 gpointer
 dlk_pool_run_finish(DlkPool *self, GAsyncResult *result, GError **error)
 {
@@ -395,6 +188,15 @@ dlk_pool_run_finish(DlkPool *self, GAsyncResult *result, GError **error)
     if (job->error != NULL)
         g_propagate_error(error, g_steal_pointer(&job->error));
     return g_steal_pointer(&job->result);
+}
+
+gboolean
+dlk_pool_has_disk(DlkPool *self, const char *disk)
+{
+    pthread_mutex_lock(&self->mutex);
+    gboolean has = dlk_pool_queue_has_disk(self->queue, disk);
+    pthread_mutex_unlock(&self->mutex);
+    return has;
 }
 
 static guint
@@ -455,18 +257,6 @@ wait_for_running(DlkPool *self)
     deadline_passed(first);
 }
 
-static void
-end_threads(DlkPool *self)
-{
-    gint64 until = g_get_monotonic_time() + SWEEP_US;
-    pthread_mutex_lock(&self->mutex);
-    for (GList *link = self->idle.head; link != NULL; link = link->next)
-        pthread_cond_signal(&((Worker *)link->data)->wake);
-    while (self->threads > self->stuck && dlk_cond_wait_until(&self->changed, &self->mutex, until))
-        ;
-    pthread_mutex_unlock(&self->mutex);
-}
-
 void
 dlk_pool_free(DlkPool *self)
 {
@@ -482,8 +272,8 @@ dlk_pool_free(DlkPool *self)
         if (self->pending.length > 0)
             wait_for_running(self);
     }
-    end_threads(self);
+    dlk_pool_end_threads(self);
     g_source_destroy(self->source);
     dlk_timers_free(self->timers);
-    pool_unref(self);
+    dlk_pool_unref(self);
 }

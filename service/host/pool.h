@@ -34,15 +34,19 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPool, dlk_pool_free)
  * dlk_pool_run_async: runs @job in a worker and calls @callback in the main context, exactly once, with the
  * result or, at
  * @deadline (monotonic µs), with DLK_ERROR_UNREACHABLE.
- * @input: owned by the job from here on. @lane: not %NULL. @disk: a disk's id, or %NULL.
- * A job with deadline G_MAXINT64 has none: its answer comes when it is done, however late; after some seconds
- * its thread counts as stuck all the same.
+ * @input: owned by the job from here on. @lane: not %NULL. @disk: a disk's id, or %NULL. @callback: %NULL
+ * where nobody waits. A job with deadline G_MAXINT64 has none: its answer comes when it is done, however
+ * late; after some seconds its thread counts as stuck all the same.
  */
 void dlk_pool_run_async(DlkPool *self, const DlkJob *job, gpointer input, const char *lane, const char *disk,
                         gint64 deadline, GAsyncReadyCallback callback, gpointer user_data);
+/** Frees @data with @free_data in a worker, because that may block; nobody waits. @lane: as above. */
+void dlk_pool_drop(DlkPool *self, gpointer data, GDestroyNotify free_data, const char *lane);
 /** The job's result, transfer full. */
 gpointer dlk_pool_run_finish(DlkPool *self, GAsyncResult *result, GError **error);
 
+/** Is a job of this disk queued or under way? */
+gboolean dlk_pool_has_disk(DlkPool *self, const char *disk);
 /** For tests and `status`: threads that run a job in time, and threads stuck past their deadline. */
 guint dlk_pool_running(DlkPool *self);
 guint dlk_pool_stuck(DlkPool *self);

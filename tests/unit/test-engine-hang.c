@@ -66,6 +66,58 @@ test_release_of_a_real_lock_frees_the_disk(EngineFixture *f, gconstpointer data)
     engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
 }
 
+/* Nobody is waited for: when the call returns, without a turn of the loop, the disk is free. */
+static void
+test_release_that_cannot_block_is_over_at_once(EngineFixture *f, gconstpointer data)
+{
+    static const char *const backends[] = {"{'backend': <'fcntl'>}", "{'backend': <'host'>}"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(backends); i++) {
+        DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, backends[i]);
+
+        engine_settle(f);
+        EngineAnswer *answer = engine_ask_release(f, lease);
+        g_assert_cmpuint(dlk_table_live_count(dlk_engine_table(f->engine)), ==, 0);
+        engine_assert_good(answer);
+    }
+}
+
+static void
+test_release_that_cannot_block_waits_for_what_is_under_way(EngineFixture *f, gconstpointer data)
+{
+    dlk_fake_backend_set_release_never_blocks(f->fake, TRUE);
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
+    dlk_fake_backend_set_release_never_blocks(f->fake, FALSE);
+
+    dlk_fake_backend_hang(f->fake, DLK_FAKE_CONVERT);
+    EngineAnswer *convert = engine_ask_convert(f, lease, DLK_MODE_SHARED);
+    EngineAnswer *release = engine_ask_release(f, lease);
+    engine_wait_until(dlk_fake_backend_hanging(f->fake) == 1);
+    g_assert_false(release->done);
+    g_assert_cmpuint(engine_held(f, "a.img"), ==, 1);
+    dlk_fake_backend_go_on(f->fake);
+    engine_assert_good(release);
+    engine_assert_error(convert, DLK_ERROR_LEASE_LOST, "");
+    g_assert_cmpuint(engine_held(f, "a.img"), ==, 0);
+}
+
+static void
+test_release_that_cannot_block_waits_for_no_check_that_hangs(EngineFixture *f, gconstpointer data)
+{
+    dlk_fake_backend_set_release_never_blocks(f->fake, TRUE);
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
+    dlk_fake_backend_set_release_never_blocks(f->fake, FALSE);
+
+    dlk_fake_backend_hang(f->fake, DLK_FAKE_CHECK);
+    EngineAnswer *check = engine_ask_check(f, lease);
+    engine_wait_until(dlk_fake_backend_hanging(f->fake) == 1);
+    EngineAnswer *release = engine_ask_release(f, lease); /* returns, though the check has the lock's mutex */
+    g_assert_cmpuint(engine_held(f, "a.img"), ==, 1);
+    dlk_fake_backend_go_on(f->fake);
+    engine_assert_good(release);
+    engine_wait_until(check->done);
+}
+
 static void
 test_release_twice_is_once(EngineFixture *f, gconstpointer data)
 {
@@ -114,6 +166,11 @@ main(int argc, char **argv)
     engine_add("/engine-hang/release", SHORT_OF_PATIENCE,
                test_release_that_hangs_keeps_others_out_and_frees_later);
     engine_add("/engine-hang/release-of-a-real-lock", NULL, test_release_of_a_real_lock_frees_the_disk);
+    engine_add("/engine-hang/release-at-once", NULL, test_release_that_cannot_block_is_over_at_once);
+    engine_add("/engine-hang/release-behind-a-change", NULL,
+               test_release_that_cannot_block_waits_for_what_is_under_way);
+    engine_add("/engine-hang/release-beside-a-check", NULL,
+               test_release_that_cannot_block_waits_for_no_check_that_hangs);
     engine_add("/engine-hang/release-twice", NULL, test_release_twice_is_once);
     g_test_add_func("/engine-hang/engine-ends", test_engine_that_ends_with_leases_forgets_them);
     return g_test_run();

@@ -313,6 +313,27 @@ test_free_waits_for_the_running_and_refuses_the_queued(Fixture *f, gconstpointer
     g_assert_cmpuint(gate_get(&f->gate, &f->gate.inputs_freed), ==, 10);
 }
 
+static void
+test_job_that_nobody_waits_for_is_done_all_the_same(Fixture *f, gconstpointer data)
+{
+    for (guint i = 0; i < 10; i++)
+        dlk_pool_drop(f->pool, g_memdup2(&(Input){.gate = &f->gate}, sizeof(Input)), input_free, "8:1");
+    WAIT_UNTIL(f, gate_get(&f->gate, &f->gate.inputs_freed) == 10);
+    run(f, (Input){.letter = 'a'}, "8:1", NULL, LONG);
+    WAIT_UNTIL(f, f->answers == 1);
+}
+
+static void
+test_disk_is_known_while_it_has_jobs(Fixture *f, gconstpointer data)
+{
+    run(f, (Input){.letter = 'a', .waits = TRUE}, "8:1", "file:8:1:1", LONG);
+    g_assert_true(dlk_pool_has_disk(f->pool, "file:8:1:1"));
+    g_assert_false(dlk_pool_has_disk(f->pool, "file:8:1:2"));
+    gate_open(&f->gate);
+    WAIT_UNTIL(f, f->answers == 1);
+    g_assert_false(dlk_pool_has_disk(f->pool, "file:8:1:1"));
+}
+
 static gpointer
 blocked_signals(gpointer input, GError **error)
 {
@@ -384,6 +405,8 @@ main(int argc, char **argv)
     TEST(stuck_threads_are_bounded);
     TEST(ten_thousand_jobs_on_a_hundred_disks);
     TEST(free_waits_for_the_running_and_refuses_the_queued);
+    TEST(job_that_nobody_waits_for_is_done_all_the_same);
+    TEST(disk_is_known_while_it_has_jobs);
     TEST(workers_take_no_process_signals);
     TEST(jobs_wait_while_the_kernel_gives_no_thread);
     return g_test_run();
