@@ -1,4 +1,5 @@
 #include "backend/backends.h"
+#include "backend/host-key.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -19,6 +20,8 @@
 #include <unistd.h>
 
 #define DEFAULT_RUNTIME_DIR "/run/disklock"
+/* What outlives a boot. */
+#define DEFAULT_STATE_DIR "/var/lib/disklock"
 /* What still runs when the service is told to end gets this long: a lock that is being given back, a last
  * reply. */
 #define END_US (3 * G_TIME_SPAN_SECOND)
@@ -121,6 +124,16 @@ claim_runtime_dir(const char *path, GError **error)
     return g_steal_fd(&fd);
 }
 
+/* Run by hand with a folder of its own, the service keeps everything there. */
+static void
+set_state_dir(const Options *options)
+{
+    g_autofree char *beside =
+        options->runtime_dir ? g_build_filename(options->runtime_dir, "state", NULL) : NULL;
+
+    dlk_host_key_set_folder(beside ? beside : DEFAULT_STATE_DIR);
+}
+
 static void
 on_service_event(DlkServiceEvent event, gpointer user_data)
 {
@@ -191,6 +204,7 @@ run(const Options *options, GError **error)
     if (claim < 0)
         return EXIT_FAILURE;
     raise_descriptor_limit();
+    set_state_dir(options);
     daemon.engine = dlk_engine_new(runtime_dir, options->config_file, error);
     if (!daemon.engine)
         return EXIT_FAILURE;

@@ -102,7 +102,7 @@ def scripts(wanted):
     found.append(("house", "check-layers", ["tests/check-layers"]))
     found += [("system", file.name, [file]) for file in sorted((SOURCE / "tests/system").glob("*"))
               if os.access(file, os.X_OK) and file.is_file()]
-    found += [("fuzz", f"fuzz {target}", ["tests/fuzz/run", target, "60"]) for target in ("domain", "image-header")]
+    found += [("fuzz", f"fuzz {target}", ["tests/fuzz/run", target, "60"]) for target in ("domain", "image-header", "pr-in")]
     return [script for script in found if wanted(script[1])]
 
 

@@ -1,4 +1,5 @@
 #include "backend/backends.h"
+#include "backend/host-key.h"
 #include "base/error.h"
 #include "core/holding.h"
 #include "host/policy-files.h"
@@ -102,6 +103,7 @@ adopt_policy(DlkEngine *self, DlkPolicy *policy)
     self->policy_generation++;
     g_clear_pointer(&self->host_id, g_ref_string_release);
     self->host_id = derive_host_id(policy);
+    dlk_host_key_set_host(self->host_id);
 }
 
 static gboolean

@@ -1,0 +1,131 @@
+"""Hosts that share a disk of SCSI: each has a service, a HostId and a nexus of its own."""
+
+import mmap
+import os
+import re
+from functools import cache
+
+from harness import Client, Signals
+from target import make_shared_disk
+
+POLICY = """
+[Rule luns]
+match-kind=block
+backend=scsi
+fallback=refuse
+check-interval=0.3
+risk-timeout={risk_timeout}
+unreachable-after=60
+readers={readers}
+"""
+USUAL = {"readers": "together", "risk_timeout": 60}
+
+
+class Initiator:
+    """One of them, and the node by which it reaches the disk."""
+
+    def __init__(self, world, name, node):
+        self.name, self.node = name, node
+        self._host = world.add_host(name, POLICY.format(**USUAL))
+        self.service = self._host.service
+        self.signals = Signals(self._host.bus)
+
+    @property
+    def root(self):
+        return self._host.root
+
+    def set_policy(self, name=None, **changes):
+        """Until the test is over; `name`: another HostId."""
+        text = f"[Host]\nid={name or self.name}\n{POLICY.format(**{**USUAL, **changes})}"
+        self.service.policy_file.write_text(text, encoding="utf-8")
+        self.root.call("Reload")
+
+    def acquire(self, mode="exclusive", **values):
+        return self.root.acquire(self.node, mode, **values)
+
+    def refused(self, mode="exclusive", **values):
+        return self.root.refused_acquire(self.node, mode, **values)
+
+    def write(self):
+        """None where a write past the cache gets through to the disk, else the number of the error."""
+        return write_through(self.node)
+
+    def wait_for_loss(self, lease):
+        """Until the lease is broken; returns why."""
+        return self.signals.wait_for("LeaseBroken", lambda path, *_: path == str(lease))[1]
+
+    def kill(self):
+        """The service, by SIGKILL; the disk keeps what it knows."""
+        self.service.crash()
+
+    def start(self):
+        self.service.start()
+        self.root.close()
+        self._host.root = Client(self._host.bus)
+
+    def reboot(self):
+        """Killed and started, and told that the boot is another one."""
+        self.kill()
+        generation = self.service.runtime / "state/reservation-generation"
+        number, _ = generation.read_text(encoding="ascii").split()
+        generation.write_text(f"{number} 00000000-0000-0000-0000-000000000000\n", encoding="ascii")
+        self.start()
+
+    def clean(self):
+        if not self.service.process.is_alive():
+            self.start()
+        self.set_policy()
+        self._host.release_all()
+
+
+def write_through(node):
+    """As Initiator.write()."""
+    fd = os.open(node, os.O_WRONLY | os.O_DIRECT)
+    try:
+        os.pwrite(fd, mmap.mmap(-1, 4096), 1 << 20)
+        return None
+    except OSError as problem:
+        return problem.errno
+    finally:
+        os.close(fd)
+
+
+def ask(world, node, *question):
+    """sg_persist, which is not ours; a unit attention that is pending is eaten by the first command."""
+    for _ in range(5):
+        try:
+            return world.run("sg_persist", "--no-inquiry", *question, node)
+        except AssertionError as problem:
+            if "nit attention" not in str(problem):
+                raise
+            last = problem
+    raise last
+
+
+def registered_keys(world, node):
+    return sorted(re.findall(r"^\s+(0x[0-9a-f]+)$", ask(world, node, "--read-keys"), re.M))
+
+
+def reservation(world, node):
+    """(type, holder's key) as sg_persist says it, or None."""
+    answer = ask(world, node, "--read-reservation")
+    if "NO reservation" in answer:
+        return None
+    return re.search(r"type: (.*)", answer)[1].strip(), re.search(r"Key=(0x[0-9a-f]+)", answer)[1]
+
+
+@cache
+def _initiators(world):
+    nodes = make_shared_disk(world, 3)
+    return Initiator(world, "a", nodes[0]), Initiator(world, "b", nodes[1]), nodes[2]
+
+
+def fresh_initiators(world):
+    """Two hosts, nobody registered; and a node of the disk by a nexus that neither has: a stranger's."""
+    a, b, stranger = _initiators(world)
+    for initiator in (a, b):
+        initiator.clean()
+    if registered_keys(world, stranger):
+        ask(world, stranger, "--out", "--register-ignore", "--param-sark=0x5")
+        ask(world, stranger, "--out", "--clear", "--param-rk=0x5")
+    return a, b, stranger
