@@ -90,13 +90,13 @@ scan_process(GArray *locks, const char *path, const char *inode_key, pid_t pid, 
     DIR *entries = folder < 0 ? NULL : fdopendir(folder);
     if (entries == NULL)
         return;
-    (void)g_steal_fd(&folder); /* the DIR closes it */
+    const int folder_fd = g_steal_fd(&folder); /* the DIR closes it */
     const guint start = locks->len;
     for (struct dirent *entry = readdir(entries); entry != NULL; entry = readdir(entries)) {
         guint64 fd;
         if (!g_ascii_string_to_unsigned(entry->d_name, 10, 0, G_MAXINT32, &fd, NULL) || (int)fd == except_fd)
             continue; /* "." and ".." */
-        g_autofree char *text = read_text(dirfd(entries), entry->d_name);
+        g_autofree char *text = read_text(folder_fd, entry->d_name);
         if (text != NULL && strstr(text, inode_key) != NULL)
             add_locks(locks, text, inode_key, pid, (int)fd);
     }

@@ -50,7 +50,7 @@ dlk_text_printable(const char *text, gsize max_bytes)
             g_string_append_printf(line, "\\x%02x", (guint8)*text);
         if (max_bytes > 0 && line->len > max_bytes) {
             g_string_truncate(line, cut);
-            g_string_append(line, ELLIPSIS);
+            g_string_append_printf(line, "%s", ELLIPSIS);
             break;
         }
         if (line->len + strlen(ELLIPSIS) <= max_bytes)

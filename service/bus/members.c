@@ -62,7 +62,7 @@ dlk_members_find(const char *interface, const char *name)
         return NULL;
     interface += strlen(DLK_BUS_NAME ".");
     for (guint i = 0; i < G_N_ELEMENTS(members); i++)
-        if (g_str_equal(name, members[i].name) && g_str_equal(interface, members[i].interface))
+        if (g_str_equal(name, members[i].name) && g_strcmp0(interface, members[i].interface) == 0)
             return &members[i];
     return NULL;
 }

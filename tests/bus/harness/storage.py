@@ -1,5 +1,6 @@
 """Real storage: loop devices, partitions, filesystems and mounts, all gone after the test."""
 
+import ctypes
 import fcntl
 import os
 import struct
@@ -10,6 +11,7 @@ LOOP_CTL_GET_FREE, LOOP_CONFIGURE = 0x4C82, 0x4C0A
 LOOP_CONFIG_SIZE, LOOP_FLAGS_AT = 304, 60
 # Detached with its last user, and its partitions with it.
 AUTOCLEAR_PARTSCAN = 4 | 8
+BLKPG, BLKPG_ADD_PARTITION = 0x1269, 1
 MIB = 1 << 20
 
 
@@ -39,7 +41,9 @@ class Loop:
 
     def add_partition(self, number):
         """Tells the kernel of a partition of a MiB, at MiB `number`."""
-        run("addpart", self.node, number, number * 2048, 2048)
+        # struct blkpg_partition and blkpg_ioctl_arg of linux/blkpg.h; Debian 13 has no addpart.
+        partition = ctypes.create_string_buffer(struct.pack("qqi64s64s4x", number * MIB, MIB, number, b"", b""))
+        fcntl.ioctl(self._fd, BLKPG, struct.pack("iii4xP", BLKPG_ADD_PARTITION, 0, len(partition) - 1, ctypes.addressof(partition)))
         return Path(f"{self.node}p{number}")
 
     def close(self):
