@@ -1,4 +1,5 @@
 #include "core/holding.h"
+#include "core/program.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -41,103 +42,34 @@ terminate(DlkEngine *engine, DlkLease *lease)
         dlk_timers_add(engine->timers, g_get_monotonic_time() + lease->rule->grace, on_grace_over, lease);
 }
 
-static char **
-program_environment(const DlkLease *lease)
-{
-    char id[DLK_LEASE_ID_LENGTH + 1];
-    g_autoptr(GStrvBuilder) builder = g_strv_builder_new();
-    const struct {
-        const char *name;
-        char *value;
-    } variables[] = {
-        {"DISKLOCK_DISK", g_strdup(lease->disk->id)},
-        {"DISKLOCK_PATH", g_strdup(lease->path)},
-        {"DISKLOCK_MODE", g_strdup(dlk_mode_to_string(lease->mode))},
-        {"DISKLOCK_OWNER", g_strdup(lease->owner)},
-        {"DISKLOCK_OWNER_UUID", g_strdup(lease->owner_uuid ? lease->owner_uuid : "")},
-        {"DISKLOCK_UID", g_strdup_printf("%u", lease->uid)},
-        {"DISKLOCK_PID", g_strdup_printf("%d", lease->process ? (int)lease->pid : 0)},
-        {"DISKLOCK_TOKEN", g_strdup_printf("%" G_GUINT64_FORMAT, lease->token)},
-        {"DISKLOCK_REASON", g_strdup(lease->broken_reason)},
-    };
-
-    dlk_lease_id_format(&lease->id, id);
-    g_strv_builder_add(builder, "PATH=/usr/sbin:/usr/bin:/sbin:/bin");
-    g_autofree char *lease_variable = g_strdup_printf("DISKLOCK_LEASE=%s", id);
-    g_strv_builder_add(builder, lease_variable);
-    for (guint i = 0; i < G_N_ELEMENTS(variables); i++) {
-        g_autofree char *value = variables[i].value;
-        g_autofree char *variable = g_strconcat(variables[i].name, "=", value, NULL);
-
-        g_strv_builder_add(builder, variable);
-    }
-    return g_strv_builder_end(builder);
-}
-
-typedef struct {
-    DlkEngine *engine;
-    DlkLease *lease;
-} Run;
-
 static void
-on_program_ended(GObject *source, GAsyncResult *result, gpointer user_data)
+on_program_done(DlkEngine *engine, DlkLease *lease, const GError *problem)
 {
-    g_autofree Run *run = user_data;
-    g_autoptr(DlkLease) lease = run->lease;
-    g_autoptr(DlkEngine) engine = run->engine;
-    g_autoptr(GError) error = NULL;
-
-    gboolean done = g_subprocess_wait_check_finish(G_SUBPROCESS(source), result, &error);
-    if (!done)
-        dlk_journal_lease(DLK_EVENT_ACTION_FAILED, lease, error->message, "%s for %s: %s", lease->rule->exec,
-                          lease->path, error->message);
-    /* Released meanwhile: then nothing is held any more. */
     DlkHolding *holding = dlk_holding(lease);
+
+    if (problem)
+        dlk_journal_lease(DLK_EVENT_ACTION_FAILED, lease, problem->message, "%s for %s: %s",
+                          lease->rule->exec, lease->path, problem->message);
+    /* Released meanwhile: then nothing is held any more. */
     if (!holding)
         return;
-    dlk_timers_cancel(engine->timers, &holding->grace_timer);
-    g_clear_object(&holding->program);
     /* A program that failed has stopped nobody: while the process lives, it may write. */
-    if (done || !lease->process || holding->released)
+    if (!problem || !lease->process || holding->released)
         dlk_break_give_up(engine, lease);
     else
         holding->action_failed = TRUE;
 }
 
-static void
-on_program_overdue(gpointer user_data)
-{
-    DlkLease *lease = user_data;
-    DlkHolding *holding = dlk_holding(lease);
-
-    holding->grace_timer = NULL;
-    g_subprocess_force_exit(holding->program);
-}
-
 static gboolean
 start_program(DlkEngine *engine, DlkLease *lease)
 {
-    g_autoptr(GSubprocessLauncher) launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_NONE);
-    g_auto(GStrv) environment = program_environment(lease);
-    const char *const arguments[] = {lease->rule->exec, NULL};
     g_autoptr(GError) error = NULL;
-    DlkHolding *holding = dlk_holding(lease);
-    Run *run;
 
-    g_subprocess_launcher_set_environ(launcher, environment);
-    g_subprocess_launcher_set_cwd(launcher, "/");
-    holding->program = g_subprocess_launcher_spawnv(launcher, arguments, &error);
-    if (!holding->program) {
-        dlk_journal_lease(DLK_EVENT_ACTION_FAILED, lease, error->message, "Cannot run %s for %s: %s",
-                          lease->rule->exec, lease->path, error->message);
-        return FALSE;
-    }
-    run = g_new(Run, 1);
-    *run = (Run){g_object_ref(engine), dlk_lease_ref(lease)};
-    g_subprocess_wait_check_async(holding->program, NULL, on_program_ended, run);
-    holding->grace_timer = dlk_timers_add(engine->timers, g_get_monotonic_time() + lease->rule->grace,
-                                          on_program_overdue, lease);
-    return TRUE;
+    if (dlk_program_start(engine, lease, on_program_done, &error))
+        return TRUE;
+    dlk_journal_lease(DLK_EVENT_ACTION_FAILED, lease, error->message, "Cannot run %s for %s: %s",
+                      lease->rule->exec, lease->path, error->message);
+    return FALSE;
 }
 
 /* FALSE: there is no process that could go on writing. */

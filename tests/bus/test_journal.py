@@ -47,6 +47,18 @@ def said(journal):
     return said
 
 
+@pytest.fixture
+def program(folder, service, root):
+    """Lets every lease that breaks run a shell script."""
+    def program(script):
+        path = folder / "program"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        service.policy_file.write_text(f"[Rule all]\nbackend=fake\non-break=exec\non-break-allowed=exec\nexec={path}\ngrace=1\n")
+        root.call("Reload")
+    return program
+
+
 def identifier(lease):
     return lease.path.rsplit("/", 1)[1]
 
@@ -167,6 +179,34 @@ def test_a_lock_that_the_storage_does_not_take_back(root, service, said, disk):
     service.tell_fake("release", "fail", "stale handle")
     root.release(lease)
     is_about(said("RELEASE_FAILED", NOTICE), lease, disk, reason="stale handle")
+
+
+def test_what_an_on_break_program_prints(root, service, said, journal, disk, program):
+    program("echo first; echo second >&2; printf 'no end of line'")
+    lease = root.acquire(disk, owner="web01")
+    root.call("Break", "(osa{sv})", lease.path, "test", {})
+    said("GIVEN_UP", NOTICE)
+    printed = lambda: journal.entries(f"MESSAGE_ID={IDS['PROGRAM_SAID']}", f"DISKLOCK_LEASE={identifier(lease)}")
+    wait_until(lambda: len(printed()) == 3, "three lines")
+    assert [entry["MESSAGE"].rsplit(": ", 1)[1] for entry in printed()] == ["first", "second", "no end of line"]
+    assert all(is_about(entry, lease, disk) for entry in printed())
+
+
+def test_a_program_that_prints_without_end(root, said, journal, disk, program):
+    program("yes")
+    lease = root.acquire(disk)
+    root.call("Break", "(osa{sv})", lease.path, "test", {})
+    said("ACTION_FAILED", WARNING)
+    printed = sum(len(entry["MESSAGE"].rsplit(": ", 1)[1]) for entry in journal.entries(f"MESSAGE_ID={IDS['PROGRAM_SAID']}"))
+    assert printed < 100 * 1024
+
+
+def test_a_program_that_fails(root, said, disk, program):
+    program("exit 3")
+    lease = root.acquire(disk, owner="web01")
+    root.call("Break", "(osa{sv})", lease.path, "test", {})
+    failed = said("ACTION_FAILED", WARNING)
+    assert "3" in failed["DISKLOCK_REASON"] and is_about(failed, lease, disk, reason=failed["DISKLOCK_REASON"])
 
 
 def test_a_policy_that_is_read_and_one_that_is_refused(root, service, said):

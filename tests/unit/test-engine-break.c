@@ -269,6 +269,7 @@ test_program_gets_the_lease_in_its_environment(EngineFixture *f, gconstpointer d
     assert_says(text, "DISKLOCK_DISK", disk);
     assert_says(text, "DISKLOCK_PATH", engine_image(f, "a.img"));
     assert_says(text, "DISKLOCK_MODE", "exclusive");
+    assert_says(text, "DISKLOCK_BACKEND", "fake");
     assert_says(text, "DISKLOCK_OWNER", "web01");
     assert_says(text, "DISKLOCK_OWNER_UUID", "");
     assert_says(text, "DISKLOCK_UID", "0");
@@ -278,6 +279,41 @@ test_program_gets_the_lease_in_its_environment(EngineFixture *f, gconstpointer d
     assert_says(text, "PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     assert_says(text, "PWD", "/");
     g_assert_null(strstr(text, "HOME="));
+}
+
+static void
+test_program_has_nothing_of_the_service(EngineFixture *f, gconstpointer data)
+{
+    g_autofree char *out = scratch_path(&f->scratch, "out");
+    g_autofree char *script = g_strdup_printf(
+        "#!/bin/sh\nexec > %s\nls /proc/$$/fd; readlink /proc/$$/fd/0; ulimit -n; env | wc -l\n", out);
+    g_autofree char *text = NULL;
+
+    set_program(f, script, "3600");
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
+    break_now(f, lease);
+    engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
+    g_assert_true(g_file_get_contents(out, &text, NULL, NULL));
+    /* 10 is the script, which the shell reads; of the variables, PWD is the shell's. */
+    g_assert_cmpstr(text, ==, "0\n1\n10\n2\n/dev/null\n1024\n13\n");
+}
+
+static void
+test_program_that_takes_too_long_is_killed_with_all_it_started(EngineFixture *f, gconstpointer data)
+{
+    g_autofree char *out = scratch_path(&f->scratch, "out");
+    g_autofree char *script = g_strdup_printf("#!/bin/sh\nsleep 3600 &\necho $! > %s\nwait\n", out);
+    g_autofree char *text = NULL;
+
+    set_program(f, script, "1");
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
+    break_now(f, lease);
+    engine_wait_until(dlk_holding(lease)->action_failed);
+    g_assert_true(g_file_get_contents(out, &text, NULL, NULL));
+    const pid_t child = (pid_t)g_ascii_strtoll(text, NULL, 10);
+    g_assert_cmpint(child, >, 1);
+    engine_wait_until(kill(child, 0) < 0 || state_of(child) == 'Z');
+    engine_release(f, lease);
 }
 
 static void
@@ -393,6 +429,8 @@ main(int argc, char **argv)
     ADD("caller-leaves", GRACE_SHORT, test_caller_who_leaves_does_not_save_the_process);
     ADD("process-ended-already", GRACE_LONG, test_process_that_has_ended_already_keeps_nothing_closed);
     ADD("exec-environment", NULL, test_program_gets_the_lease_in_its_environment);
+    ADD("exec-has-nothing", NULL, test_program_has_nothing_of_the_service);
+    ADD("exec-too-long", NULL, test_program_that_takes_too_long_is_killed_with_all_it_started);
     ADD("exec-closed-meanwhile", NULL, test_disk_stays_closed_while_the_program_runs);
     ADD("exec-release-meanwhile", NULL, test_release_waits_for_the_program);
     ADD("exec-fails", NULL, test_program_that_fails_or_is_missing_keeps_the_disk_closed);
