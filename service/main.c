@@ -154,6 +154,22 @@ on_service_event(DlkServiceEvent event, gpointer user_data)
     }
 }
 
+static void
+on_alive(gpointer user_data)
+{
+    sd_notify(0, "WATCHDOG=1");
+}
+
+/* Four times as often as systemd wants to hear of it: one that fails and the next are still in time. */
+static void
+serve_watchdog(DlkEngine *engine)
+{
+    guint64 timeout = 0;
+
+    if (sd_watchdog_enabled(0, &timeout) > 0)
+        dlk_engine_watch_progress(engine, (gint64)(timeout / 4), on_alive, NULL);
+}
+
 static gboolean
 on_terminate(gpointer user_data)
 {
@@ -214,8 +230,10 @@ run(const Options *options, GError **error)
     g_unix_signal_add(SIGINT, on_terminate, &daemon);
     g_unix_signal_add(SIGHUP, on_reload, &daemon);
     DlkService *service = dlk_service_new(daemon.engine, on_service_event, &daemon);
+    serve_watchdog(daemon.engine);
     g_main_loop_run(daemon.loop);
 
+    dlk_engine_unwatch_progress(daemon.engine);
     dlk_service_free(service);
     g_main_loop_unref(daemon.loop);
     if (wait_until_quiet(daemon.engine))

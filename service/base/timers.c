@@ -148,6 +148,12 @@ dlk_timers_cancel(DlkTimers *self, DlkTimer **timer)
     take_out(self, cancelled);
 }
 
+gint64
+dlk_timer_due(const DlkTimer *timer)
+{
+    return timer->due;
+}
+
 guint
 dlk_timers_count(const DlkTimers *self)
 {

@@ -21,4 +21,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkTimers, dlk_timers_free)
 DlkTimer *dlk_timers_add(DlkTimers *self, gint64 due, GSourceOnceFunc func, gpointer user_data);
 /** Takes back a timer that has not run, and sets *@timer to %NULL; a %NULL *@timer is ignored. */
 void dlk_timers_cancel(DlkTimers *self, DlkTimer **timer);
+/** When it runs, monotonic µs. */
+gint64 dlk_timer_due(const DlkTimer *timer);
 guint dlk_timers_count(const DlkTimers *self);

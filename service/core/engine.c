@@ -45,6 +45,7 @@ dlk_engine_finalize(GObject *object)
 {
     DlkEngine *self = DLK_ENGINE(object);
 
+    dlk_engine_unwatch_progress(self);
     forget_leases(self);
     g_clear_pointer(&self->pool, dlk_pool_free);
     dlk_timers_cancel(self->timers, &self->due_timer);

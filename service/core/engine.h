@@ -79,6 +79,15 @@ void dlk_engine_resume_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallba
                              gpointer user_data);
 gboolean dlk_engine_change_finish(DlkEngine *self, GAsyncResult *result, GError **error);
 
+/**
+ * dlk_engine_watch_progress: calls @alive about every @interval (µs), and at most twice that apart, as long
+ * as the service does its work: its main loop, its threads and its monitor. Storage that hangs does not count
+ * against it.
+ */
+void dlk_engine_watch_progress(DlkEngine *self, gint64 interval, GSourceOnceFunc alive, gpointer user_data);
+/** Before the engine is given up. */
+void dlk_engine_unwatch_progress(DlkEngine *self);
+
 /** @by, an administrator, revokes @lease: its on-break action runs and its lock is given up.
  * DLK_ERROR_LEASE_LOST where it is broken already. */
 gboolean dlk_engine_break(DlkEngine *self, DlkLease *lease, const DlkCaller *by, const char *reason,

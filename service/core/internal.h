@@ -35,6 +35,8 @@ struct _DlkEngine {
     GHashTable *connections; /* bus name → set of its `connection` leases */
     GHashTable *due;         /* lane → GPtrArray of the leases that are to be checked next */
     DlkTimer *due_timer;
+    GQueue rounds; /* of gint64 *: until when each round of checks that is under way has to be answered */
+    struct _DlkProgress *progress; /* or %NULL: nobody wants to know */
 };
 
 /* identification.c: path or descriptor → target, over as many lanes as its links lead through */
@@ -98,3 +100,6 @@ void dlk_monitor_resume(DlkEngine *engine, DlkLease *lease);
 void dlk_monitor_forget(DlkEngine *engine, DlkLease *lease, DlkTarget *target);
 void dlk_monitor_disk_stirred(const char *disk_id, gpointer user_data);
 void dlk_monitor_init_engine(DlkEngine *engine);
+/** Is there a round of checks that should have been answered more than @slack (µs) ago? Storage that hangs is
+ * an answer. */
+gboolean dlk_monitor_is_behind(DlkEngine *engine, gint64 slack);

@@ -11,6 +11,7 @@
 #define GATHER_US (50 * G_TIME_SPAN_MILLISECOND)
 
 typedef struct {
+    gint64 deadline; /* of the answer, monotonic µs */
     DlkEngine *engine;
     GPtrArray *leases; /* of DlkLease, as in the job */
     GArray *changes;   /* their holding's counter when they were asked */
@@ -18,7 +19,7 @@ typedef struct {
 } Round;
 
 static void submit(DlkEngine *engine, GPtrArray *leases, GTask *task);
-static void schedule(DlkEngine *engine, DlkLease *lease, gint64 pause);
+static void schedule(DlkEngine *engine, DlkLease *lease);
 
 static gboolean
 wants_checks(const DlkLease *lease)
@@ -72,18 +73,48 @@ on_due(gpointer user_data)
 
     holding->check_timer = NULL;
     if (!wants_checks(lease)) /* suspended: its turn comes again */
-        schedule(holding->engine, lease, lease->rule->check_interval);
+        schedule(holding->engine, lease);
     else if (!holding->checking)
         add_due(holding->engine, lease);
 }
 
+/* One at risk is asked after several times before it is given up, however rarely its rule asks otherwise. */
+static gint64
+interval_of(const DlkLease *lease)
+{
+    const DlkRule *rule = lease->rule;
+
+    if (lease->state != DLK_STATE_AT_RISK)
+        return rule->check_interval;
+    return MIN(rule->check_interval, rule->risk_timeout / CHECKS_AT_RISK);
+}
+
+/*
+ * Every lease has a place of its own in the interval, by its random id: so the checks are spread evenly,
+ * however many leases came at once, and are so again after all of them were asked after at once.
+ */
+static gint64
+next_turn(const DlkLease *lease, gint64 now)
+{
+    const gint64 interval = interval_of(lease);
+    const gint64 place = (gint64)(lease->id.low % (guint64)interval);
+
+    return now + interval - (now + interval - place) % interval;
+}
+
 static void
-schedule(DlkEngine *engine, DlkLease *lease, gint64 pause)
+ask_at(DlkEngine *engine, DlkLease *lease, gint64 due)
 {
     DlkHolding *holding = dlk_holding(lease);
 
     dlk_timers_cancel(engine->timers, &holding->check_timer);
-    holding->check_timer = dlk_timers_add(engine->timers, g_get_monotonic_time() + pause, on_due, lease);
+    holding->check_timer = dlk_timers_add(engine->timers, due, on_due, lease);
+}
+
+static void
+schedule(DlkEngine *engine, DlkLease *lease)
+{
+    ask_at(engine, lease, next_turn(lease, g_get_monotonic_time()));
 }
 
 /* What the worker found out about one lease, applied if the lease is still what it was when it was asked
@@ -109,17 +140,6 @@ apply(DlkEngine *engine, DlkLease *lease, guint changes, const DlkChecked *check
     }
 }
 
-/* One at risk is asked after several times before it is given up, however rarely its rule asks otherwise. */
-static gint64
-next_check(const DlkLease *lease)
-{
-    const DlkRule *rule = lease->rule;
-
-    if (lease->state != DLK_STATE_AT_RISK)
-        return rule->check_interval;
-    return MIN(rule->check_interval, rule->risk_timeout / CHECKS_AT_RISK);
-}
-
 static void
 round_one_done(Round *round, guint index, const DlkChecked *checked)
 {
@@ -140,13 +160,14 @@ round_one_done(Round *round, guint index, const DlkChecked *checked)
         holding->stirred = FALSE;
         add_due(round->engine, lease);
     } else {
-        schedule(round->engine, lease, next_check(lease));
+        schedule(round->engine, lease);
     }
 }
 
 static void
 round_free(Round *round)
 {
+    g_queue_remove(&round->engine->rounds, &round->deadline);
     g_ptr_array_unref(round->leases);
     g_array_unref(round->changes);
     g_clear_object(&round->task);
@@ -204,6 +225,8 @@ submit(DlkEngine *engine, GPtrArray *leases, GTask *task)
         round_free(round);
         return;
     }
+    round->deadline = g_get_monotonic_time() + unreachable_after;
+    g_queue_push_tail(&engine->rounds, &round->deadline);
     dlk_check_job_run(engine, g_steal_pointer(&holds), unreachable_after, on_checked, round);
 }
 
@@ -211,17 +234,16 @@ void
 dlk_monitor_watch(DlkEngine *engine, DlkLease *lease)
 {
     DlkHolding *holding = dlk_holding(lease);
-    double part = g_random_double_range(0.5, 1.0);
 
     if (holding->folder_watch >= 0)
         dlk_folder_watch_keep(engine->folder_watch, holding->folder_watch, holding->hold->target);
-    schedule(engine, lease, (gint64)((double)lease->rule->check_interval * part));
+    schedule(engine, lease);
 }
 
 void
 dlk_monitor_resume(DlkEngine *engine, DlkLease *lease)
 {
-    schedule(engine, lease, 0);
+    ask_at(engine, lease, g_get_monotonic_time());
 }
 
 void
@@ -275,6 +297,17 @@ DlkLeaseState
 dlk_engine_check_finish(DlkEngine *self, GAsyncResult *result)
 {
     return (DlkLeaseState)g_task_propagate_int(G_TASK(result), NULL);
+}
+
+gboolean
+dlk_monitor_is_behind(DlkEngine *engine, gint64 slack)
+{
+    const gint64 now = g_get_monotonic_time();
+
+    for (const GList *link = engine->rounds.head; link; link = link->next)
+        if (*(const gint64 *)link->data + slack < now)
+            return TRUE;
+    return FALSE;
 }
 
 void

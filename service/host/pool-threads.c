@@ -29,10 +29,25 @@ dlk_pool_unref(DlkPool *self)
 /* Past DLK_POOL_STUCK_THREADS a stuck thread counts against the pool's size like any other: the total is
  * bounded. */
 static gboolean
+has_room(const DlkPool *self)
+{
+    return self->running < DLK_POOL_THREADS &&
+           self->running + self->sweeping + self->stuck < DLK_POOL_THREADS + DLK_POOL_STUCK_THREADS;
+}
+
+static gboolean
 may_start(const DlkPool *self)
 {
-    return dlk_pool_queue_is_ready(self->queue) && self->running < DLK_POOL_THREADS &&
-           self->running + self->sweeping + self->stuck < DLK_POOL_THREADS + DLK_POOL_STUCK_THREADS;
+    return dlk_pool_queue_is_ready(self->queue) && has_room(self);
+}
+
+gboolean
+dlk_pool_is_full(DlkPool *self)
+{
+    pthread_mutex_lock(&self->mutex);
+    const gboolean full = !has_room(self) || self->no_thread;
+    pthread_mutex_unlock(&self->mutex);
+    return full;
 }
 
 static DlkPoolJob *

@@ -50,3 +50,5 @@ gboolean dlk_pool_has_disk(DlkPool *self, const char *disk);
 /** For tests and `status`: threads that run a job in time, and threads stuck past their deadline. */
 guint dlk_pool_running(DlkPool *self);
 guint dlk_pool_stuck(DlkPool *self);
+/** No job can begin, because all threads that there may be are at work, or the kernel gives no more. */
+gboolean dlk_pool_is_full(DlkPool *self);

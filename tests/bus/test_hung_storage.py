@@ -1,12 +1,9 @@
 """A filesystem that stops answering: its callers are told so in time, and nobody else notices."""
 
-import signal
-
 import pytest
 
-from harness import LEASE, BusError, Process, build_dir, wait_until
+from harness import LEASE, BusError, wait_until
 
-DISKS = 200
 POLICY = """
 [Rule hanging]
 match-filesystem=fuse*
@@ -19,42 +16,6 @@ risk-timeout=600
 backend=fcntl
 unreachable-after=5
 """
-
-
-class HangFs:
-    """A FUSE filesystem with 200 disks that stops answering on demand."""
-
-    def __init__(self, folder):
-        self.folder = folder / "remote"
-        self.folder.mkdir()
-        self.process = Process("hang-fs", [build_dir() / "tests" / "tools" / "hang-fs", self.folder, str(DISKS)], folder)
-        self._wait_for("ready")
-        self.disks = [self.folder / f"disk-{number}.img" for number in range(DISKS)]
-
-    def _wait_for(self, word, times=1):
-        wait_until(lambda: self.process.output().split().count(word) >= times, f"hang-fs to say {word}")
-
-    def _tell(self, number, word):
-        times = self.process.output().split().count(word) + 1
-        self.process.signal(number)
-        self._wait_for(word, times)
-
-    def hang(self):
-        self._tell(signal.SIGUSR1, "hanging")
-
-    def answer(self):
-        self._tell(signal.SIGUSR2, "answering")
-
-    def close(self):
-        if self.process.is_alive():
-            self.process.stop()
-
-
-@pytest.fixture
-def remote(folder):
-    remote = HangFs(folder)
-    yield remote
-    remote.close()
 
 
 @pytest.fixture
@@ -111,7 +72,7 @@ def test_disks_elsewhere_go_on(root, remote, start_all, image):
 
 
 def test_paths_that_lead_there_by_a_link_hang_nobody_else(root, remote, start_all, image, folder):
-    links = [folder / f"link{number}.img" for number in range(DISKS)]
+    links = [folder / f"link{number}.img" for number in range(len(remote.disks))]
     for link, disk in zip(links, remote.disks):
         link.symlink_to(disk)
     disk = image()

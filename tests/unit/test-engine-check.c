@@ -1,3 +1,4 @@
+#include "core/holding.h"
 #include "engine-fixture.h"
 
 #include <glib/gstdio.h>
@@ -308,6 +309,111 @@ test_lease_that_hangs_for_long_holds_up_no_other_check(EngineFixture *f, gconstp
     engine_wait_until(stuck->state == DLK_STATE_ACTIVE);
 }
 
+/* ---- whether the service does its work ---- */
+
+#define BEAT (20 * G_TIME_SPAN_MILLISECOND)
+
+static void
+count(gpointer user_data)
+{
+    ++*(guint *)user_data;
+}
+
+static void
+test_progress_is_told_again_and_again(EngineFixture *f, gconstpointer data)
+{
+    guint beats = 0;
+
+    dlk_engine_watch_progress(f->engine, BEAT, count, &beats);
+    engine_wait_until(beats >= 5);
+    dlk_engine_unwatch_progress(f->engine);
+}
+
+static gpointer
+hang(gpointer input, GError **error)
+{
+    while (!g_atomic_int_get((gint *)input))
+        g_usleep(G_TIME_SPAN_MILLISECOND);
+    return NULL;
+}
+
+static void
+ignore_result(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+}
+
+static void
+test_storage_that_holds_all_threads_does_not_count_against_the_service(EngineFixture *f, gconstpointer data)
+{
+    static const DlkJob hanging = {"hang", hang, NULL, NULL};
+    gint go_on = 0;
+    guint beats = 0;
+
+    for (guint i = 0; i < DLK_POOL_THREADS; i++) {
+        g_autofree char *lane = g_strdup_printf("dead-%u", i);
+        dlk_pool_run_async(f->engine->pool, &hanging, &go_on, lane, NULL,
+                           g_get_monotonic_time() + G_TIME_SPAN_HOUR, ignore_result, NULL);
+    }
+    engine_wait_until(dlk_pool_is_full(f->engine->pool));
+    dlk_engine_watch_progress(f->engine, BEAT, count, &beats);
+    engine_wait_until(beats >= 5);
+    g_assert_true(dlk_pool_is_full(f->engine->pool));
+    dlk_engine_unwatch_progress(f->engine);
+    g_atomic_int_set(&go_on, 1);
+    engine_wait_until(dlk_pool_running(f->engine->pool) == 0);
+}
+
+static void
+turn_for(gint64 time)
+{
+    const gint64 until = g_get_monotonic_time() + time;
+
+    while (g_get_monotonic_time() < until)
+        engine_turn();
+}
+
+static void
+test_checks_that_never_end_are_no_progress(EngineFixture *f, gconstpointer data)
+{
+    gint64 past = 0; /* of a round that was lost */
+    guint beats = 0;
+
+    g_queue_push_tail(&f->engine->rounds, &past);
+    dlk_engine_watch_progress(f->engine, BEAT, count, &beats);
+    turn_for(20 * BEAT);
+    g_assert_cmpuint(beats, ==, 0);
+    g_queue_clear(&f->engine->rounds);
+    engine_wait_until(beats >= 2);
+    dlk_engine_unwatch_progress(f->engine);
+}
+
+/* ---- when they are asked after ---- */
+
+#define SPREAD_CHECKS "[Rule test]\nbackend=host\ncheck-interval=10\n"
+
+/* How many timers' times fall into each tenth of the interval. */
+static void
+test_leases_of_one_burst_are_not_checked_in_one_burst(EngineFixture *f, gconstpointer data)
+{
+    enum {
+        N = 10000,
+        PARTS = 10
+    };
+    guint parts[PARTS] = {0};
+
+    for (guint i = 0; i < N; i++) {
+        const DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_SHARED, NULL);
+        const gint64 wait = dlk_timer_due(dlk_holding(lease)->check_timer) - g_get_monotonic_time();
+
+        g_assert_cmpint(wait, <=, lease->rule->check_interval);
+        parts[CLAMP(wait * PARTS / lease->rule->check_interval, 0, PARTS - 1)]++;
+    }
+    for (guint i = 0; i < PARTS; i++) {
+        g_assert_cmpuint(parts[i], >, N / PARTS / 2);
+        g_assert_cmpuint(parts[i], <, N / PARTS * 2);
+    }
+}
+
 #define ADD(name, policy, test) engine_add("/engine-check/" name, policy, test)
 
 int
@@ -339,5 +445,10 @@ main(int argc, char **argv)
         test_of_a_batch_only_the_lease_that_hangs_is_at_risk);
     ADD("hangs-for-long", CHECKED "unreachable-after=1\n",
         test_lease_that_hangs_for_long_holds_up_no_other_check);
+    ADD("progress", NULL, test_progress_is_told_again_and_again);
+    ADD("progress-on-dead-storage", NULL,
+        test_storage_that_holds_all_threads_does_not_count_against_the_service);
+    ADD("no-progress", NULL, test_checks_that_never_end_are_no_progress);
+    ADD("spread", SPREAD_CHECKS, test_leases_of_one_burst_are_not_checked_in_one_burst);
     return g_test_run();
 }

@@ -6,6 +6,7 @@ Nothing of it touches the machine's own bus, polkit or sessions, and nothing of 
 from .bus import Bus
 from .client import BusError, Client, Lease, LEASE, MANAGER, NAME, OBJECT, PROPERTIES, Signals, options
 from .disklockctl import Disklockctl, Lines
+from .hang_fs import HangFs
 from .journal import Journal
 from .polkit import Polkit
 from .process import PATIENCE, Process, wait_until
@@ -13,7 +14,7 @@ from .qemu import start_qemu, wait_for_qemu
 from .service import POLICY, SOURCE, Service, build_dir, policy_files
 
 __all__ = [
-    "Bus", "BusError", "Client", "Disklockctl", "Journal", "LEASE", "Lease", "Lines", "MANAGER", "NAME", "OBJECT", "PATIENCE", "POLICY", "PROPERTIES", "Polkit", "Process",
+    "Bus", "BusError", "Client", "Disklockctl", "HangFs", "Journal", "LEASE", "Lease", "Lines", "MANAGER", "NAME", "OBJECT", "PATIENCE", "POLICY", "PROPERTIES", "Polkit", "Process",
     "SOURCE", "Service", "Signals", "build_dir", "options", "policy_files", "start_qemu",
     "wait_for_qemu", "wait_until",
 ]

@@ -31,11 +31,13 @@ def policy_files():
 
 
 class Service:
-    """disklockd. `fake`: the build for tests that also has the scriptable backend. `under`: what to put before its command."""
+    """disklockd. `fake`: the build for tests that also has the scriptable backend. `under`: what to put before its command;
+    `more`: for its environment."""
 
-    def __init__(self, bus, policy=POLICY, fake=False, under=()):
+    def __init__(self, bus, policy=POLICY, fake=False, under=(), **more):
         self.bus = bus
         self.under = under
+        self.more = more
         self.folder = bus.folder / "service"
         self.folder.mkdir(exist_ok=True)
         self.runtime = self.folder / "run"
@@ -49,14 +51,16 @@ class Service:
     def start(self):
         environment = self.bus.environment(
             G_DEBUG="fatal-criticals", DISKLOCK_FAKE_DIR=str(self.fake),
-            ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:exitcode=99", UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
+            ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:exitcode=99", UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
+            **self.more)
         self.process = Process(
             "disklockd", [*self.under, self.binary, "--runtime-dir", self.runtime, "--config", self.policy_file], self.bus.folder,
             env=environment)
         self.bus.wait_for_name(NAME, self.process)
 
     def tell_fake(self, call, *words):
-        """Tells the scriptable backend how to meet every "acquire", "check", "convert" or "release" from now on; no words: well."""
+        """Tells the scriptable backend how to meet every "acquire", "check", "convert" or "release" from now on; no words: well. "main-loop", "hang":
+        the service's main thread does nothing more."""
         unfinished = self.fake / ".new"
         unfinished.write_text(" ".join(words))
         unfinished.rename(self.fake / call)
