@@ -156,3 +156,4 @@ def test_a_loop_device_on_it_holds_up_no_other_device_and_no_file(storage, root,
         except BusError:
             return False
     wait_until(is_known_again, "the loop device to be known again")
+    loop.close()  # the filesystem does not end before its last user
