@@ -9,7 +9,7 @@
 
 #define POLICY_NAME "test.conf"
 
-static const char *const policy_backends[] = {"fcntl", "host", NULL};
+static const char *const policy_backends[] = {"fcntl", "host", "scsi", NULL};
 
 /* The policy that @text says, without any mistake. */
 static inline DlkPolicy *

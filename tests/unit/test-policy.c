@@ -289,7 +289,7 @@ test_the_sample_in_the_shipped_policy_has_no_mistakes(void)
     *lines[0] = '#';
     g_autofree char *uncommented = g_strjoinv("\n", lines);
     g_autoptr(DlkPolicy) policy = parse_policy(uncommented);
-    g_assert_cmpuint(policy->rules->len, ==, 3);
+    g_assert_cmpuint(policy->rules->len, ==, 4);
     g_assert_cmpuint(policy->limits.leases_per_uid, ==, 50);
 }
 
