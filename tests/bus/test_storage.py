@@ -77,6 +77,43 @@ def test_a_check_that_hangs_puts_the_lease_at_risk(root, service, signals, patie
     signals.wait_for("LeaseRestored")
 
 
+def heard_of(signals, lease):
+    """What was said of the lease, in this order: signals, and its state as a property."""
+    said = []
+    for name, path, _, values in signals.seen:
+        if name == "PropertiesChanged" and path == lease.path and "State" in values[1]:
+            said.append(values[1]["State"])
+        elif name.startswith("LeaseA") or name in ("LeaseRestored", "LeaseBroken", "Broken"):
+            said.append(name)
+    return said
+
+
+def test_who_listens_hears_of_risk_restoration_and_break_in_this_order(root, service, signals, patient):
+    lease = root.acquire(patient)
+    service.tell_fake("check", "unknown", "the server is away")
+    signals.wait_for("LeaseAtRisk")
+    service.tell_fake("check")
+    signals.wait_for("LeaseRestored")
+    service.tell_fake("check", "lost")
+    signals.wait_for("LeaseBroken")
+    wait_until(lambda: heard_of(signals, lease)[-1:] == ["broken"], "the last of them")
+    assert heard_of(signals, lease) == ["LeaseAtRisk", "at-risk", "LeaseRestored", "active", "LeaseBroken", "Broken", "broken"]
+
+
+def test_the_time_of_the_last_check_is_that_of_the_last_proof(root, service, signals, patient):
+    lease = root.acquire(patient)
+    before = lease["CheckedAt"]
+    wait_until(lambda: lease["CheckedAt"] > before, "a check")
+    service.tell_fake("check", "unknown", "the server is away")
+    signals.wait_for("LeaseAtRisk")
+    last = lease["CheckedAt"]
+    assert lease.call("Check") == ("at-risk",)
+    assert lease["CheckedAt"] == last
+    service.tell_fake("check")
+    signals.wait_for("LeaseRestored")
+    assert lease["CheckedAt"] > last
+
+
 def test_an_acquire_that_fails_says_so_and_leaves_nothing(root, service, disk):
     service.tell_fake("acquire", "fail", "no locks available")
     error = root.refused_acquire(disk)

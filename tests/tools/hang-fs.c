@@ -20,9 +20,11 @@
     "\"ready\" when it is there, and stays in the foreground.\n"                                             \
     "\n"                                                                                                     \
     "  SIGUSR1  from now on no operation is answered\n"                                                      \
+    "  SIGHUP   from now on every operation fails with EIO; those too that wait\n"                           \
+    "  SIGALRM  the same with ESTALE\n"                                                                      \
     "  SIGUSR2  all are answered, those too that wait\n"                                                     \
     "  SIGTERM  answers all that wait, unmounts and ends\n"                                                  \
-    "After each of the first two it says \"hanging\" or \"answering\".\n"
+    "After each of the first four it says \"hanging\", \"EIO\", \"ESTALE\" or \"answering\".\n"
 
 #define DISK_BYTES (1024 * 1024)
 
@@ -30,6 +32,7 @@ static struct {
     pthread_mutex_t mutex;
     pthread_cond_t cond;
     gboolean hangs;
+    int error; /* that every operation answers, or 0 */
     guint files;
     struct fuse *fuse;
     sigset_t signals;
@@ -43,22 +46,25 @@ say(const char *word)
 }
 
 static void
-set_hangs(gboolean hangs)
+behave(gboolean hangs, int error)
 {
     pthread_mutex_lock(&state.mutex);
     state.hangs = hangs;
+    state.error = error;
     pthread_cond_broadcast(&state.cond);
     pthread_mutex_unlock(&state.mutex);
 }
 
-/* Every operation comes by here first. */
-static void
+/* Every operation comes by here first. What it is to answer: 0, or a negative errno. */
+static int
 stand(void)
 {
     pthread_mutex_lock(&state.mutex);
     while (state.hangs)
         pthread_cond_wait(&state.cond, &state.mutex);
+    const int answer = -state.error;
     pthread_mutex_unlock(&state.mutex);
+    return answer;
 }
 
 /* The inode of @path: 1 for the folder, 2 and more for the files; 0: no such thing. */
@@ -77,7 +83,9 @@ inode_of(const char *path)
 static int
 get_attributes(const char *path, struct stat *status, struct fuse_file_info *info)
 {
-    stand();
+    const int answer = stand();
+    if (answer < 0)
+        return answer;
     guint inode = inode_of(path);
     if (inode == 0)
         return -ENOENT;
@@ -93,7 +101,9 @@ static int
 list(const char *path, void *buffer, fuse_fill_dir_t fill, off_t offset, struct fuse_file_info *info,
      enum fuse_readdir_flags flags)
 {
-    stand();
+    const int answer = stand();
+    if (answer < 0)
+        return answer;
     for (guint i = 0; i < state.files; i++) {
         char name[32];
         g_snprintf(name, sizeof name, "disk-%u.img", i);
@@ -105,14 +115,18 @@ list(const char *path, void *buffer, fuse_fill_dir_t fill, off_t offset, struct 
 static int
 open_file(const char *path, struct fuse_file_info *info)
 {
-    stand();
+    const int answer = stand();
+    if (answer < 0)
+        return answer;
     return inode_of(path) > 1 ? 0 : -EISDIR;
 }
 
 static int
 read_file(const char *path, char *buffer, size_t size, off_t offset, struct fuse_file_info *info)
 {
-    stand();
+    const int answer = stand();
+    if (answer < 0)
+        return answer;
     if (offset >= DISK_BYTES)
         return 0;
     size_t length = MIN(size, (size_t)(DISK_BYTES - offset));
@@ -123,7 +137,9 @@ read_file(const char *path, char *buffer, size_t size, off_t offset, struct fuse
 static int
 write_file(const char *path, const char *buffer, size_t size, off_t offset, struct fuse_file_info *info)
 {
-    stand();
+    const int answer = stand();
+    if (answer < 0)
+        return answer;
     return (int)size;
 }
 
@@ -153,9 +169,12 @@ take_signals(void *data)
     for (;;) {
         int number = 0;
         sigwait(&state.signals, &number);
-        set_hangs(number == SIGUSR1);
-        if (number == SIGUSR1 || number == SIGUSR2) {
-            say(number == SIGUSR1 ? "hanging" : "answering");
+        behave(number == SIGUSR1, number == SIGHUP ? EIO : number == SIGALRM ? ESTALE : 0);
+        if (number != SIGTERM && number != SIGINT) {
+            say(number == SIGUSR1   ? "hanging"
+                : number == SIGUSR2 ? "answering"
+                : number == SIGHUP  ? "EIO"
+                                    : "ESTALE");
             continue;
         }
         fuse_exit(state.fuse);
@@ -194,6 +213,8 @@ main(int argc, char **argv)
     sigemptyset(&state.signals);
     sigaddset(&state.signals, SIGUSR1);
     sigaddset(&state.signals, SIGUSR2);
+    sigaddset(&state.signals, SIGHUP);
+    sigaddset(&state.signals, SIGALRM);
     sigaddset(&state.signals, SIGTERM);
     sigaddset(&state.signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &state.signals, NULL);

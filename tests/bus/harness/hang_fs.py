@@ -27,6 +27,10 @@ class HangFs:
     def hang(self):
         self._tell(signal.SIGUSR1, "hanging")
 
+    def fail(self, error):
+        """`error`: "EIO" or "ESTALE"."""
+        self._tell({"EIO": signal.SIGHUP, "ESTALE": signal.SIGALRM}[error], error)
+
     def answer(self):
         self._tell(signal.SIGUSR2, "answering")
 

@@ -29,6 +29,11 @@ def wait_for_qemu(process, monitor):
     assert process.is_alive(), process.output()
 
 
+def still_obeys(folder, name):
+    """The QEMU that start_qemu() called so runs, and answers."""
+    return obeys(folder / f"{name}.sock")
+
+
 def start_qemu(folder, name, drive):
     """`drive`: what -drive takes."""
     monitor = folder / f"{name}.sock"
