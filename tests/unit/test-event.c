@@ -52,6 +52,24 @@ test_every_event_is_explained_in_the_catalog(void)
     g_assert_cmpuint(g_hash_table_size(catalog), ==, 0); /* no text without an event */
 }
 
+static void
+test_every_event_stands_in_the_table_of_the_documentation(void)
+{
+    g_autofree char *text = NULL;
+
+    g_assert_true(g_file_get_contents(SOURCE_DIR "/docs/operation.md", &text, NULL, NULL));
+    for (guint i = 0; i < DLK_N_EVENTS; i++) {
+        g_autofree char *row =
+            g_strdup_printf("(?m)^\\| [^|]*\\b%s\\b[^|]*\\| %s \\|", dlk_event_message_id(i) + 30,
+                            dlk_event_level(i) == G_LOG_LEVEL_WARNING   ? "4"
+                            : dlk_event_level(i) == G_LOG_LEVEL_MESSAGE ? "5"
+                                                                        : "6");
+
+        if (!g_regex_match_simple(row, text, 0, 0))
+            g_error("docs/operation.md has no row %s", row);
+    }
+}
+
 /* Whoever is to do something is told what. */
 static void
 test_every_text_has_a_subject_and_says_what_to_do(void)
@@ -75,6 +93,7 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/event/ids", test_every_event_has_an_id_of_its_own);
     g_test_add_func("/event/catalog", test_every_event_is_explained_in_the_catalog);
+    g_test_add_func("/event/documentation", test_every_event_stands_in_the_table_of_the_documentation);
     g_test_add_func("/event/what-to-do", test_every_text_has_a_subject_and_says_what_to_do);
     return g_test_run();
 }
