@@ -42,6 +42,19 @@ drop_missing(DlkAcquire *self)
     }
 }
 
+/* From here on the disk goes by the name that QEMU opens it by. */
+static void
+take_volume_path(DlkItem *item, GAsyncResult *result)
+{
+    g_autofree char *path = dlk_identification_volume_path(result);
+
+    if (!path)
+        return;
+    g_free(item->wanted->path);
+    item->wanted->path = g_steal_pointer(&path);
+    item->prompted = FALSE; /* who agreed was shown the volume's name */
+}
+
 /* One disk, or the starting of all of them, is done. */
 static void
 identify_part_done(DlkAcquire *self, GError *error)
@@ -75,6 +88,7 @@ on_identified(DlkAcquire *self, DlkItem *item, GAsyncResult *result)
     GError *error = NULL;
 
     item->target = dlk_identification_finish(result, &error);
+    take_volume_path(item, result);
     identified(self, item, error);
 }
 

@@ -3,17 +3,22 @@
 #include "base/text.h"
 #include "core/internal.h"
 #include "host/resolve-cached.h"
+#include "host/volume.h"
 #include "model/network-disk.h"
+#include "model/storage-pool.h"
 
 #include <limits.h>
 #include <string.h>
 
 /* A path may lead from filesystem to filesystem by its links; as many as a kernel's walk has links. */
 #define MAX_LANES 40
+/* libvirt's description of its pools, on this host's own filesystems. */
+#define VOLUME_LANE "storage pools"
 
 typedef struct {
-    char *path;  /* what is left to resolve, or NULL for a descriptor */
-    char *named; /* what the caller named, for messages */
+    char *path;        /* what is left to resolve, or NULL for a descriptor */
+    char *named;       /* what the caller named, for messages */
+    char *volume_path; /* of a volume of libvirt's: the path by which QEMU opens it, or NULL */
     char *lane;
     char *queue; /* before the lane's name: whose work it is, "" for everybody's */
     gint64 deadline;
@@ -62,9 +67,21 @@ identification_free(gpointer data)
 
     g_free(self->path);
     g_free(self->named);
+    g_free(self->volume_path);
     g_free(self->lane);
     g_free(self->queue);
     g_free(self);
+}
+
+static DlkTarget *
+look(Input *input, char **elsewhere, GError **error)
+{
+    if (!input->path)
+        return dlk_identify_fd(input->mounts, g_steal_fd(&input->fd), input->mode, input->lane, error);
+    if (!dlk_volume_is_uri(input->path))
+        return dlk_identify_path(input->mounts, input->path, input->lane, elsewhere, error);
+    *elsewhere = dlk_volume_locate(input->path, dlk_volume_pool_folders, error);
+    return NULL;
 }
 
 static gpointer
@@ -72,9 +89,7 @@ run(gpointer data, GError **error)
 {
     Input *input = data;
     g_autofree char *elsewhere = NULL;
-    DlkTarget *target =
-        input->path ? dlk_identify_path(input->mounts, input->path, input->lane, &elsewhere, error)
-                    : dlk_identify_fd(input->mounts, g_steal_fd(&input->fd), input->mode, input->lane, error);
+    DlkTarget *target = look(input, &elsewhere, error);
 
     if (!target && !elsewhere)
         return NULL;
@@ -121,38 +136,6 @@ choose_lane(DlkEngine *engine, Identification *self)
                          dlk_policy_match_early(engine->policy, normal, filesystem)->unreachable_after;
 }
 
-static void
-on_identified(GObject *source, GAsyncResult *result, gpointer user_data)
-{
-    g_autoptr(GTask) task = user_data;
-    DlkEngine *engine = g_task_get_source_object(task);
-    Identification *self = g_task_get_task_data(task);
-    g_autoptr(GError) error = NULL;
-    Output *output = dlk_pool_run_finish(engine->pool, result, &error);
-
-    if (!output) {
-        if (g_error_matches(error, DLK_ERROR, DLK_ERROR_UNREACHABLE))
-            g_prefix_error(&error, "%s: ", self->named);
-        g_task_return_error(task, g_steal_pointer(&error));
-        return;
-    }
-    if (output->target) {
-        g_task_return_pointer(task, g_steal_pointer(&output->target), (GDestroyNotify)dlk_target_unref);
-        output_free(output);
-        return;
-    }
-
-    g_free(self->path);
-    self->path = g_steal_pointer(&output->elsewhere);
-    output_free(output);
-    if (self->lanes >= MAX_LANES) {
-        g_task_return_new_error(task, DLK_ERROR, DLK_ERROR_NOT_A_DISK, "%s: too many links", self->named);
-        return;
-    }
-    choose_lane(engine, self);
-    submit(task, -1, DLK_MODE_READ_ONLY);
-}
-
 static gboolean
 check_path(const char *path, GError **error)
 {
@@ -183,6 +166,69 @@ return_network_disk(GTask *task, const char *uri)
         g_task_return_pointer(task, dlk_target_new(disk, -1, -1, NULL), (GDestroyNotify)dlk_target_unref);
     else
         g_task_return_error(task, error);
+}
+
+/* Where a volume lies was found: that is what QEMU opens, and what names in its header are relative to. */
+static void
+note_volume_path(Identification *self, const char *path)
+{
+    if (dlk_volume_is_uri(self->path) && !self->volume_path)
+        self->volume_path = g_strdup(path);
+}
+
+/* Asks after self->path in the lane of whatever it may touch. */
+static void
+look_at_path(GTask *task, DlkMode mode)
+{
+    DlkEngine *engine = g_task_get_source_object(task);
+    Identification *self = g_task_get_task_data(task);
+    GError *error = NULL;
+
+    if (dlk_network_is_uri(self->path)) {
+        return_network_disk(task, self->path);
+    } else if (dlk_volume_is_uri(self->path)) {
+        self->lane = g_strdup(VOLUME_LANE);
+        self->deadline =
+            g_get_monotonic_time() + dlk_policy_match_early(engine->policy, NULL, NULL)->unreachable_after;
+        submit(task, -1, mode);
+    } else if (!check_path(self->path, &error)) {
+        g_task_return_error(task, error);
+    } else {
+        choose_lane(engine, self);
+        submit(task, -1, mode);
+    }
+}
+
+static void
+on_identified(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    DlkEngine *engine = g_task_get_source_object(task);
+    Identification *self = g_task_get_task_data(task);
+    g_autoptr(GError) error = NULL;
+    Output *output = dlk_pool_run_finish(engine->pool, result, &error);
+
+    if (!output) {
+        if (g_error_matches(error, DLK_ERROR, DLK_ERROR_UNREACHABLE))
+            g_prefix_error(&error, "%s: ", self->named);
+        g_task_return_error(task, g_steal_pointer(&error));
+        return;
+    }
+    if (output->target) {
+        g_task_return_pointer(task, g_steal_pointer(&output->target), (GDestroyNotify)dlk_target_unref);
+        output_free(output);
+        return;
+    }
+
+    note_volume_path(self, output->elsewhere);
+    g_free(self->path);
+    self->path = g_steal_pointer(&output->elsewhere);
+    output_free(output);
+    if (self->lanes >= MAX_LANES) {
+        g_task_return_new_error(task, DLK_ERROR, DLK_ERROR_NOT_A_DISK, "%s: too many links", self->named);
+        return;
+    }
+    look_at_path(task, DLK_MODE_READ_ONLY);
 }
 
 /*
@@ -227,7 +273,6 @@ dlk_identification_start(DlkEngine *engine, const char *path, int fd, DlkMode mo
 {
     g_autoptr(GTask) task = g_task_new(engine, NULL, callback, user_data);
     Identification *self = g_new0(Identification, 1);
-    GError *error = NULL;
 
     self->queue = g_strdup(queue);
     g_task_set_task_data(task, self, identification_free);
@@ -239,18 +284,17 @@ dlk_identification_start(DlkEngine *engine, const char *path, int fd, DlkMode mo
         submit(task, fd, mode);
         return;
     }
-    if (dlk_network_is_uri(path)) {
-        return_network_disk(task, path);
-        return;
-    }
-    if (!check_path(path, &error)) {
-        g_task_return_error(task, error);
-        return;
-    }
     self->path = g_strdup(path);
     self->named = dlk_text_printable(path, 0);
-    choose_lane(engine, self);
-    submit(task, -1, mode);
+    look_at_path(task, mode);
+}
+
+char *
+dlk_identification_volume_path(GAsyncResult *result)
+{
+    const Identification *self = g_task_get_task_data(G_TASK(result));
+
+    return g_strdup(self->volume_path);
 }
 
 DlkTarget *

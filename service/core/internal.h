@@ -49,6 +49,9 @@ DlkTarget *dlk_identification_peek(DlkEngine *engine, const char *path);
 void dlk_identification_start(DlkEngine *engine, const char *path, int fd, DlkMode mode, uid_t lane_uid,
                               const char *queue, GAsyncReadyCallback callback, gpointer user_data);
 DlkTarget *dlk_identification_finish(GAsyncResult *result, GError **error);
+/** Where @path was the name of a volume of libvirt's: by which path QEMU opens it. Transfer full, or %NULL.
+ */
+char *dlk_identification_volume_path(GAsyncResult *result);
 
 /* acquire.c */
 

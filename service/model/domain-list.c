@@ -1,6 +1,7 @@
 #include "model/domain-list.h"
 
 #include "model/domain-xml.h"
+#include "model/storage-pool.h"
 
 void
 dlk_domain_disk_free(DlkDomainDisk *self)
@@ -14,7 +15,7 @@ dlk_domain_disk_free(DlkDomainDisk *self)
 static DlkDomainDisk *
 disk_new(const DlkDomainFind *find, DlkMode mode)
 {
-    const gboolean is_local = find->name[0] == '/';
+    const gboolean is_local = find->name[0] == '/' || dlk_volume_is_uri(find->name);
     DlkDomainDisk *disk = g_new0(DlkDomainDisk, 1);
     disk->path = g_strdup(find->name);
     disk->mode = mode;

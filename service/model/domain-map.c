@@ -19,8 +19,6 @@ static const Row rows[] = {
     /* clang-format off */
     {DLK_PART_DISK, DLK_TRAIT_EMPTY | DLK_TRAIT_REMOVABLE, NULL, SKIP},
     {IMAGES, DLK_TRAIT_EMPTY, NULL, REFUSE("names no source")},
-    {IMAGES, 0, "volume", REFUSE("is a volume of a storage pool, which libvirt alone can find: "
-                                 "name the path that `virsh vol-path` prints instead")},
     {DLK_PART_DISK, DLK_TRAIT_CDROM, "dir", SKIP},
     {DLK_PART_DISK, DLK_TRAIT_READONLY, "dir", SKIP},
     {IMAGES, 0, "dir", REFUSE("is a folder, which cannot be locked: QEMU reads it safely only as a <readonly/> disk")},
@@ -34,8 +32,6 @@ static const Row rows[] = {
     {DLK_PART_MIRROR, 0, NULL, TAKE(EXCLUSIVE)},
     {DLK_PART_LOADER, DLK_TRAIT_WRITABLE, NULL, TAKE(EXCLUSIVE)},
     {DLK_PART_LOADER, 0, NULL, TAKE(READ_ONLY)},
-    {DLK_PART_NVRAM, 0, "volume", REFUSE("is a volume of a storage pool, which libvirt alone can find: "
-                                         "name the path that `virsh vol-path` prints instead")},
     {DLK_PART_NVRAM, 0, "dir", REFUSE("is a folder")},
     {DLK_PART_NVRAM, 0, NULL, TAKE(EXCLUSIVE)},
     {DLK_PART_TEMPLATE, 0, NULL, TAKE(READ_ONLY)},

@@ -4,6 +4,7 @@
 #include "model/disk-name.h"
 #include "model/domain-network.h"
 #include "model/domain-xml.h"
+#include "model/storage-pool.h"
 
 #define MESSAGE_BYTES 200
 
@@ -77,12 +78,17 @@ nvme_of(const xmlNode *source, const char *element, char **name, GError **error)
 }
 
 static gboolean
-volume_of(const xmlNode *source, char **name)
+volume_of(const xmlNode *source, const char *element, char **name, GError **error)
 {
     g_autofree char *pool = dlk_domain_xml_attribute(source, "pool");
     g_autofree char *volume = dlk_domain_xml_attribute(source, "volume");
-    *name = pool || volume ? g_strdup_printf("%s/%s", pool ? pool : "", volume ? volume : "") : NULL;
-    return TRUE;
+    g_autofree char *checked_pool = NULL, *checked_volume = NULL;
+    g_autoptr(GError) reason = NULL;
+    if (!pool && !volume)
+        return TRUE;
+    *name = dlk_volume_uri(pool ? pool : "", volume ? volume : "");
+    return dlk_volume_parse_uri(*name, &checked_pool, &checked_volume, &reason) ||
+           dlk_domain_xml_fail(error, source, element, "%s", reason->message);
 }
 
 gboolean
@@ -100,7 +106,7 @@ dlk_domain_source(const xmlNode *source, const char *type, const char *element, 
     if (g_str_equal(type, "network"))
         return dlk_domain_network(source, element, name, error);
     if (g_str_equal(type, "volume"))
-        return volume_of(source, name);
+        return volume_of(source, element, name, error);
     if (g_str_equal(type, "nvme"))
         return nvme_of(source, element, name, error);
     if (g_str_equal(type, "vhostuser"))

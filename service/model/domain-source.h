@@ -5,8 +5,8 @@
 
 /**
  * dlk_domain_source: the canonical name of what @source (or %NULL: nothing) of type @type leads to: a path as
- * it is written, or a URI. In *@name; %NULL where it names nothing. @element: for messages. Volumes and
- * folders, which have no name that could be locked, get their pool's and path's.
+ * it is written, or a URI. In *@name; %NULL where it names nothing. @element: for messages. A volume of
+ * a storage pool is named as storage-pool.h says, a folder, which cannot be locked, by its path.
  */
 gboolean dlk_domain_source(const xmlNode *source, const char *type, const char *element, char **name,
                            GError **error);

@@ -67,6 +67,21 @@ def service(start_service):
 
 
 @pytest.fixture
+def qcow2(folder):
+    """Makes qcow2 images with qemu-img; `base`: what their header names."""
+    place = folder / "chain"
+    place.mkdir(mode=0o755)
+
+    def make(name, base=None, base_format="qcow2", size="1M"):
+        path = place / name
+        options = ["-b", base, "-F", base_format] if base else [size]
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-u", path, *map(str, options), *([size] if base else [])],
+                       check=True)
+        return path
+    return make
+
+
+@pytest.fixture
 def client(bus):
     """Makes callers: client() is root in this process, client(uid) a process of that uid."""
     clients = []

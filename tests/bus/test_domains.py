@@ -9,21 +9,6 @@ from conftest import ALICE
 from harness.domain import backing, disk, domain
 
 
-@pytest.fixture
-def qcow2(folder):
-    """Makes qcow2 images with qemu-img; `base`: what their header names."""
-    place = folder / "chain"
-    place.mkdir(mode=0o755)
-
-    def make(name, base=None, base_format="qcow2", size="1M"):
-        path = place / name
-        options = ["-b", base, "-F", base_format] if base else [size]
-        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-u", path, *map(str, options), *([size] if base else [])],
-                       check=True)
-        return path
-    return make
-
-
 def write_header_naming(image, backing_file):
     """What a guest may do to its raw disk: a qcow2 header that names a backing file."""
     name = str(backing_file).encode()

@@ -3,17 +3,19 @@
 #include "base/error.h"
 #include "model/domain.h"
 #include "model/network-disk.h"
+#include "model/storage-pool.h"
 
 #include <string.h>
 
-/* Every name that is no path has to be one that a disk can be known by. */
+/* Every name that is no path has to be one that a disk can be known by, or a volume, which has a path. */
 static inline void
 assert_has_identity(const char *name)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(DlkDisk) disk = name[0] == '/' ? NULL : dlk_identify_network(name, &error);
+    const gboolean has_path = name[0] == '/' || dlk_volume_is_uri(name);
+    g_autoptr(DlkDisk) disk = has_path ? NULL : dlk_identify_network(name, &error);
     g_assert_no_error(error);
-    g_assert_true(disk || name[0] == '/');
+    g_assert_true(disk || has_path);
 }
 
 /* "exclusive /a.qcow2 qcow2 chain data optional (disk vda)", one line a disk; or "error: …", ended by a

@@ -80,12 +80,16 @@ test_folders_are_skipped_unless_written_to(void)
 }
 
 static void
-test_volumes_are_refused_with_advice(void)
+test_volumes_are_named_by_pool_and_name(void)
 {
-    assert_disk("type='volume' device='disk'", "<source pool='default' volume='web01.qcow2'/>",
-                "error: line 3: disk vda: is a volume of a storage pool, which libvirt alone can find: name "
-                "the path that "
-                "`virsh vol-path` prints instead\n");
+    assert_disk("type='volume' device='disk'", "<source pool='default' volume='web 01.qcow2'/>",
+                "exclusive volume:///default/web%2001.qcow2 raw (disk vda)\n");
+    assert_disk("type='volume' device='disk'", "<source pool='../etc' volume='passwd'/>",
+                "error: line 3: disk vda: volume:///..%2Fetc/passwd names no volume of a storage pool: "
+                "volume:///POOL/VOLUME would\n");
+    assert_disk("type='volume' device='disk'", "<source pool='default'/>",
+                "error: line 3: disk vda: volume:///default/ names no volume of a storage pool: "
+                "volume:///POOL/VOLUME would\n");
 }
 
 static void
@@ -259,7 +263,7 @@ main(int argc, char **argv)
     TEST(empty_drives_are_skipped);
     TEST(a_disk_without_source_is_refused);
     TEST(folders_are_skipped_unless_written_to);
-    TEST(volumes_are_refused_with_advice);
+    TEST(volumes_are_named_by_pool_and_name);
     TEST(startup_policy_makes_a_disk_optional);
     TEST(a_format_must_be_a_word);
     TEST(disks_without_a_path_are_named_by_what_they_have);
