@@ -65,6 +65,13 @@ nobody_in_the_way(const DlkHold *hold, DlkMode mode, GError **error)
     return FALSE;
 }
 
+static void
+record(DlkBackend *self, DlkHold *hold, gboolean stands)
+{
+    if (DLK_BACKEND_GET_CLASS(self)->record)
+        DLK_BACKEND_GET_CLASS(self)->record(self, hold, stands);
+}
+
 gboolean
 dlk_backend_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **error)
 {
@@ -74,8 +81,10 @@ dlk_backend_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError
         hold->rule = dlk_rule_ref((DlkRule *)rule);
     if (!DLK_BACKEND_GET_CLASS(self)->acquire(self, hold, rule, error))
         return FALSE;
-    if (nobody_in_the_way(hold, hold->mode, error))
+    if (nobody_in_the_way(hold, hold->mode, error)) {
+        record(self, hold, TRUE);
         return TRUE;
+    }
     /* The first error is the one that the caller can act on; with the last reference to the hold its
      * descriptor is closed, and the lock gone in any case. */
     (void)DLK_BACKEND_GET_CLASS(self)->release(self, hold, NULL);
@@ -143,9 +152,11 @@ dlk_backend_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **erro
                     reason);
         return FALSE;
     }
-    if (!nobody_in_the_way(hold, mode, error))
+    if (!nobody_in_the_way(hold, mode, error) ||
+        !DLK_BACKEND_GET_CLASS(self)->convert(self, hold, mode, error))
         return FALSE;
-    return DLK_BACKEND_GET_CLASS(self)->convert(self, hold, mode, error);
+    record(self, hold, TRUE);
+    return TRUE;
 }
 
 gboolean
@@ -153,6 +164,7 @@ dlk_backend_release(DlkBackend *self, DlkHold *hold, GError **error)
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&hold->mutex);
 
+    record(self, hold, FALSE);
     return DLK_BACKEND_GET_CLASS(self)->release(self, hold, error);
 }
 

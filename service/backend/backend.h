@@ -22,6 +22,8 @@ typedef enum {
 #define DLK_REASON_DELETED "deleted"
 #define DLK_REASON_REPLACED "replaced"
 #define DLK_REASON_LOCK_TAKEN "lock taken by another holder"
+#define DLK_REASON_LOCK_FILE_GONE "lock file deleted or replaced"
+#define DLK_REASON_NO_LOCKSPACE "lockspace not reachable"
 #define DLK_REASON_NOT_LOCKED "not locked"
 #define DLK_REASON_STORAGE_ERROR "storage error: " /* strerror(3) follows */
 
@@ -62,6 +64,12 @@ struct _DlkBackendClass {
     gboolean (*convert)(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error);
     /** Gives the lock up, explicitly: a copy of the descriptor may live on. The target stays usable. */
     gboolean (*release)(DlkBackend *self, DlkHold *hold, GError **error);
+    /**
+     * Writes the record that tells other hosts of @hold, in its mode, or, where @stands is %FALSE, takes it
+     * away. A hint: that it cannot be written is no error. Called while the lock is held. %NULL: there is
+     * none.
+     */
+    void (*record)(DlkBackend *self, DlkHold *hold, gboolean stands);
     /**
      * Adds to @holders (of DlkHolder) who has the disk, on this host or another, as far as records say so;
      * FALSE: could not be asked. %NULL: this backend knows of nobody.

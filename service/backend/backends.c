@@ -2,6 +2,7 @@
 
 #include "backend/fcntl.h"
 #include "backend/host.h"
+#include "backend/lockspace.h"
 #include "backend/scsi.h"
 
 #define MAX_BACKENDS 8
@@ -25,6 +26,7 @@ ensure_built_in(void)
     if (n_backends == 0) {
         append(g_object_new(DLK_TYPE_FCNTL_BACKEND, NULL));
         append(g_object_new(DLK_TYPE_HOST_BACKEND, NULL));
+        append(g_object_new(DLK_TYPE_LOCKSPACE_BACKEND, NULL));
         append(g_object_new(DLK_TYPE_SCSI_BACKEND, NULL));
     }
 }

@@ -60,6 +60,7 @@ typedef struct _DlkHold {
     gboolean release_never_blocks;
     DlkRule *rule;     /* that it was taken under; %NULL until then */
     DlkHolder *holder; /* whose it is, for the record that other hosts read; %NULL: they are told nothing */
+    guint64 key;       /* of SCSI or NVMe, that the lock stands by, for the record; 0: none */
     gpointer state;    /* the backend's own, or %NULL */
     GDestroyNotify free_state;
     struct _DlkHold *parts[DLK_HOLD_PARTS]; /* of a combination: what each backend holds; else %NULL */

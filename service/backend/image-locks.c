@@ -47,7 +47,13 @@ dlk_image_locks_ask_for_writer(int fd, guint byte, pid_t *pid)
 gboolean
 dlk_image_locks_set(int fd, guint byte, short type)
 {
-    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    return dlk_image_locks_set_range(fd, byte, 1, type);
+}
+
+gboolean
+dlk_image_locks_set_range(int fd, guint first, guint length, short type)
+{
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = first, .l_len = (off_t)length};
     return control(fd, F_OFD_SETLK, &lock);
 }
 

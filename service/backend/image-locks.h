@@ -11,11 +11,16 @@
 #define DLK_BYTE_LEASE 0
 #define DLK_BYTE_SHARED_WRITER 2 /* ours, for readers=strict: a shared lease stands */
 #define DLK_BYTE_STRICT_READER 3 /* ours: a reader that tolerates no writer stands */
+#define DLK_BYTE_FENCE                                                                                       \
+    4 /* ours, of lock files: who takes a lease has it read-locked meanwhile, who fences write-locked */
 #define DLK_BYTE_QEMU_FIRST 100
 #define DLK_BYTE_QEMU_READS 100
 #define DLK_BYTE_QEMU_WRITES 101
 #define DLK_BYTE_QEMU_SHARES_NO_WRITES 201
 #define DLK_BYTE_QEMU_LAST 299
+
+/** A lock file's own bytes: behind so many, holders lock the slots in which they write their records. */
+#define DLK_LOCK_FILE_HEADER 1024
 
 typedef enum {
     DLK_BYTE_FREE,
@@ -37,5 +42,7 @@ DlkByteState dlk_image_locks_ask(int fd, guint first, guint last, pid_t *pid);
 DlkByteState dlk_image_locks_ask_for_writer(int fd, guint byte, pid_t *pid);
 /** F_OFD_SETLK: @type is F_RDLCK, F_WRLCK or F_UNLCK. FALSE with errno set; EAGAIN: somebody else has it. */
 gboolean dlk_image_locks_set(int fd, guint byte, short type);
+/** Likewise for the @length bytes from @first on. */
+gboolean dlk_image_locks_set_range(int fd, guint first, guint length, short type);
 /** Gives up every lock that @fd's open file description holds. FALSE with errno set. */
 gboolean dlk_image_locks_clear(int fd);

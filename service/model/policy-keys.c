@@ -132,6 +132,13 @@ readers_word(guint number)
     return number < G_N_ELEMENTS(words) ? words[number] : NULL;
 }
 
+static const char *
+local_locks_word(guint number)
+{
+    static const char *const words[] = {[FALSE] = "refuse", [TRUE] = "accept"};
+    return number < G_N_ELEMENTS(words) ? words[number] : NULL;
+}
+
 #define RULE(key, field) "Rule", key, G_STRUCT_OFFSET(DlkRule, field)
 #define HOST(key, field) "Host", key, G_STRUCT_OFFSET(DlkPolicy, field)
 #define LIMIT(key, field) "Limits", key, G_STRUCT_OFFSET(DlkPolicy, limits.field)
@@ -159,6 +166,7 @@ static const DlkPolicyKey keys[] = {
      .check = check_backend},
     {RULE("fallback", fallback), "refuse or host", dlk_policy_read_word, .word = fallback_word},
     {RULE("lockspace", lockspace), PATH, dlk_policy_read_text, .check = check_path},
+    {RULE("local-locks", local_locks), "refuse or accept", dlk_policy_read_word, .word = local_locks_word},
     {RULE("open-as", open_as), "\"owner\" or the name of a user, not a number", dlk_policy_read_text,
      .check = check_user},
 

@@ -24,8 +24,9 @@ typedef struct {
     char **match_transports;  /* globs; %NULL: any */
     char **backends;          /* the first is the default, the others may be asked for */
     DlkFallback fallback;
-    char *lockspace; /* absolute path, or %NULL */
-    guint modes;     /* bits 1 << DlkMode that may be asked for */
+    char *lockspace;      /* absolute path, or %NULL */
+    gboolean local_locks; /* accept locks that should reach other hosts and do not */
+    guint modes;          /* bits 1 << DlkMode that may be asked for */
     gboolean strict_readers;
     gint64 check_interval; /* microseconds, as all that follow */
     gint64 risk_timeout;

@@ -1,0 +1,127 @@
+#include "backend/holder-slots.h"
+
+#include "backend/image-locks.h"
+#include "model/holder-record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define SLOT_SIZE DLK_HOLDER_RECORD_MAX
+
+static guint
+first_byte(guint slot)
+{
+    return DLK_LOCK_FILE_HEADER + slot * SLOT_SIZE;
+}
+
+static DlkByteState
+ask(int fd, guint slot)
+{
+    return dlk_image_locks_ask(fd, first_byte(slot), first_byte(slot) + SLOT_SIZE - 1, NULL);
+}
+
+static gboolean
+lock(int fd, guint slot, short type)
+{
+    return dlk_image_locks_set_range(fd, first_byte(slot), SLOT_SIZE, type);
+}
+
+guint
+dlk_holder_slots_claim(int fd)
+{
+    for (guint slot = 0; slot < DLK_HOLDER_SLOTS; slot++) {
+        if (lock(fd, slot, F_WRLCK))
+            return slot;
+        if (errno != EAGAIN)
+            break;
+    }
+    return DLK_HOLDER_NO_SLOT;
+}
+
+gboolean
+dlk_holder_slots_write(int fd, guint slot, const char *record)
+{
+    char buffer[SLOT_SIZE] = {0};
+    if (record != NULL)
+        memcpy(buffer, record, MIN(strlen(record), sizeof buffer));
+    return pwrite(fd, buffer, sizeof buffer, (off_t)first_byte(slot)) == (ssize_t)sizeof buffer;
+}
+
+/* The bytes of all slots, as many as there are. */
+static GByteArray *
+read_all(int fd)
+{
+    g_autoptr(GByteArray) bytes = g_byte_array_new();
+    g_byte_array_set_size(bytes, DLK_HOLDER_SLOTS * SLOT_SIZE);
+    guint length = 0;
+    while (length < bytes->len) {
+        const ssize_t count =
+            pread(fd, bytes->data + length, bytes->len - length, (off_t)(DLK_LOCK_FILE_HEADER + length));
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return NULL;
+        if (count == 0)
+            break;
+        length += (guint)count;
+    }
+    g_byte_array_set_size(bytes, length);
+    return g_steal_pointer(&bytes);
+}
+
+static gboolean
+has_content(const GByteArray *bytes, guint slot)
+{
+    const gsize start = (gsize)slot * SLOT_SIZE;
+    return start < bytes->len && bytes->data[start] != '\0';
+}
+
+static DlkHolder *
+parse(const GByteArray *bytes, guint slot)
+{
+    const gsize start = (gsize)slot * SLOT_SIZE;
+    if (!has_content(bytes, slot))
+        return NULL;
+    const char *text = (const char *)bytes->data + start;
+    return dlk_holder_record_parse(text, strnlen(text, MIN(SLOT_SIZE, bytes->len - start)));
+}
+
+static void
+clear_slot(gpointer data)
+{
+    DlkHolderSlot *slot = data;
+    g_clear_pointer(&slot->holder, dlk_holder_unref);
+}
+
+GArray *
+dlk_holder_slots_read(int fd)
+{
+    g_autoptr(GByteArray) bytes = read_all(fd);
+    if (bytes == NULL)
+        return NULL;
+    GArray *slots = g_array_new(FALSE, FALSE, sizeof(DlkHolderSlot));
+    g_array_set_clear_func(slots, clear_slot);
+    const gboolean any_locked =
+        dlk_image_locks_ask(fd, first_byte(0), first_byte(DLK_HOLDER_SLOTS) - 1, NULL) != DLK_BYTE_FREE;
+    for (guint slot = 0; slot < DLK_HOLDER_SLOTS && (any_locked || bytes->len > 0); slot++) {
+        const gboolean locked = any_locked && ask(fd, slot) == DLK_BYTE_WRITE_LOCKED;
+        DlkHolderSlot found = {slot, parse(bytes, slot)};
+        if (found.holder != NULL)
+            found.holder->confirmed = locked;
+        if (found.holder != NULL || locked)
+            g_array_append_val(slots, found);
+    }
+    return slots;
+}
+
+gboolean
+dlk_holder_slots_remove(int fd, guint slot)
+{
+    if (!lock(fd, slot, F_WRLCK))
+        return FALSE;
+    const gboolean done = dlk_holder_slots_write(fd, slot, NULL);
+    (void)lock(fd, slot, F_UNLCK);
+    return done;
+}

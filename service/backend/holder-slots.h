@@ -1,0 +1,25 @@
+#pragma once
+
+#include "model/holder.h"
+
+/*
+ * The records in a lock file: behind a header, slots of one size. Whoever holds the lock on the bytes of a
+ * slot may write there, and holds it for as long as his lease stands: so a record in a slot that nobody has
+ * locked is left of somebody who is gone. What stands in the file is hostile, and read with bounds.
+ */
+#define DLK_HOLDER_SLOTS 64
+#define DLK_HOLDER_NO_SLOT G_MAXUINT
+
+/** Locks a slot that is free, by @fd, for one record; DLK_HOLDER_NO_SLOT: all are taken, or it failed. */
+guint dlk_holder_slots_claim(int fd);
+/** Writes @record, a line, there; %NULL: nothing. FALSE with errno set. */
+gboolean dlk_holder_slots_write(int fd, guint slot, const char *record);
+/** DlkHolderSlot: what one of them says. */
+typedef struct {
+    guint slot;
+    DlkHolder *holder; /* confirmed where the slot is locked; %NULL: locked, and no record there */
+} DlkHolderSlot;
+/** All that are locked or have a record; of DlkHolderSlot. %NULL with errno set. */
+GArray *dlk_holder_slots_read(int fd);
+/** Takes the record out of @slot unless somebody has it locked. */
+gboolean dlk_holder_slots_remove(int fd, guint slot);

@@ -1,0 +1,151 @@
+#include "backend/holder-slots.h"
+#include "backend/image-locks.h"
+#include "backend/lock-file.h"
+#include "backend/lockspace.h"
+#include "base/error.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+/* Locked by somebody whose record cannot be read: that somebody is there is known all the same. */
+static DlkHolder *
+unknown_holder(DlkByteState lease)
+{
+    DlkHolder *holder = dlk_holder_new(lease == DLK_BYTE_WRITE_LOCKED ? DLK_MODE_EXCLUSIVE : DLK_MODE_SHARED);
+    holder->confirmed = TRUE;
+    return holder;
+}
+
+static gboolean
+cannot_read(const DlkTarget *target, GError **error)
+{
+    const int errsv = errno;
+    g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
+    return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot read the lock file of %s",
+                               label);
+}
+
+gboolean
+dlk_lockspace_holders(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GPtrArray *holders,
+                      GError **error)
+{
+    g_auto(DlkLockPlace) place = {.folder = -1};
+    if (!dlk_lock_place_find(&place, target, rule, error))
+        return FALSE;
+    dlk_autofd fd = dlk_lock_file_open_existing(place.folder, place.name, O_RDONLY);
+    if (fd < 0)
+        return errno == ENOENT || cannot_read(target, error);
+    g_autoptr(GArray) slots = dlk_holder_slots_read(fd);
+    if (slots == NULL)
+        return cannot_read(target, error);
+    const DlkByteState lease = dlk_image_locks_ask(fd, DLK_BYTE_LEASE, DLK_BYTE_LEASE, NULL);
+    const gboolean busy = lease == DLK_BYTE_READ_LOCKED || lease == DLK_BYTE_WRITE_LOCKED;
+    guint confirmed = 0;
+    for (guint i = 0; i < slots->len; i++) {
+        const DlkHolderSlot *slot = &g_array_index(slots, DlkHolderSlot, i);
+        if (slot->holder == NULL)
+            continue;
+        /* A slot may be kept locked, by whatever means, where no lease is. */
+        slot->holder->confirmed = slot->holder->confirmed && busy;
+        confirmed += slot->holder->confirmed;
+        g_ptr_array_add(holders, dlk_holder_ref(slot->holder));
+    }
+    if (busy && confirmed == 0)
+        g_ptr_array_add(holders, unknown_holder(lease));
+    return TRUE;
+}
+
+/* What is known of a lock file and of the host that is to be fenced. */
+typedef struct {
+    guint removed; /* records that nobody stood behind any more */
+    guint alive;   /* holds of that host's that are still locked */
+    guint others;  /* of other hosts */
+    guint unknown; /* of nobody knows whom */
+    char *name;    /* as people know that host, or %NULL */
+} Census;
+
+static void
+census_clear(Census *census)
+{
+    g_free(census->name);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Census, census_clear)
+
+static gboolean
+take_census(int fd, const DlkTarget *target, const char *host, Census *census, GError **error)
+{
+    g_autoptr(GArray) slots = dlk_holder_slots_read(fd);
+    if (slots == NULL)
+        return cannot_read(target, error);
+    for (guint i = 0; i < slots->len; i++) {
+        const DlkHolderSlot *slot = &g_array_index(slots, DlkHolderSlot, i);
+        const gboolean is_theirs = slot->holder != NULL && g_str_equal(slot->holder->host, host);
+        if (is_theirs && census->name == NULL)
+            census->name = g_strdup(slot->holder->host_name);
+        if (is_theirs && !slot->holder->confirmed && dlk_holder_slots_remove(fd, slot->slot))
+            census->removed++;
+        else if (is_theirs)
+            census->alive++;
+        else if (slot->holder == NULL)
+            census->unknown++;
+        else if (slot->holder->confirmed)
+            census->others++;
+    }
+    const DlkByteState lease = dlk_image_locks_ask(fd, DLK_BYTE_LEASE, DLK_BYTE_LEASE, NULL);
+    if (lease != DLK_BYTE_FREE && census->alive + census->others + census->unknown == 0)
+        census->unknown++; /* one that has no record */
+    return TRUE;
+}
+
+/* A lock belongs to whoever took it: on a client of the storage nobody else can end it. */
+static gboolean
+only_the_server_can(const DlkTarget *target, const DlkRule *rule, const char *host, const Census *census,
+                    GError **error)
+{
+    g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
+    g_autofree char *name = dlk_text_printable(census->name != NULL ? census->name : host, 0);
+    g_set_error(
+        error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
+        "%s: its lock file in %s is locked by others than host %s too, or by nobody knows whom, and from "
+        "here one cannot be taken out alone. On the server of that folder, where it is a Linux NFS "
+        "server: find the client with  grep -l '%s' /proc/fs/nfsd/clients/*/info  and end its locks "
+        "with  echo expire > /proc/fs/nfsd/clients/N/ctl  (NFS 4; for version 3:  echo "
+        "CLIENT-ADDRESS > /proc/fs/nfsd/unlock_ip  does so for all locks behind that address of the server)",
+        label, rule->lockspace, host, name);
+    return FALSE;
+}
+
+gboolean
+dlk_lockspace_fence(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, const char *host,
+                    guint *removed, GError **error)
+{
+    g_auto(DlkLockPlace) place = {.folder = -1};
+    g_auto(Census) census = {0};
+    g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
+    if (!dlk_lock_place_find(&place, target, rule, error))
+        return FALSE;
+    dlk_autofd fd = dlk_lock_file_open_existing(place.folder, place.name, O_RDWR);
+    if (fd < 0)
+        return errno == ENOENT || cannot_read(target, error);
+    if (!dlk_image_locks_set(fd, DLK_BYTE_FENCE, F_WRLCK)) {
+        if (errno != EAGAIN)
+            return cannot_read(target, error);
+        g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "%s is just being taken by somebody: try again", label);
+        return FALSE;
+    }
+    if (!take_census(fd, target, host, &census, error))
+        return FALSE;
+    *removed = census.removed;
+    if (census.alive == 0 && (census.unknown == 0 || census.removed > 0))
+        return TRUE;
+    if (census.others + census.unknown > 0)
+        return only_the_server_can(target, rule, host, &census, error);
+    /* Its lock stays on a file that nobody will find any more; the host itself does so at its next check. */
+    if (unlinkat(place.folder, place.name, 0) < 0)
+        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno,
+                                   "cannot remove the lock file of %s", label);
+    *removed += census.alive;
+    return TRUE;
+}

@@ -1,0 +1,242 @@
+#include "backend/lockspace.h"
+
+#include "backend/holder-slots.h"
+#include "backend/image-locks.h"
+#include "backend/lease-locks.h"
+#include "backend/lock-file.h"
+#include "backend/lockspace-folder.h"
+#include "backend/shared-identity.h"
+#include "base/error.h"
+#include "base/text.h"
+#include "model/holder-record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+struct _DlkLockspaceBackend {
+    DlkBackend parent_instance;
+};
+
+G_DEFINE_TYPE(DlkLockspaceBackend, dlk_lockspace_backend, DLK_TYPE_BACKEND)
+
+/* How often a lock file may be replaced while it is being locked. */
+#define MAX_TRIES 8
+
+/* What a hold must know of its lock file. */
+typedef struct {
+    char *name;
+    struct stat file;
+    guint slot; /* that its record stands in */
+} State;
+
+static void
+state_free(gpointer data)
+{
+    State *state = data;
+    g_free(state->name);
+    g_free(state);
+}
+
+static char *
+label_of(const DlkTarget *target)
+{
+    return dlk_text_printable(dlk_disk_label(target->disk), 0);
+}
+
+gboolean
+dlk_lock_place_find(DlkLockPlace *self, const DlkTarget *target, const DlkRule *rule, GError **error)
+{
+    self->folder = dlk_lockspace_folder_is_shared(rule, error) ? dlk_lockspace_folder_open(rule, error) : -1;
+    if (self->folder < 0)
+        return FALSE;
+    self->identity = dlk_shared_identity(target, self->folder, error);
+    self->name = self->identity != NULL ? dlk_lock_file_name(self->identity) : NULL;
+    return self->name != NULL;
+}
+
+void
+dlk_lock_place_clear(DlkLockPlace *self)
+{
+    dlk_close_fd(&self->folder);
+    g_clear_pointer(&self->identity, g_free);
+    g_clear_pointer(&self->name, g_free);
+}
+
+static gboolean
+lockspace_probe(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GError **error)
+{
+    if (rule->lockspace == NULL) {
+        g_autofree char *label = label_of(target);
+        g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
+                    "%s: the policy's rule \"%s\" has backend lockspace and no lockspace=", label,
+                    rule->name);
+        return FALSE;
+    }
+    /* Of a file it depends on where the lockspace is; that a lockspace is not there is no reason to do
+     * without. */
+    g_auto(DlkLockPlace) place = {.folder = -1};
+    if (target->disk->kind == DLK_KIND_FILE)
+        return dlk_lock_place_find(&place, target, rule, error);
+    place.identity = dlk_shared_identity(target, -1, error);
+    return place.identity != NULL;
+}
+
+/*
+ * The lock file, with the byte read-locked that whoever fences somebody write-locks: as long as it is, nobody
+ * takes the file away. -1 without an error: it was just taken away, try again.
+ */
+static int
+open_lock_file(const DlkLockPlace *place, const char *label, State *state, GError **error)
+{
+    dlk_autofd fd = dlk_lock_file_open(place->folder, place->name, place->identity, error);
+    if (fd < 0)
+        return -1;
+    if (!dlk_image_locks_set(fd, DLK_BYTE_FENCE, F_RDLCK) && errno == EAGAIN) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "a host is just being fenced from %s: try again",
+                    label);
+        return -1;
+    }
+    if (fstat(fd, &state->file) == 0 && dlk_lock_file_is(place->folder, place->name, &state->file))
+        return g_steal_fd(&fd);
+    if (errno != 0)
+        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot find the lock file of %s again",
+                            label);
+    return -1;
+}
+
+static int
+take(const DlkLockPlace *place, const DlkHold *hold, State *state, GError **error)
+{
+    g_autofree char *label = label_of(hold->target);
+    dlk_autofd fd = -1;
+    g_autoptr(GError) failure = NULL;
+    for (guint tries = 0; fd < 0 && failure == NULL && tries < MAX_TRIES; tries++)
+        fd = open_lock_file(place, label, state, &failure);
+    if (fd < 0) {
+        if (failure == NULL)
+            g_set_error(&failure, DLK_ERROR, DLK_ERROR_BACKEND_FAILED,
+                        "the lock file of %s vanishes again and again", label);
+        g_propagate_error(error, g_steal_pointer(&failure));
+        return -1;
+    }
+    /* On failure closing the descriptor unlocks: nobody has a copy of it yet. */
+    if (!dlk_lease_locks_take(fd, label, hold->mode, hold->strict, error))
+        return -1;
+    /* Alone here: what is still written is of hosts that are gone. */
+    if (hold->mode == DLK_MODE_EXCLUSIVE && ftruncate(fd, DLK_LOCK_FILE_HEADER) < 0)
+        g_debug("cannot empty a lock file: %s", g_strerror(errno));
+    state->slot = dlk_holder_slots_claim(fd);
+    (void)dlk_image_locks_set(fd, DLK_BYTE_FENCE, F_UNLCK);
+    return g_steal_fd(&fd);
+}
+
+static gboolean
+lockspace_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **error)
+{
+    g_auto(DlkLockPlace) place = {.folder = -1};
+    if (!dlk_lock_place_find(&place, hold->target, rule, error))
+        return FALSE;
+    State *state = g_new0(State, 1);
+    hold->fd = take(&place, hold, state, error);
+    state->name = g_steal_pointer(&place.name);
+    dlk_hold_set_state(hold, state, state_free);
+    return hold->fd >= 0;
+}
+
+/* Where the name leads now. A lockspace that cannot be reached, or whose filesystem is no longer mounted
+ * there, says nothing of the lock. */
+static DlkCheck
+check_name(const DlkHold *hold, char **reason)
+{
+    const State *state = hold->state;
+    struct stat folder_status;
+    g_autoptr(GError) error = NULL;
+    dlk_autofd folder = dlk_lockspace_folder_open(hold->rule, &error);
+    if (folder < 0 || fstat(folder, &folder_status) < 0 || folder_status.st_dev != state->file.st_dev) {
+        *reason = g_strdup(DLK_REASON_NO_LOCKSPACE);
+        return DLK_CHECK_UNKNOWN;
+    }
+    if (dlk_lock_file_is(folder, state->name, &state->file))
+        return DLK_CHECK_HELD;
+    if (errno != 0) {
+        *reason = g_strconcat(DLK_REASON_STORAGE_ERROR, g_strerror(errno), NULL);
+        return DLK_CHECK_UNKNOWN;
+    }
+    *reason = g_strdup(DLK_REASON_LOCK_FILE_GONE);
+    return DLK_CHECK_LOST;
+}
+
+static DlkCheck
+lockspace_check(DlkBackend *self, DlkHold *hold, char **reason)
+{
+    if (hold->fd < 0) {
+        *reason = g_strdup(DLK_REASON_NOT_LOCKED);
+        return DLK_CHECK_LOST;
+    }
+    const DlkCheck answer = check_name(hold, reason);
+    return answer == DLK_CHECK_HELD ? dlk_lease_locks_check(hold->fd, hold->mode, reason) : answer;
+}
+
+static gboolean
+lockspace_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error)
+{
+    g_autofree char *label = label_of(hold->target);
+    if (!dlk_lease_locks_change(hold->fd, label, hold->mode, mode, hold->strict, error))
+        return FALSE;
+    hold->mode = mode;
+    return TRUE;
+}
+
+static void
+lockspace_record(DlkBackend *self, DlkHold *hold, gboolean stands)
+{
+    const State *state = hold->state;
+    if (hold->fd < 0 || hold->holder == NULL || state->slot == DLK_HOLDER_NO_SLOT)
+        return;
+    g_autofree char *record = stands ? dlk_holder_record_format(hold->holder, hold->mode, hold->key) : NULL;
+    /* An NFS client keeps to itself what is not synced; unlocking does it too (nfs(5), "data and metadata
+     * coherence"). */
+    if (!dlk_holder_slots_write(hold->fd, state->slot, record) || (stands && fdatasync(hold->fd) < 0)) {
+        g_autofree char *label = label_of(hold->target);
+        const int errsv = errno;
+        g_message("%s: cannot tell other hosts who has it: %s", label, g_strerror(errsv));
+    }
+}
+
+static gboolean
+lockspace_release(DlkBackend *self, DlkHold *hold, GError **error)
+{
+    if (hold->fd < 0)
+        return TRUE;
+    if (!dlk_image_locks_clear(hold->fd)) {
+        const int errsv = errno;
+        g_autofree char *label = label_of(hold->target);
+        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv,
+                                   "cannot unlock the lock file of %s", label);
+    }
+    dlk_close_fd(&hold->fd);
+    hold->fd = -1;
+    return TRUE;
+}
+
+static void
+dlk_lockspace_backend_class_init(DlkLockspaceBackendClass *klass)
+{
+    DlkBackendClass *backend = DLK_BACKEND_CLASS(klass);
+    backend->name = "lockspace";
+    backend->reaches_other_hosts = TRUE;
+    backend->probe = lockspace_probe;
+    backend->acquire = lockspace_acquire;
+    backend->check = lockspace_check;
+    backend->convert = lockspace_convert;
+    backend->release = lockspace_release;
+    backend->record = lockspace_record;
+    backend->holders = dlk_lockspace_holders;
+    backend->fence = dlk_lockspace_fence;
+}
+
+static void
+dlk_lockspace_backend_init(DlkLockspaceBackend *self)
+{
+}
