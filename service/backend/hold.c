@@ -101,6 +101,12 @@ dlk_hold_adopt_fd(DlkHold *self, int fd, GError **error)
     return TRUE;
 }
 
+const char *
+dlk_hold_lane(const DlkHold *self)
+{
+    return self->rule ? dlk_rule_lane(self->rule, self->target->disk) : self->target->disk->lane;
+}
+
 DlkHold *
 dlk_hold_ref(DlkHold *self)
 {

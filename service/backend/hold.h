@@ -83,6 +83,8 @@ guint dlk_hold_fds(const DlkHold *self, int fds[DLK_HOLD_PARTS]);
  * the other.
  */
 gboolean dlk_hold_adopt_fd(DlkHold *self, int fd, GError **error);
+/** The pool's lane for work on @self. */
+const char *dlk_hold_lane(const DlkHold *self);
 DlkHold *dlk_hold_ref(DlkHold *self);
 void dlk_hold_unref(DlkHold *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkHold, dlk_hold_unref)

@@ -227,8 +227,8 @@ submit(GTask *task)
         change->timer = dlk_timers_add(engine->timers, deadline, on_overdue, task);
         deadline = G_MAXINT64;
     }
-    dlk_pool_run_async(engine->pool, jobs[change->kind], input, lease->disk->lane, lease->disk->id, deadline,
-                       on_changed, g_object_ref(task));
+    dlk_pool_run_async(engine->pool, jobs[change->kind], input, dlk_rule_lane(lease->rule, lease->disk),
+                       lease->disk->id, deadline, on_changed, g_object_ref(task));
 }
 
 /* May such a change begin? */

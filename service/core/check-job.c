@@ -149,7 +149,7 @@ dlk_check_job_run(DlkEngine *engine, GPtrArray *holds, gint64 unreachable_after,
     question->batch = batch_ref(batch);
     question->n_holds = holds->len;
     g_task_set_task_data(task, question, question_free);
-    dlk_pool_run_async(engine->pool, &check_job, batch, first->target->disk->lane, NULL,
+    dlk_pool_run_async(engine->pool, &check_job, batch, dlk_hold_lane(first), NULL,
                        g_get_monotonic_time() + unreachable_after, on_done, g_object_ref(task));
 }
 

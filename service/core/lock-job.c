@@ -118,8 +118,9 @@ dlk_lock_job_run(DlkEngine *engine, const DlkLease *lease, DlkTarget *target, Dl
     input->holder = dlk_holder_new_of_lease(lease, engine->host_id, engine->host_name);
     input->folder_watch = engine->folder_watch;
     dlk_folder_watch_begin(engine->folder_watch);
-    dlk_pool_run_async(engine->pool, &lock_job, input, target->disk->lane, target->disk->id,
-                       g_get_monotonic_time() + lease->rule->unreachable_after, callback, user_data);
+    dlk_pool_run_async(engine->pool, &lock_job, input, dlk_rule_lane(lease->rule, target->disk),
+                       target->disk->id, g_get_monotonic_time() + lease->rule->unreachable_after, callback,
+                       user_data);
 }
 
 gboolean
@@ -150,7 +151,7 @@ dlk_lock_job_undo(DlkEngine *engine, DlkHold *hold)
 {
     const DlkDisk *disk = hold->target->disk;
 
-    dlk_pool_run_async(engine->pool, &undo_job, hold, disk->lane, disk->id, G_MAXINT64, NULL, NULL);
+    dlk_pool_run_async(engine->pool, &undo_job, hold, dlk_hold_lane(hold), disk->id, G_MAXINT64, NULL, NULL);
 }
 
 void
@@ -162,5 +163,5 @@ dlk_lock_job_drop_target(DlkEngine *engine, DlkTarget *target)
 void
 dlk_lock_job_drop_hold(DlkEngine *engine, DlkHold *hold)
 {
-    dlk_pool_drop(engine->pool, hold, (GDestroyNotify)dlk_hold_unref, hold->target->disk->lane);
+    dlk_pool_drop(engine->pool, hold, (GDestroyNotify)dlk_hold_unref, dlk_hold_lane(hold));
 }

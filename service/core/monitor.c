@@ -46,7 +46,7 @@ flush_due(gpointer user_data)
 static void
 add_due(DlkEngine *engine, DlkLease *lease)
 {
-    const char *lane = lease->disk->lane;
+    const char *lane = dlk_rule_lane(lease->rule, lease->disk);
     GPtrArray *leases = g_hash_table_lookup(engine->due, lane);
 
     if (leases && leases->len == DLK_CHECK_BATCH) {

@@ -86,7 +86,7 @@ release_in_worker(DlkEngine *engine, DlkLease *lease, DlkHold *hold, GTask *task
         ending->timer = dlk_timers_add(
             engine->timers, g_get_monotonic_time() + lease->rule->unreachable_after, on_unreachable, ending);
     }
-    dlk_pool_run_async(engine->pool, &release_job, hold, lease->disk->lane, lease->disk->id, G_MAXINT64,
+    dlk_pool_run_async(engine->pool, &release_job, hold, dlk_hold_lane(hold), lease->disk->id, G_MAXINT64,
                        on_released, ending);
 }
 

@@ -66,7 +66,7 @@ dlk_survey_job_run(DlkEngine *engine, DlkTarget *target, DlkRule *rule, const ch
     input->mounts = dlk_mounts_ref(dlk_mount_table_get(engine->mounts));
     input->backend = rule->deny ? NULL : dlk_backends_get(rule->backends[0]);
     input->fallback = rule->fallback == DLK_FALLBACK_HOST ? dlk_backends_get("host") : NULL;
-    g_autofree char *lane = g_strconcat(queue, target->disk->lane, NULL);
+    g_autofree char *lane = g_strconcat(queue, dlk_rule_lane(rule, target->disk), NULL);
     dlk_pool_run_async(engine->pool, &survey_job, input, lane, NULL,
                        g_get_monotonic_time() + rule->unreachable_after, callback, user_data);
 }

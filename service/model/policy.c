@@ -52,6 +52,15 @@ dlk_rule_unref(DlkRule *self)
     g_atomic_rc_box_release_full(self, clear_rule);
 }
 
+const char *
+dlk_rule_lane(const DlkRule *self, const DlkDisk *disk)
+{
+    if (self->lockspace == NULL)
+        return disk->lane;
+    g_autofree char *lane = g_strconcat(disk->lane, " ", self->lockspace, NULL);
+    return g_intern_string(lane);
+}
+
 gboolean
 dlk_rule_allows_backend(const DlkRule *self, const char *backend)
 {

@@ -44,6 +44,11 @@ DlkRule *dlk_rule_new(const char *name);
 DlkRule *dlk_rule_ref(DlkRule *self);
 void dlk_rule_unref(DlkRule *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkRule, dlk_rule_unref)
+/**
+ * dlk_rule_lane: the pool's lane for locking @disk under @self; lives as long as the process. A lockspace may
+ * hang while the disk does not, and the other way round: together they have a lane of their own.
+ */
+const char *dlk_rule_lane(const DlkRule *self, const DlkDisk *disk);
 gboolean dlk_rule_allows_backend(const DlkRule *self, const char *backend);
 
 typedef struct {

@@ -13,6 +13,7 @@
     "backend=fcntl;host\n"                                                                                   \
     "fallback=host\n"                                                                                        \
     "lockspace=/srv/locks\n"                                                                                 \
+    "local-locks=accept\n"                                                                                   \
     "modes=exclusive;read-only\n"                                                                            \
     "readers=strict\n"                                                                                       \
     "check-interval=2.5\n"                                                                                   \
@@ -68,6 +69,7 @@ test_backend_fallback_lockspace_and_open_as_are_read(void)
     assert_strings(web->backends, "fcntl host");
     g_assert_cmpint(web->fallback, ==, DLK_FALLBACK_HOST);
     g_assert_cmpstr(web->lockspace, ==, "/srv/locks");
+    g_assert_true(web->local_locks);
     g_assert_cmpstr(web->open_as, ==, "owner");
 }
 
