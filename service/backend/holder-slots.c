@@ -44,8 +44,8 @@ gboolean
 dlk_holder_slots_write(int fd, guint slot, const char *record)
 {
     char buffer[SLOT_SIZE] = {0};
-    if (record != NULL)
-        memcpy(buffer, record, MIN(strlen(record), sizeof buffer));
+    for (guint i = 0; record != NULL && record[i] != '\0' && i < sizeof buffer; i++)
+        buffer[i] = record[i];
     return pwrite(fd, buffer, sizeof buffer, (off_t)first_byte(slot)) == (ssize_t)sizeof buffer;
 }
 

@@ -122,7 +122,6 @@ test_what_is_no_record_is_none(void)
                                         "disklock-holder 1 ",
                                         "disklock-holder 2 host=a mode=shared\n",
                                         "disklock-holder 1  sum=0123456789abcdef\n",
-                                        "\x7f"
                                         "ELF"};
     for (guint i = 0; i < G_N_ELEMENTS(texts); i++)
         g_assert_null(parse(texts[i]));
