@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 
 import pytest
 
@@ -242,3 +243,15 @@ def test_what_happens_while_the_bus_is_away(root, service, bus, said):
     bus.process.kill()
     assert said("BUS_LOST", WARNING)["DISKLOCK_REASON"]
     wait_until(service.process.is_alive)
+
+
+def test_a_journal_that_hangs_holds_up_nobody(root, service, journal, said, disk):
+    journal.process.signal(signal.SIGSTOP)
+    try:
+        for _ in range(2000):  # many more entries than its socket takes
+            root.release(root.acquire(disk))
+    finally:
+        journal.process.signal(signal.SIGCONT)
+    root.release(root.acquire(disk))
+    lost = said("ENTRIES_LOST", WARNING)
+    assert int(re.search(r"(\d+) entries were lost", lost["MESSAGE"])[1]) > 1000
