@@ -36,6 +36,8 @@ typedef struct {
 typedef struct {
     GMainLoop *loop;
     DlkEngine *engine;
+    DlkService *service; /* %NULL until the leases of an earlier run are taken up */
+    gboolean ending;
     int exit_status;
 } Daemon;
 
@@ -170,6 +172,16 @@ serve_watchdog(DlkEngine *engine)
         dlk_engine_watch_progress(engine, (gint64)(timeout / 4), on_alive, NULL);
 }
 
+static void
+on_recovered(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    Daemon *daemon = user_data;
+
+    dlk_engine_recover_finish(daemon->engine, result);
+    if (!daemon->ending)
+        daemon->service = dlk_service_new(daemon->engine, on_service_event, daemon);
+}
+
 static gboolean
 on_terminate(gpointer user_data)
 {
@@ -229,12 +241,14 @@ run(const Options *options, GError **error)
     g_unix_signal_add(SIGTERM, on_terminate, &daemon);
     g_unix_signal_add(SIGINT, on_terminate, &daemon);
     g_unix_signal_add(SIGHUP, on_reload, &daemon);
-    DlkService *service = dlk_service_new(daemon.engine, on_service_event, &daemon);
     serve_watchdog(daemon.engine);
+    sd_notify(0, "STATUS=Taking up the leases of an earlier run");
+    dlk_engine_recover_async(daemon.engine, on_recovered, &daemon);
     g_main_loop_run(daemon.loop);
 
+    daemon.ending = TRUE;
     dlk_engine_unwatch_progress(daemon.engine);
-    dlk_service_free(service);
+    g_clear_pointer(&daemon.service, dlk_service_free);
     g_main_loop_unref(daemon.loop);
     if (wait_until_quiet(daemon.engine))
         g_object_unref(daemon.engine);

@@ -168,6 +168,28 @@ dlk_backend_release(DlkBackend *self, DlkHold *hold, GError **error)
     return DLK_BACKEND_GET_CLASS(self)->release(self, hold, error);
 }
 
+/*
+ * Who uses the disk without a lease is not asked about: he may have begun under this one, and the lease's
+ * process may have handed the disk on to him.
+ */
+gboolean
+dlk_backend_adopt(DlkBackend *self, DlkHold *hold, int fds[DLK_HOLD_PARTS], const DlkRule *rule,
+                  GError **error)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&hold->mutex);
+
+    if (!hold->rule)
+        hold->rule = dlk_rule_ref((DlkRule *)rule);
+    const DlkBackendClass *klass = DLK_BACKEND_GET_CLASS(self);
+    const gboolean adopted =
+        klass->adopt ? klass->adopt(self, hold, fds, rule, error) : klass->acquire(self, hold, rule, error);
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++)
+        dlk_close_fd(&fds[i]);
+    if (adopted)
+        record(self, hold, TRUE);
+    return adopted;
+}
+
 gboolean
 dlk_backend_holders(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GPtrArray *holders,
                     GError **error)

@@ -25,6 +25,7 @@ typedef enum {
 #define DLK_REASON_LOCK_FILE_GONE "lock file deleted or replaced"
 #define DLK_REASON_NO_LOCKSPACE "lockspace not reachable"
 #define DLK_REASON_NOT_LOCKED "not locked"
+#define DLK_REASON_NOT_TAKEN_AGAIN "not locked again after a restart"
 #define DLK_REASON_STORAGE_ERROR "storage error: " /* strerror(3) follows */
 
 /** DlkForeign: somebody who uses the disk without a lease of ours. */
@@ -71,6 +72,14 @@ struct _DlkBackendClass {
      */
     void (*record)(DlkBackend *self, DlkHold *hold, gboolean stands);
     /**
+     * Takes up what an earlier run of the service held: @hold, whose target was found again, is filled as by
+     * acquire, in the mode that it says. @fds: what dlk_hold_fds() gave then, as far as copies outlived that
+     * run, each taken over by setting it to -1; -1: there is none, and the lock is taken again. Nobody in
+     * between is overlooked: DLK_ERROR_BUSY where somebody else has the disk, DLK_ERROR_LEASE_LOST where the
+     * lock is gone; any other error: not known. %NULL: as acquire.
+     */
+    gboolean (*adopt)(DlkBackend *self, DlkHold *hold, int *fds, const DlkRule *rule, GError **error);
+    /**
      * Adds to @holders (of DlkHolder) who has the disk, on this host or another, as far as records say so;
      * FALSE: could not be asked. %NULL: this backend knows of nobody.
      */
@@ -101,6 +110,9 @@ DlkCheck dlk_backend_check(DlkBackend *self, DlkHold *hold, char **reason);
 /** BUSY also where a foreign user of the disk tolerates the old mode and not the new one. */
 gboolean dlk_backend_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error);
 gboolean dlk_backend_release(DlkBackend *self, DlkHold *hold, GError **error);
+/** Takes up what an earlier run held; @fds as in the class, and closed where they are left. */
+gboolean dlk_backend_adopt(DlkBackend *self, DlkHold *hold, int fds[DLK_HOLD_PARTS], const DlkRule *rule,
+                           GError **error);
 /** Adds to @holders (of DlkHolder) whom the records name; what is not confirmed may be false. */
 gboolean dlk_backend_holders(DlkBackend *self, const DlkTarget *target, const DlkRule *rule,
                              GPtrArray *holders, GError **error);

@@ -30,10 +30,8 @@ struct _DlkFakeBackend {
 G_DEFINE_TYPE(DlkFakeBackend, dlk_fake_backend, DLK_TYPE_BACKEND)
 
 static const char *const call_names[DLK_FAKE_N_CALLS] = {
-    [DLK_FAKE_ACQUIRE] = "acquire",
-    [DLK_FAKE_CHECK] = "check",
-    [DLK_FAKE_CONVERT] = "convert",
-    [DLK_FAKE_RELEASE] = "release",
+    [DLK_FAKE_ACQUIRE] = "acquire", [DLK_FAKE_CHECK] = "check", [DLK_FAKE_CONVERT] = "convert",
+    [DLK_FAKE_RELEASE] = "release", [DLK_FAKE_ADOPT] = "adopt",
 };
 
 static void
@@ -232,6 +230,20 @@ fake_release(DlkBackend *backend, DlkHold *hold, GError **error)
     return TRUE;
 }
 
+static gboolean
+fake_adopt(DlkBackend *backend, DlkHold *hold, int *fds, const DlkRule *rule, GError **error)
+{
+    DlkFakeBackend *self = DLK_FAKE_BACKEND(backend);
+    if (!begin_and_succeed(self, DLK_FAKE_ADOPT, error))
+        return FALSE;
+    g_mutex_lock(&self->mutex);
+    const gboolean granted = is_compatible(self, hold, hold->mode, error);
+    if (granted)
+        g_hash_table_add(self->holds, dlk_hold_ref(hold));
+    g_mutex_unlock(&self->mutex);
+    return granted;
+}
+
 DlkFakeBackend *
 dlk_fake_backend_new(void)
 {
@@ -327,6 +339,14 @@ dlk_fake_backend_set_release_never_blocks(DlkFakeBackend *self, gboolean never_b
 }
 
 void
+dlk_fake_backend_die(DlkFakeBackend *self)
+{
+    g_mutex_lock(&self->mutex);
+    g_hash_table_remove_all(self->holds);
+    g_mutex_unlock(&self->mutex);
+}
+
+void
 dlk_fake_backend_reset(DlkFakeBackend *self)
 {
     g_mutex_lock(&self->mutex);
@@ -361,6 +381,7 @@ dlk_fake_backend_class_init(DlkFakeBackendClass *klass)
     backend->check = fake_check;
     backend->convert = fake_convert;
     backend->release = fake_release;
+    backend->adopt = fake_adopt;
 }
 
 static void

@@ -16,12 +16,12 @@
  * they were given. A call that finds no step succeeds at once.
  *
  * - From outside: the environment's DISKLOCK_FAKE_DIR is a folder (read when the backend is made). Files in
- * it named "acquire", "check", "convert" and "release" are read at each such call that has no step from C,
- * for as long as they are there: fail TEXT     BackendFailed with TEXT busy TEXT     Busy with TEXT delay MS
- * succeeds after that many milliseconds hang          waits until the file is gone or says something else,
- * and then does that lost          check only: the lock is lost ("lock taken by another holder") unknown TEXT
- * check only: no answer, for the reason TEXT An empty file is as none; anything else is BackendFailed (a
- * check: unknown). Write such a file elsewhere and rename it into the folder.
+ * it named "acquire", "check", "convert", "release" and "adopt" are read at each such call that has no step
+ * from C, for as long as they are there: fail TEXT     BackendFailed with TEXT busy TEXT     Busy with TEXT
+ * delay MS succeeds after that many milliseconds hang          waits until the file is gone or says something
+ * else, and then does that lost          check only: the lock is lost ("lock taken by another holder")
+ * unknown TEXT check only: no answer, for the reason TEXT An empty file is as none; anything else is
+ * BackendFailed (a check: unknown). Write such a file elsewhere and rename it into the folder.
  */
 #define DLK_TYPE_FAKE_BACKEND dlk_fake_backend_get_type()
 G_DECLARE_FINAL_TYPE(DlkFakeBackend, dlk_fake_backend, DLK, FAKE_BACKEND, DlkBackend)
@@ -31,6 +31,7 @@ typedef enum {
     DLK_FAKE_CHECK,
     DLK_FAKE_CONVERT,
     DLK_FAKE_RELEASE,
+    DLK_FAKE_ADOPT,
     DLK_FAKE_N_CALLS
 } DlkFakeCall;
 
@@ -59,5 +60,7 @@ void dlk_fake_backend_go_on(DlkFakeBackend *self);
 /** Locks granted from now on can be given up without blocking, or cannot (the default). A release that hangs
  * hangs all the same. */
 void dlk_fake_backend_set_release_never_blocks(DlkFakeBackend *self, gboolean never_blocks);
+/** The process that held the locks has died, and nobody keeps them: nothing is held any more. */
+void dlk_fake_backend_die(DlkFakeBackend *self);
 /** Forgets the steps that no call has taken and lets go what hangs; what is held stays held. */
 void dlk_fake_backend_reset(DlkFakeBackend *self);

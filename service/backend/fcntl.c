@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 struct _DlkFcntlBackend {
     DlkBackend parent_instance;
@@ -89,6 +90,8 @@ make_writable(DlkHold *hold, GError **error)
     dlk_autofd fd = open_for(hold->target, DLK_MODE_EXCLUSIVE, error);
     if (fd < 0 || !dlk_lease_locks_take(fd, label, hold->mode, hold->strict, error))
         return FALSE;
+    /* Where a copy is kept over the end of this process, the old lock must not go before the new one is. */
+    dlk_hold_keep_spare(hold, fd);
     dlk_autofd old = fcntl(hold->fd, F_DUPFD_CLOEXEC, 0);
     if (old < 0)
         return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot keep the lock");
@@ -122,6 +125,41 @@ fcntl_release(DlkBackend *self, DlkHold *hold, GError **error)
     return TRUE;
 }
 
+static gboolean
+set_lost(const DlkHold *hold, const char *reason, GError **error)
+{
+    g_autofree char *label = label_of(hold->target);
+
+    g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: %s", label, reason);
+    return FALSE;
+}
+
+static gboolean
+is_same_file(int fd, int other)
+{
+    struct stat a, b;
+
+    return fstat(fd, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/*
+ * The lock may be more, or less, than the mode says, where the earlier run was ended in the midst of a
+ * conversion: it is set to what the mode needs, in one step.
+ */
+static gboolean
+fcntl_adopt(DlkBackend *self, DlkHold *hold, int *fds, const DlkRule *rule, GError **error)
+{
+    if (fds[0] < 0)
+        return fcntl_acquire(self, hold, rule, error);
+    if (!is_same_file(fds[0], hold->target->fd))
+        return set_lost(hold, DLK_REASON_REPLACED, error);
+    g_autofree char *label = label_of(hold->target);
+    if (!dlk_lease_locks_adopt(fds[0], label, hold->mode, hold->strict, error))
+        return FALSE;
+    hold->release_never_blocks = dlk_filesystem_is_local(dlk_filesystem_of_fd(fds[0]));
+    return dlk_hold_adopt_fd(hold, g_steal_fd(&fds[0]), error);
+}
+
 static void
 dlk_fcntl_backend_class_init(DlkFcntlBackendClass *klass)
 {
@@ -133,6 +171,7 @@ dlk_fcntl_backend_class_init(DlkFcntlBackendClass *klass)
     backend->check = fcntl_check;
     backend->convert = fcntl_convert;
     backend->release = fcntl_release;
+    backend->adopt = fcntl_adopt;
 }
 
 static void

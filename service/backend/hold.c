@@ -73,6 +73,46 @@ dlk_hold_set_state(DlkHold *self, gpointer state, GDestroyNotify free_state)
     self->free_state = free_state;
 }
 
+static DlkHold *
+part_at(const DlkHold *self, guint index)
+{
+    guint part = 0;
+
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++)
+        if (self->parts[i] && part++ == index)
+            return self->parts[i];
+    return part == 0 && index == 0 ? (DlkHold *)self : NULL;
+}
+
+void
+dlk_hold_set_spares(DlkHold *self, const guint *spares, void (*keep_spare)(guint spare, int fd))
+{
+    DlkHold *part;
+
+    for (guint i = 0; (part = part_at(self, i)); i++) {
+        part->spare = spares ? spares[i] : 0;
+        part->keep_spare = keep_spare;
+        part->spare_kept = FALSE;
+    }
+}
+
+gboolean
+dlk_hold_spare_is_kept(const DlkHold *self, guint part)
+{
+    const DlkHold *hold = part_at(self, part);
+
+    return hold && hold->spare_kept;
+}
+
+void
+dlk_hold_keep_spare(DlkHold *self, int fd)
+{
+    if (self->spare == 0)
+        return;
+    self->keep_spare(self->spare, fd);
+    self->spare_kept = TRUE;
+}
+
 guint
 dlk_hold_fds(const DlkHold *self, int fds[DLK_HOLD_PARTS])
 {

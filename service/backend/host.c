@@ -38,6 +38,12 @@ host_release(DlkBackend *self, DlkHold *hold, GError **error)
     return TRUE;
 }
 
+static gboolean
+host_adopt(DlkBackend *self, DlkHold *hold, int *fds, const DlkRule *rule, GError **error)
+{
+    return TRUE;
+}
+
 static void
 dlk_host_backend_class_init(DlkHostBackendClass *klass)
 {
@@ -49,6 +55,7 @@ dlk_host_backend_class_init(DlkHostBackendClass *klass)
     backend->check = host_check;
     backend->convert = host_convert;
     backend->release = host_release;
+    backend->adopt = host_adopt;
 }
 
 static void

@@ -100,6 +100,37 @@ dlk_lease_locks_take(int fd, const char *label, DlkMode mode, gboolean strict, G
            lock_side_byte(fd, label, side_byte(mode, strict), error);
 }
 
+/*
+ * The kernel never says what one holds oneself, so that a second open file description is asked: where that
+ * meets nobody, the lock is gone. That somebody else has taken it meanwhile shows when it is set.
+ */
+static gboolean
+is_locked(int fd, const char *label, GError **error)
+{
+    dlk_autofd other = dlk_fd_reopen(fd, O_RDONLY);
+    const DlkByteState state =
+        other >= 0 ? dlk_image_locks_ask(other, DLK_BYTE_LEASE, DLK_BYTE_LEASE, NULL) : DLK_BYTE_UNKNOWN;
+
+    if (state == DLK_BYTE_UNKNOWN)
+        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot ask who has locked %s",
+                                   label);
+    if (state == DLK_BYTE_FREE)
+        g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: " DLK_REASON_NOT_LOCKED, label);
+    return state != DLK_BYTE_FREE;
+}
+
+gboolean
+dlk_lease_locks_adopt(int fd, const char *label, DlkMode mode, gboolean strict, GError **error)
+{
+    const guint byte = side_byte(mode, strict);
+    if (!is_locked(fd, label, error) || !dlk_lease_locks_take(fd, label, mode, strict, error))
+        return FALSE;
+    for (guint other = DLK_BYTE_SHARED_WRITER; other <= DLK_BYTE_STRICT_READER; other++)
+        if (strict && other != byte)
+            (void)dlk_image_locks_set(fd, other, F_UNLCK);
+    return TRUE;
+}
+
 /* Changing the type of a lock is one step for the kernel: there is no moment at which nobody has it. */
 gboolean
 dlk_lease_locks_change(int fd, const char *label, DlkMode from, DlkMode to, gboolean strict, GError **error)

@@ -220,6 +220,34 @@ lockspace_release(DlkBackend *self, DlkHold *hold, GError **error)
     return TRUE;
 }
 
+static gboolean
+lockspace_adopt(DlkBackend *self, DlkHold *hold, int *fds, const DlkRule *rule, GError **error)
+{
+    g_auto(DlkLockPlace) place = {.folder = -1};
+    struct stat file;
+    g_autofree char *label = label_of(hold->target);
+    if (fds[0] < 0)
+        return lockspace_acquire(self, hold, rule, error);
+    if (!dlk_lock_place_find(&place, hold->target, rule, error))
+        return FALSE;
+    if (fstat(fds[0], &file) < 0)
+        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno,
+                                   "cannot look at the lock file of %s", label);
+    if (!dlk_lock_file_is(place.folder, place.name, &file)) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: " DLK_REASON_LOCK_FILE_GONE, label);
+        return FALSE;
+    }
+    if (!dlk_lease_locks_adopt(fds[0], label, hold->mode, hold->strict, error))
+        return FALSE;
+    State *state = g_new0(State, 1);
+    state->file = file;
+    state->name = g_steal_pointer(&place.name);
+    state->slot = dlk_holder_slots_claim(fds[0]);
+    dlk_hold_set_state(hold, state, state_free);
+    hold->fd = g_steal_fd(&fds[0]);
+    return TRUE;
+}
+
 static void
 dlk_lockspace_backend_class_init(DlkLockspaceBackendClass *klass)
 {
@@ -232,6 +260,7 @@ dlk_lockspace_backend_class_init(DlkLockspaceBackendClass *klass)
     backend->convert = lockspace_convert;
     backend->release = lockspace_release;
     backend->record = lockspace_record;
+    backend->adopt = lockspace_adopt;
     backend->holders = dlk_lockspace_holders;
     backend->fence = dlk_lockspace_fence;
 }

@@ -15,6 +15,7 @@ struct _DlkPidRef {
     pid_t pid;
     int pidfd;
     uid_t uid;
+    guint64 start;
     char *command;
 };
 
@@ -48,6 +49,22 @@ read_uid(pid_t pid, uid_t *uid)
     return TRUE;
 }
 
+/* The 22nd field of /proc/PID/stat, which is the 20th behind the name in parentheses: proc_pid_stat(5). */
+static guint64
+read_start(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
+    g_autofree char *text = NULL;
+    if (!g_file_get_contents(path, &text, NULL, NULL))
+        return 0;
+    /* The name may hold parentheses and spaces. */
+    const char *word = strrchr(text, ')');
+    for (guint i = 0; i < 20 && word != NULL; i++)
+        word = strchr(word + 1, ' ');
+    /* The first processes of a boot or of a container may have begun at 0. */
+    return word != NULL ? MAX(g_ascii_strtoull(word + 1, NULL, 10), 1) : 0;
+}
+
 static char *
 read_command(pid_t pid)
 {
@@ -69,12 +86,13 @@ pid_ref_new_take(pid_t pid, int taken_pidfd, GError **error)
     dlk_autofd pidfd = taken_pidfd;
     uid_t uid = 0;
     gboolean uid_known = read_uid(pid, &uid);
+    guint64 start = read_start(pid);
     g_autofree char *command = read_command(pid);
     if (!pidfd_is_alive(pidfd)) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "process %d has ended", (int)pid);
         return NULL;
     }
-    if (!uid_known) {
+    if (!uid_known || start == 0) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "cannot see whose process %d is", (int)pid);
         return NULL;
     }
@@ -83,6 +101,7 @@ pid_ref_new_take(pid_t pid, int taken_pidfd, GError **error)
     self->pid = pid;
     self->pidfd = g_steal_fd(&pidfd);
     self->uid = uid;
+    self->start = start;
     self->command = g_steal_pointer(&command);
     return self;
 }
@@ -125,6 +144,13 @@ dlk_pid_ref_new_for_pidfd(int taken_pidfd, GError **error)
 }
 
 DlkPidRef *
+dlk_pid_ref_new_again(pid_t pid, guint64 start)
+{
+    g_autoptr(DlkPidRef) self = dlk_pid_ref_new(pid, NULL);
+    return self != NULL && self->start == start ? g_steal_pointer(&self) : NULL;
+}
+
+DlkPidRef *
 dlk_pid_ref_ref(DlkPidRef *self)
 {
     g_atomic_ref_count_inc(&self->references);
@@ -157,6 +183,12 @@ uid_t
 dlk_pid_ref_uid(const DlkPidRef *self)
 {
     return self->uid;
+}
+
+guint64
+dlk_pid_ref_start(const DlkPidRef *self)
+{
+    return self->start;
 }
 
 const char *

@@ -16,6 +16,11 @@ DlkPidRef *dlk_pid_ref_new(pid_t pid, GError **error);
 /** Takes @pidfd (closed on failure too). DLK_ERROR_INVALID_ARGS where it is no pidfd or its process has
  * ended. */
 DlkPidRef *dlk_pid_ref_new_for_pidfd(int pidfd, GError **error);
+/**
+ * The process @pid that began at @start, as dlk_pid_ref_start() said in this boot; %NULL: it has ended,
+ * whoever has the number now.
+ */
+DlkPidRef *dlk_pid_ref_new_again(pid_t pid, guint64 start);
 DlkPidRef *dlk_pid_ref_ref(DlkPidRef *self);
 void dlk_pid_ref_unref(DlkPidRef *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPidRef, dlk_pid_ref_unref)
@@ -25,6 +30,9 @@ pid_t dlk_pid_ref_pid(const DlkPidRef *self);
 int dlk_pid_ref_fd(const DlkPidRef *self);
 /** The real uid that the process had when it was first looked at. */
 uid_t dlk_pid_ref_uid(const DlkPidRef *self);
+/** When the process began, in clock ticks since the boot: no two of one number began at the same time. Never
+ * 0. */
+guint64 dlk_pid_ref_start(const DlkPidRef *self);
 /** The command name (comm), made printable; "" where it could not be read. */
 const char *dlk_pid_ref_command(const DlkPidRef *self);
 gboolean dlk_pid_ref_is_alive(const DlkPidRef *self);

@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "core/acquire.h"
 #include "core/holding.h"
+#include "core/record.h"
 
 /*
  * A request with adopt takes on the leases that its owner has already, where they are strong enough: they
@@ -100,6 +101,7 @@ hand_over(DlkAcquire *self, DlkLease *lease, GError **error)
         lease->why = g_ref_string_new(options->why);
     }
     lease->adopted = TRUE;
+    dlk_record_change(self->engine, lease);
     g_signal_emit_by_name(self->engine, "changed", lease);
     return TRUE;
 }

@@ -3,6 +3,7 @@
 #include "core/acquire.h"
 #include "core/holding.h"
 #include "core/lock-job.h"
+#include "core/record.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -134,6 +135,18 @@ grant(DlkAcquire *self, DlkItem *item, GError **error)
     return TRUE;
 }
 
+static gboolean
+record(DlkAcquire *self, GError **error)
+{
+    g_autofree DlkLease **leases = g_new(DlkLease *, self->items->len);
+    guint n = 0;
+
+    for (guint i = 0; i < self->items->len; i++)
+        if (!dlk_acquire_item(self, i)->adopted)
+            leases[n++] = dlk_acquire_item(self, i)->lease;
+    return dlk_record_grants(self->engine, leases, n, error);
+}
+
 /* A grant that cannot be completed is taken back before anybody has heard of it. */
 static void
 ungrant(DlkAcquire *self, DlkItem *item)
@@ -142,6 +155,7 @@ ungrant(DlkAcquire *self, DlkItem *item)
 
     if (!holding || item->adopted)
         return;
+    dlk_record_end(self->engine, item->lease);
     item->hold = g_steal_pointer(&holding->hold);
     dlk_holding_unwatch(self->engine, item->lease);
     dlk_holding_free(item->lease);
@@ -155,6 +169,8 @@ dlk_acquire_remember(DlkAcquire *self)
     for (guint i = 0; i < self->items->len && !error; i++)
         if (!dlk_acquire_item(self, i)->adopted)
             grant(self, dlk_acquire_item(self, i), &error);
+    if (!error)
+        record(self, &error);
     if (!error)
         dlk_acquire_hand_over(self, &error);
     if (error) {

@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "core/holding.h"
 #include "core/lock-job.h"
+#include "core/record.h"
 
 /* Broken leases stay readable, but not for ever. */
 #define BROKEN_KEPT 1000
@@ -16,7 +17,9 @@ void
 dlk_break_set_state(DlkEngine *engine, DlkLease *lease, DlkLeaseState state)
 {
     dlk_timers_cancel(engine->timers, &dlk_holding(lease)->risk_timer);
+    dlk_holding(lease)->risk_since = 0;
     enter(lease, state);
+    dlk_record_change(engine, lease);
     g_signal_emit_by_name(engine, "changed", lease);
 }
 
@@ -39,8 +42,12 @@ dlk_break_set_at_risk(DlkEngine *engine, DlkLease *lease, const char *reason)
     if (lease->state != DLK_STATE_ACTIVE)
         return;
     enter(lease, DLK_STATE_AT_RISK);
-    holding->risk_timer = dlk_timers_add(engine->timers, g_get_monotonic_time() + lease->rule->risk_timeout,
+    /* A restart of the service gives no new time. */
+    if (holding->risk_since == 0)
+        holding->risk_since = g_get_monotonic_time();
+    holding->risk_timer = dlk_timers_add(engine->timers, holding->risk_since + lease->rule->risk_timeout,
                                          on_risk_timeout, lease);
+    dlk_record_change(engine, lease);
     dlk_journal_lease(DLK_EVENT_AT_RISK, lease, reason, "The lease of %s on %s is at risk: %s", lease->owner,
                       lease->path, reason);
     g_signal_emit_by_name(engine, "at-risk", lease, reason);
@@ -53,7 +60,9 @@ dlk_break_restore(DlkEngine *engine, DlkLease *lease)
     if (lease->state != DLK_STATE_AT_RISK)
         return;
     dlk_timers_cancel(engine->timers, &dlk_holding(lease)->risk_timer);
+    dlk_holding(lease)->risk_since = 0;
     enter(lease, DLK_STATE_ACTIVE);
+    dlk_record_change(engine, lease);
     dlk_journal_lease(DLK_EVENT_RESTORED, lease, NULL, "The lease of %s on %s is no longer at risk",
                       lease->owner, lease->path);
     g_signal_emit_by_name(engine, "restored", lease);
@@ -77,8 +86,10 @@ dlk_break_give_up(DlkEngine *engine, DlkLease *lease)
     DlkHold *hold = g_steal_pointer(&holding->hold);
     gboolean released = holding->released;
 
+    dlk_record_unstore(engine, lease, TRUE);
     dlk_holding_unwatch(engine, lease);
     dlk_holding_free(lease);
+    dlk_record_change(engine, lease);
     dlk_table_set_phase(engine->table, lease, DLK_PHASE_BROKEN);
     dlk_journal_lease(DLK_EVENT_GIVEN_UP, lease, lease->broken_reason,
                       "%s is free: the broken lease of %s has been given up", lease->path, lease->owner);
@@ -100,6 +111,7 @@ dlk_break_now(DlkEngine *engine, DlkLease *lease, const char *reason)
     dlk_monitor_forget(engine, lease, holding->hold->target);
     enter(lease, DLK_STATE_BROKEN);
     lease->broken_reason = g_strdup(reason);
+    dlk_record_change(engine, lease);
     dlk_journal_lease(DLK_EVENT_BROKEN, lease, reason, "The lease of %s on %s is broken: %s; on-break is %s",
                       lease->owner, lease->path, reason, dlk_on_break_to_string(lease->on_break));
     g_signal_emit_by_name(engine, "broken", lease, reason);

@@ -1,6 +1,9 @@
 #include "base/error.h"
 #include "core/holding.h"
 #include "core/lock-job.h"
+#include "core/record.h"
+
+#include <string.h>
 
 /*
  * Convert, Suspend and Resume: what changes the lock of a lease that goes on. One at a time for each lease.
@@ -17,9 +20,10 @@ typedef struct {
     ChangeKind kind;
     DlkLease *lease;
     DlkMode mode;
-    DlkLease *claim;   /* convert: the second claim */
-    DlkTimer *timer;   /* of what gives up: the answer's deadline */
-    gboolean answered; /* it has passed */
+    DlkLease *claim;              /* convert: the second claim */
+    guint spares[DLK_HOLD_PARTS]; /* of the store, for descriptors that the conversion may make; 0: none */
+    DlkTimer *timer;              /* of what gives up: the answer's deadline */
+    gboolean answered;            /* it has passed */
 } Change;
 
 typedef struct {
@@ -116,11 +120,65 @@ apply(DlkEngine *engine, Change *change)
         dlk_journal_lease(DLK_EVENT_SUSPENDED, lease, NULL, "The lease of %s on %s is suspended",
                           lease->owner, lease->path);
     } else {
+        /* Before it is written down that there is a lock. */
+        dlk_record_store(engine, lease);
         dlk_break_set_state(engine, lease, DLK_STATE_ACTIVE);
         dlk_journal_lease(DLK_EVENT_RESUMED, lease, NULL, "%s holds %s %s again", lease->owner, lease->path,
                           dlk_mode_adverb(lease->mode));
         dlk_monitor_resume(engine, lease);
     }
+}
+
+/*
+ * Before the lock changes it is written down what it may be after, so that a restart in between finds a lock
+ * that it expects. A suspended lease is not to be found without the lock that it gave up, so that it is
+ * suspended first.
+ */
+static void
+announce_to_record(DlkEngine *engine, Change *change)
+{
+    DlkLease *lease = change->lease;
+    DlkHolding *holding = dlk_holding(lease);
+
+    if (change->kind == CHANGE_SUSPEND) {
+        dlk_record_suspension(engine, lease);
+    } else if (change->kind == CHANGE_CONVERT) {
+        /* Only a reader's descriptor has to be replaced, by one that can write. */
+        for (guint i = 0; i < DLK_HOLD_PARTS && !dlk_mode_writes(lease->mode); i++)
+            if (holding->stored[i] != 0)
+                change->spares[i] = dlk_fd_store_reserve(engine->fd_store);
+        dlk_record_conversion(engine, lease, change->mode, change->spares);
+        dlk_hold_set_spares(holding->hold, change->spares, dlk_fd_store_send);
+    }
+}
+
+static void
+drop_spares(DlkEngine *engine, Change *change)
+{
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++)
+        dlk_fd_store_remove(engine->fd_store, change->spares[i]);
+    memset(change->spares, 0, sizeof change->spares);
+}
+
+/* What the lease is now, whatever became of the change, is written down; then the store forgets what is of no
+ * use. */
+static void
+tell_record(DlkEngine *engine, Change *change)
+{
+    DlkLease *lease = change->lease;
+    DlkHolding *holding = dlk_holding(lease);
+
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++) {
+        if (change->spares[i] == 0 || !dlk_hold_spare_is_kept(holding->hold, i))
+            continue;
+        const guint old = holding->stored[i];
+        holding->stored[i] = change->spares[i];
+        change->spares[i] = old;
+    }
+    if (lease->state == DLK_STATE_SUSPENDED)
+        dlk_record_unstore(engine, lease, FALSE);
+    dlk_record_change(engine, lease);
+    drop_spares(engine, change);
 }
 
 static void
@@ -163,6 +221,7 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
     if (g_error_matches(error, DLK_ERROR, DLK_ERROR_UNREACHABLE))
         g_prefix_error(&error, "%s: ", lease->path);
     if (has_ended(lease)) {
+        drop_spares(engine, change);
         if (!change->answered)
             g_task_return_error(task, ended_meanwhile(lease));
         dlk_acquire_wake(engine, lease->disk);
@@ -174,6 +233,7 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
         apply(engine, change);
     else
         dlk_acquire_wake(engine, lease->disk);
+    tell_record(engine, change);
     /* A lock that turned out to be lost is no longer to be called held. */
     if (g_error_matches(error, DLK_ERROR, DLK_ERROR_LEASE_LOST))
         dlk_engine_check_async(engine, lease, NULL, NULL);
@@ -199,6 +259,7 @@ on_overdue(gpointer user_data)
         return;
     }
     apply(engine, change);
+    tell_record(engine, change);
     g_task_return_new_error(
         task, DLK_ERROR, DLK_ERROR_UNREACHABLE,
         "%s: the storage does not answer; the change counts on this host, and is made as soon as it does",
@@ -217,6 +278,7 @@ submit(GTask *task)
 
     holding->changing = TRUE;
     holding->changes++;
+    announce_to_record(engine, change);
     input->kind = change->kind;
     input->hold = dlk_hold_ref(holding->hold);
     input->rule = dlk_rule_ref(lease->rule);
@@ -242,6 +304,9 @@ check_lease(const DlkLease *lease, ChangeKind kind, GError **error)
     else if (dlk_holding(lease)->changing)
         g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "%s: another change of this lease is under way",
                     lease->path);
+    else if (dlk_holding(lease)->provisional)
+        g_set_error(error, DLK_ERROR, DLK_ERROR_UNREACHABLE,
+                    "%s: the storage has not answered since the service was started", lease->path);
     else if (kind == CHANGE_CONVERT && lease->state == DLK_STATE_SUSPENDED)
         g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED, "%s: the lease is suspended: resume it first",
                     lease->path);

@@ -19,8 +19,8 @@ dlk_engine_init(DlkEngine *self)
     self->table = dlk_table_new();
 }
 
-/* Whatever is still held goes with the process: the kernel drops its locks, the service's own books are
- * closed here. */
+/* What is still held stays written down for the next run, which gets the locks from the store or takes them
+ * again; only this run's own books are closed here. */
 static void
 forget_leases(DlkEngine *self)
 {
@@ -58,6 +58,8 @@ dlk_engine_finalize(GObject *object)
     g_clear_pointer(&self->timers, dlk_timers_free);
     g_clear_pointer(&self->tokens, dlk_tokens_free);
     g_clear_pointer(&self->policy, dlk_policy_unref);
+    g_clear_pointer(&self->lease_journal, dlk_lease_journal_free);
+    g_clear_pointer(&self->fd_store, dlk_fd_store_free);
     dlk_table_free(self->table);
     g_free(self->runtime_dir);
     g_free(self->config_file);
@@ -120,6 +122,10 @@ open_watches(DlkEngine *self, GError **error)
         return FALSE;
     self->watcher = dlk_watcher_new(NULL, error);
     if (!self->watcher)
+        return FALSE;
+    self->fd_store = dlk_fd_store_new();
+    self->lease_journal = dlk_lease_journal_open(self->runtime_dir, error);
+    if (!self->lease_journal)
         return FALSE;
     self->folder_watch = dlk_folder_watch_new(NULL, dlk_monitor_disk_stirred, self, error);
     return self->folder_watch != NULL;

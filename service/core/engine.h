@@ -24,6 +24,14 @@ G_DECLARE_FINAL_TYPE(DlkEngine, dlk_engine, DLK, ENGINE, GObject)
  */
 DlkEngine *dlk_engine_new(const char *runtime_dir, const char *config_file, GError **error);
 
+/**
+ * dlk_engine_recover_async: once, before anything else: takes up the leases of an earlier run, by the journal
+ * in the runtime folder and by the descriptors that systemd has kept. The answer comes when each of them is
+ * known to be held, broken or at risk; it comes also where the storage hangs.
+ */
+void dlk_engine_recover_async(DlkEngine *self, GAsyncReadyCallback callback, gpointer user_data);
+void dlk_engine_recover_finish(DlkEngine *self, GAsyncResult *result);
+
 /** The way to polkit, which comes and goes with the bus; %NULL: every question is answered no. Borrowed until
  * replaced. */
 void dlk_engine_set_polkit(DlkEngine *self, DlkPolkit *polkit);

@@ -198,7 +198,7 @@ dlk_holding_watch(DlkEngine *engine, DlkLease *lease, DlkCaller *caller, int kee
         dlk_close_fd(&keep_fd);
         return FALSE;
     }
-    if (lease->lifetime == DLK_LIFETIME_CONNECTION)
+    if (lease->lifetime == DLK_LIFETIME_CONNECTION && caller)
         watch_connection(engine, lease, caller->name);
     if (keep_fd >= 0 && !watch_keep(engine, lease, keep_fd, error)) {
         dlk_holding_unwatch(engine, lease);

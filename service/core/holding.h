@@ -10,11 +10,15 @@ typedef struct {
     DlkHold *hold;     /* %NULL once the lock is given up */
     int folder_watch;  /* of DlkFolderWatch, or -1 */
     DlkTimer *check_timer;
-    DlkTimer *risk_timer;  /* runs while the lease is at risk */
-    DlkTimer *grace_timer; /* runs while a terminated process, or the program, is given time */
-    GSubprocess *program;  /* on-break exec: while it runs */
-    char *bus_name;        /* lifetime connection: whose */
-    int keep_fd;           /* lifetime fd: our end of the pipe, or -1 */
+    DlkTimer *risk_timer;         /* runs while the lease is at risk */
+    DlkTimer *grace_timer;        /* runs while a terminated process, or the program, is given time */
+    GSubprocess *program;         /* on-break exec: while it runs */
+    guint stored[DLK_HOLD_PARTS]; /* of DlkFdStore: what keeps the lock while nobody runs; 0: nothing */
+    guint stored_keep;            /* likewise the keep descriptor's other end */
+    gint64 risk_since;            /* at risk: since when, monotonic µs; else 0 */
+    gboolean provisional; /* after a restart: the storage has not answered yet whether it is still held */
+    char *bus_name;       /* lifetime connection: whose */
+    int keep_fd;          /* lifetime fd: our end of the pipe, or -1 */
     DlkWatch *keep_watch;
     guint changes; /* convert, suspend, resume: begun and ended; an answer from before one is out of date */
     gboolean changing;      /* one of them is under way */

@@ -6,8 +6,10 @@
 #include "base/timers.h"
 #include "core/engine.h"
 #include "core/journal.h"
+#include "host/fd-store.h"
 #include "host/folder-watch.h"
 #include "host/identify.h"
+#include "host/lease-journal.h"
 #include "host/mounts.h"
 #include "host/pool.h"
 #include "host/token.h"
@@ -30,6 +32,8 @@ struct _DlkEngine {
     DlkWatcher *watcher;
     DlkFolderWatch *folder_watch;
     DlkPolkit *polkit;
+    DlkLeaseJournal *lease_journal;
+    DlkFdStore *fd_store;
 
     GHashTable *processes;   /* DlkPidRef → set of the leases that it is the process of */
     GHashTable *connections; /* bus name → set of its `connection` leases */
@@ -98,6 +102,9 @@ gboolean dlk_action_run(DlkEngine *engine, DlkLease *lease);
 /* monitor.c: every lease is asked after by its rule's interval, and at once when its folder stirs */
 
 void dlk_monitor_watch(DlkEngine *engine, DlkLease *lease);
+/** A lease of an earlier run that is at risk because its storage does not answer is asked after again, later.
+ */
+void dlk_monitor_try_later(DlkEngine *engine, DlkLease *lease);
 /** A suspended lease, which nobody asks after, is active again; its file may have been replaced meanwhile. */
 void dlk_monitor_resume(DlkEngine *engine, DlkLease *lease);
 void dlk_monitor_forget(DlkEngine *engine, DlkLease *lease, DlkTarget *target);

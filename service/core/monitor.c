@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "core/check-job.h"
 #include "core/holding.h"
+#include "core/recover.h"
 
 /*
  * Every lease is asked after once in its rule's check-interval, evenly spread, and at once when the folder of
@@ -72,6 +73,11 @@ on_due(gpointer user_data)
     DlkHolding *holding = dlk_holding(lease);
 
     holding->check_timer = NULL;
+    if (holding->provisional) {
+        if (!holding->checking)
+            dlk_recover_again(holding->engine, lease);
+        return;
+    }
     if (!wants_checks(lease)) /* suspended: its turn comes again */
         schedule(holding->engine, lease);
     else if (!holding->checking)
@@ -237,6 +243,12 @@ dlk_monitor_watch(DlkEngine *engine, DlkLease *lease)
 
     if (holding->folder_watch >= 0)
         dlk_folder_watch_keep(engine->folder_watch, holding->folder_watch, holding->hold->target);
+    schedule(engine, lease);
+}
+
+void
+dlk_monitor_try_later(DlkEngine *engine, DlkLease *lease)
+{
     schedule(engine, lease);
 }
 

@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "core/holding.h"
 #include "core/lock-job.h"
+#include "core/record.h"
 
 /*
  * The end of a lease. It leaves the bus at once, but keeps others out until a worker has really given its
@@ -96,6 +97,9 @@ end_held(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
     DlkHolding *holding = dlk_holding(lease);
     DlkHold *hold = g_steal_pointer(&holding->hold);
 
+    /* Before the lock goes: a lock without a record is given up after a restart, a record without one is not.
+     */
+    dlk_record_end(engine, lease);
     dlk_monitor_forget(engine, lease, hold->target);
     dlk_holding_unwatch(engine, lease);
     dlk_holding_free(lease);
@@ -121,6 +125,7 @@ end(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
     if (lease->phase == DLK_PHASE_HELD && lease->state == DLK_STATE_BROKEN) {
         /* Its process may still write, and must not escape its end by a release. */
         dlk_holding(lease)->released = TRUE;
+        dlk_record_change(engine, lease);
         if (dlk_holding(lease)->action_failed)
             dlk_break_give_up(engine, lease);
     } else if (lease->phase == DLK_PHASE_HELD) {
@@ -128,6 +133,7 @@ end(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
         return;
     }
     if (lease->phase == DLK_PHASE_BROKEN) {
+        dlk_record_end(engine, lease);
         dlk_table_remove(engine->table, lease);
         leave_bus(engine, lease, why);
     }

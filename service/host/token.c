@@ -90,6 +90,12 @@ move_mark(DlkTokens *self, gint64 mark, gint64 offset, GError **error)
     return TRUE;
 }
 
+void
+dlk_tokens_pass(DlkTokens *self, guint64 token)
+{
+    self->last = MAX(self->last, (gint64)token);
+}
+
 guint64
 dlk_tokens_next(DlkTokens *self, GError **error)
 {

@@ -73,10 +73,11 @@ typedef struct {
     DlkRule *rule;
     DlkPidRef *process; /* or %NULL once it has ended */
     gboolean
-        by_descriptor; /* the caller proved access by having opened the disk, for writing unless read-only */
-    gboolean adopted;  /* more than one request was answered with it */
-    gpointer group;    /* leases of one request carry the same value and do not hinder each other */
-    gpointer holding;  /* the core's: what keeps a held lease alive, or %NULL */
+        by_descriptor;  /* the caller proved access by having opened the disk, for writing unless read-only */
+    gboolean adopted;   /* more than one request was answered with it */
+    gpointer group;     /* leases of one request carry the same value and do not hinder each other */
+    gpointer holding;   /* the core's: what keeps a held lease alive, or %NULL */
+    gint64 recorded_at; /* the journal's: where the lease is written down; 0: nowhere */
     struct _DlkPlace *places; /* the table's */
     guint64 order;            /* the table's: place in the queue */
 } DlkLease;

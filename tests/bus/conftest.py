@@ -58,6 +58,7 @@ def start_service(request, bus):
     for service in services:
         if service.process.is_alive() or service.process.wait() >= 0:
             service.stop()
+        service.close()
 
 
 @pytest.fixture

@@ -152,19 +152,19 @@ answer_free(gpointer data)
     g_free(answer);
 }
 
+static void
+on_recovered(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    dlk_engine_recover_finish(DLK_ENGINE(source), result);
+    *(gboolean *)user_data = TRUE;
+}
+
 void
-engine_set_up(EngineFixture *self, gconstpointer policy)
+engine_start(EngineFixture *self)
 {
     g_autoptr(GError) error = NULL;
+    gboolean recovered = FALSE;
 
-    self->descriptors = list_descriptors();
-    scratch_init(&self->scratch);
-    self->config = scratch_path(&self->scratch, "disklock.conf");
-    engine_write_policy(self, policy);
-    self->fake = the_fake;
-    self->root = engine_caller_of_pid(0, ":1.1", getpid());
-    self->events = g_string_new(NULL);
-    self->answers = g_ptr_array_new_with_free_func(answer_free);
     self->engine = dlk_engine_new(self->scratch.path, self->config, &error);
     g_assert_no_error(error);
     g_signal_connect(self->engine, "acquired", G_CALLBACK(on_acquired), self);
@@ -174,6 +174,22 @@ engine_set_up(EngineFixture *self, gconstpointer policy)
     g_signal_connect(self->engine, "broken", G_CALLBACK(on_broken), self);
     g_signal_connect(self->engine, "changed", G_CALLBACK(on_changed), self);
     g_signal_connect(self->engine, "policy-changed", G_CALLBACK(on_policy_changed), self);
+    dlk_engine_recover_async(self->engine, on_recovered, &recovered);
+    engine_wait_until(recovered);
+}
+
+void
+engine_set_up(EngineFixture *self, gconstpointer policy)
+{
+    self->descriptors = list_descriptors();
+    scratch_init(&self->scratch);
+    self->config = scratch_path(&self->scratch, "disklock.conf");
+    engine_write_policy(self, policy);
+    self->fake = the_fake;
+    self->root = engine_caller_of_pid(0, ":1.1", getpid());
+    self->events = g_string_new(NULL);
+    self->answers = g_ptr_array_new_with_free_func(answer_free);
+    engine_start(self);
 }
 
 static gboolean
@@ -186,6 +202,17 @@ all_answered(const EngineFixture *self)
             return FALSE;
     }
     return TRUE;
+}
+
+void
+engine_restart(EngineFixture *self)
+{
+    engine_wait_until(all_answered(self));
+    engine_wait_until(G_OBJECT(self->engine)->ref_count == 1);
+    g_ptr_array_set_size(self->answers, 0);
+    g_object_unref(self->engine);
+    dlk_fake_backend_die(self->fake);
+    engine_start(self);
 }
 
 static void

@@ -52,6 +52,11 @@ void engine_add(const char *path, const char *policy, EngineTest test);
 void engine_set_up(EngineFixture *self, gconstpointer policy);
 void engine_tear_down(EngineFixture *self, gconstpointer policy);
 
+/* An engine on the fixture's folder, which has taken up whatever an earlier one left there. */
+void engine_start(EngineFixture *self);
+/* The service's process has died and another one has begun: leases and answers of the old engine are gone. */
+void engine_restart(EngineFixture *self);
+
 /* ---- waiting ---- */
 
 /* One turn of the main loop; a moment's sleep where nothing was to do. */

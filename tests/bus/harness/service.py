@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 from .client import NAME
+from .manager import Manager
 from .process import Process
 
 SOURCE = Path(__file__).resolve().parents[3]
@@ -32,12 +33,13 @@ def policy_files():
 
 class Service:
     """disklockd. `fake`: the build for tests that also has the scriptable backend. `under`: what to put before its command;
-    `more`: for its environment."""
+    `more`: for its environment. `managed`: options of a Manager, which starts it then; None: it runs as by hand."""
 
-    def __init__(self, bus, policy=POLICY, fake=False, under=(), **more):
+    def __init__(self, bus, policy=POLICY, fake=False, under=(), managed=None, **more):
         self.bus = bus
         self.under = under
         self.more = more
+        self.manager = None
         self.folder = bus.folder / "service"
         self.folder.mkdir(exist_ok=True)
         self.runtime = self.folder / "run"
@@ -46,17 +48,27 @@ class Service:
         self.fake = self.folder / "fake"
         self.fake.mkdir(exist_ok=True)
         self.binary = build_dir() / "service" / ("disklockd-fake" if fake else "disklockd")
+        if managed is not None:
+            self.manager = Manager(self.folder, self._command(), self._environment(), **managed)
         self.start()
 
-    def start(self):
-        environment = self.bus.environment(
+    def _command(self):
+        return [*self.under, self.binary, "--runtime-dir", self.runtime, "--config", self.policy_file]
+
+    def _environment(self):
+        return self.bus.environment(
             G_DEBUG="fatal-criticals", DISKLOCK_FAKE_DIR=str(self.fake),
             ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:exitcode=99", UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
             **self.more)
-        self.process = Process(
-            "disklockd", [*self.under, self.binary, "--runtime-dir", self.runtime, "--config", self.policy_file], self.bus.folder,
-            env=environment)
-        self.bus.wait_for_name(NAME, self.process)
+
+    def start(self):
+        """Until it answers calls."""
+        if self.manager:
+            self.process = self.manager.start()
+            self.manager.wait_for("READY")
+        else:
+            self.process = Process("disklockd", self._command(), self.bus.folder, env=self._environment())
+            self.bus.wait_for_name(NAME, self.process)
 
     def tell_fake(self, call, *words):
         """Tells the scriptable backend how to meet every "acquire", "check", "convert" or "release" from now on; no words: well. "main-loop", "hang":
@@ -87,3 +99,17 @@ class Service:
         """SIGKILL: nothing is put in order."""
         self.process.signal(signal.SIGKILL)
         self.process.wait()
+        if self.manager:
+            self.manager.read()
+
+    def restart(self, kill=True):
+        """Ends it, by SIGKILL or as systemd would, and starts it again on what it left."""
+        if kill:
+            self.crash()
+        else:
+            self.stop()
+        self.start()
+
+    def close(self):
+        if self.manager:
+            self.manager.close()

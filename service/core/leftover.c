@@ -1,0 +1,260 @@
+#include "core/leftover.h"
+
+#include "backend/image-locks.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "host/block-identity.h"
+#include "model/network-disk.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define NO_ANSWER "the storage has not answered since a restart"
+
+DlkLeftover *
+dlk_leftover_new(DlkBackend *backend, DlkDisk *disk, DlkRule *rule)
+{
+    DlkLeftover *self = g_atomic_rc_box_new0(DlkLeftover);
+
+    self->backend = g_object_ref(backend);
+    self->disk = dlk_disk_ref(disk);
+    self->rule = dlk_rule_ref(rule);
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++)
+        self->fds[i] = self->old_fds[i] = -1;
+    return self;
+}
+
+DlkLeftover *
+dlk_leftover_ref(DlkLeftover *self)
+{
+    return g_atomic_rc_box_acquire(self);
+}
+
+static void
+clear(gpointer data)
+{
+    DlkLeftover *self = data;
+
+    g_object_unref(self->backend);
+    dlk_disk_unref(self->disk);
+    dlk_rule_unref(self->rule);
+    g_clear_pointer(&self->mounts, dlk_mounts_unref);
+    g_clear_pointer(&self->holder, dlk_holder_unref);
+    g_free(self->path);
+    g_free(self->lane);
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++) {
+        dlk_close_fd(&self->fds[i]);
+        dlk_close_fd(&self->old_fds[i]);
+    }
+}
+
+void
+dlk_leftover_unref(DlkLeftover *self)
+{
+    g_atomic_rc_box_release_full(self, clear);
+}
+
+/* ---- the disk ---- */
+
+static DlkTarget *
+set_answer(DlkRevived *revived, DlkCheck answer, const char *reason)
+{
+    revived->answer = answer;
+    revived->reason = reason;
+    return NULL;
+}
+
+/* The very file, by the descriptor that carried its lock: it may have been moved away, or deleted. */
+static DlkTarget *
+find_by_fd(const DlkLeftover *self, DlkRevived *revived)
+{
+    struct stat status;
+
+    for (guint i = 0; i < DLK_HOLD_PARTS && self->disk->kind == DLK_KIND_FILE; i++) {
+        if (self->fds[i] < 0)
+            continue;
+        if (fstat(self->fds[i], &status) < 0)
+            return set_answer(revived, DLK_CHECK_UNKNOWN, DLK_REASON_STORAGE_ERROR);
+        g_autofree char *id = dlk_file_identity(status.st_dev, status.st_ino);
+        if (!g_str_equal(id, self->disk->id))
+            continue;
+        if (status.st_nlink == 0)
+            return set_answer(revived, DLK_CHECK_LOST, DLK_REASON_DELETED);
+        const int fd = dlk_fd_reopen(self->fds[i], O_PATH);
+        return fd >= 0 ? dlk_target_new(self->disk, fd, -1, NULL)
+                       : set_answer(revived, DLK_CHECK_UNKNOWN, DLK_REASON_STORAGE_ERROR);
+    }
+    return set_answer(revived, DLK_CHECK_LOST, self->path ? DLK_REASON_DELETED : DLK_REASON_NOT_TAKEN_AGAIN);
+}
+
+static DlkTarget *
+identify(const DlkLeftover *self, GError **error)
+{
+    g_autofree char *elsewhere = NULL;
+
+    if (self->disk->kind != DLK_KIND_NETWORK)
+        return dlk_identify_path(self->mounts, self->path, self->lane, &elsewhere, error);
+    g_autoptr(DlkDisk) disk = dlk_identify_network(self->path, error);
+    return disk ? dlk_target_new(disk, -1, -1, NULL) : NULL;
+}
+
+static DlkTarget *
+find_disk(const DlkLeftover *self, DlkRevived *revived)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!self->path)
+        return find_by_fd(self, revived);
+    g_autoptr(DlkTarget) found = identify(self, &error);
+    if (found && g_str_equal(found->disk->id, self->disk->id))
+        return g_steal_pointer(&found);
+    if (found)
+        return set_answer(revived, DLK_CHECK_LOST, DLK_REASON_REPLACED);
+    if (!error || g_error_matches(error, DLK_ERROR, DLK_ERROR_NOT_A_DISK))
+        return find_by_fd(self, revived);
+    revived->text = g_strdup(error->message);
+    return set_answer(revived, DLK_CHECK_UNKNOWN, NO_ANSWER);
+}
+
+/* ---- its lock ---- */
+
+static DlkHold *
+adopt_in_mode(const DlkLeftover *self, DlkTarget *target, DlkMode mode, GError **error)
+{
+    g_autoptr(DlkHold) hold = dlk_hold_new(self->backend, target, mode, self->strict, self->pid);
+    int fds[DLK_HOLD_PARTS];
+
+    dlk_hold_set_holder(hold, self->holder);
+    if (self->suspended) {
+        hold->rule = dlk_rule_ref(self->rule);
+        return g_steal_pointer(&hold);
+    }
+    /* Copies: whoever has the leftover may have to do this again. */
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++)
+        fds[i] = self->fds[i] >= 0 ? fcntl(self->fds[i], F_DUPFD_CLOEXEC, 0) : -1;
+    return dlk_backend_adopt(self->backend, hold, fds, self->rule, error) ? g_steal_pointer(&hold) : NULL;
+}
+
+static gboolean
+is_taken(const GError *error)
+{
+    return g_error_matches(error, DLK_ERROR, DLK_ERROR_BUSY);
+}
+
+static DlkHold *
+adopt(const DlkLeftover *self, DlkTarget *target, DlkRevived *revived)
+{
+    g_autoptr(GError) error = NULL;
+    DlkHold *hold = adopt_in_mode(self, target, self->mode, &error);
+
+    /* The earlier run may have ended when the lock had the other mode already, and others have gone by that.
+     */
+    if (!hold && is_taken(error) && self->other_mode != self->mode) {
+        g_clear_error(&error);
+        hold = adopt_in_mode(self, target, self->other_mode, &error);
+    }
+    if (hold)
+        return hold;
+    revived->text = g_strdup(error->message);
+    if (is_taken(error))
+        set_answer(revived, DLK_CHECK_LOST, DLK_REASON_LOCK_TAKEN);
+    else if (g_error_matches(error, DLK_ERROR, DLK_ERROR_LEASE_LOST))
+        set_answer(revived, DLK_CHECK_LOST, DLK_REASON_NOT_LOCKED);
+    else
+        set_answer(revived, DLK_CHECK_UNKNOWN, DLK_REASON_NOT_TAKEN_AGAIN);
+    return NULL;
+}
+
+static void
+drop_old(DlkLeftover *self)
+{
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++)
+        if (self->old_fds[i] >= 0)
+            (void)dlk_image_locks_clear(self->old_fds[i]);
+}
+
+void
+dlk_leftover_revive(DlkLeftover *self, DlkFolderWatch *folder_watch, DlkRevived *revived)
+{
+    *revived = (DlkRevived){.answer = DLK_CHECK_HELD, .folder_watch = -1};
+    g_autoptr(DlkTarget) target = find_disk(self, revived);
+    g_autoptr(DlkHold) hold = target ? adopt(self, target, revived) : NULL;
+
+    if (!hold)
+        return;
+    drop_old(self);
+    if (folder_watch)
+        revived->folder_watch = dlk_folder_watch_add(folder_watch, target);
+    if (!self->suspended)
+        revived->answer = dlk_backend_check(self->backend, hold, &revived->text);
+    revived->reason = revived->text;
+    if (revived->answer == DLK_CHECK_HELD)
+        revived->hold = g_steal_pointer(&hold);
+}
+
+void
+dlk_revived_clear(DlkRevived *revived)
+{
+    g_clear_pointer(&revived->hold, dlk_hold_unref);
+    g_clear_pointer(&revived->text, g_free);
+}
+
+/* ---- in the place of the hold ---- */
+
+#define DLK_TYPE_LEFTOVER_BACKEND dlk_leftover_backend_get_type()
+G_DECLARE_FINAL_TYPE(DlkLeftoverBackend, dlk_leftover_backend, DLK, LEFTOVER_BACKEND, DlkBackend)
+struct _DlkLeftoverBackend {
+    DlkBackend parent_instance;
+};
+G_DEFINE_TYPE(DlkLeftoverBackend, dlk_leftover_backend, DLK_TYPE_BACKEND)
+
+static DlkCheck
+leftover_check(DlkBackend *backend, DlkHold *hold, char **reason)
+{
+    *reason = g_strdup(NO_ANSWER);
+    return DLK_CHECK_UNKNOWN;
+}
+
+static gboolean
+leftover_release(DlkBackend *backend, DlkHold *hold, GError **error)
+{
+    DlkLeftover *self = hold->state;
+    DlkRevived revived;
+
+    dlk_leftover_revive(self, NULL, &revived);
+    if (revived.hold)
+        (void)dlk_backend_release(revived.hold->backend, revived.hold, NULL);
+    dlk_revived_clear(&revived);
+    /* In any case: the store may have copies. */
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++)
+        if (self->fds[i] >= 0)
+            (void)dlk_image_locks_clear(self->fds[i]);
+    drop_old(self);
+    return TRUE;
+}
+
+static void
+dlk_leftover_backend_class_init(DlkLeftoverBackendClass *klass)
+{
+    DlkBackendClass *backend = DLK_BACKEND_CLASS(klass);
+    backend->name = "leftover";
+    backend->check = leftover_check;
+    backend->release = leftover_release;
+}
+
+static void
+dlk_leftover_backend_init(DlkLeftoverBackend *self)
+{
+}
+
+DlkHold *
+dlk_leftover_hold(DlkLeftover *self)
+{
+    g_autoptr(DlkBackend) backend = g_object_new(DLK_TYPE_LEFTOVER_BACKEND, NULL);
+    g_autoptr(DlkTarget) target = dlk_target_new(self->disk, -1, -1, NULL);
+    DlkHold *hold = dlk_hold_new(backend, target, self->mode, self->strict, self->pid);
+
+    dlk_hold_set_state(hold, dlk_leftover_ref(self), (GDestroyNotify)dlk_leftover_unref);
+    return hold;
+}
