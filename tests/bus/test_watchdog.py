@@ -59,7 +59,7 @@ def notifications(folder):
 
 @pytest.fixture
 def service(notifications, start_service):
-    return start_service(POLICY, fake=True, NOTIFY_SOCKET=str(notifications.path), WATCHDOG_USEC=str(WATCHDOG_SECONDS * 1000000))
+    return start_service(POLICY, fake=True, NOTIFY_SOCKET=str(notifications.path), FDSTORE="0", WATCHDOG_USEC=str(WATCHDOG_SECONDS * 1000000))
 
 
 def test_it_hears_of_a_service_that_is_at_work(service, notifications):
