@@ -29,8 +29,8 @@ DlkEngine *dlk_engine_new(const char *runtime_dir, const char *config_file, GErr
  * in the runtime folder and by the descriptors that systemd has kept. The answer comes when each of them is
  * known to be held, broken or at risk; it comes also where the storage hangs.
  */
-void dlk_engine_recover_async(DlkEngine *self, GAsyncReadyCallback callback, gpointer user_data);
-void dlk_engine_recover_finish(DlkEngine *self, GAsyncResult *result);
+void dlk_engine_recover_async(DlkEngine *engine, GAsyncReadyCallback callback, gpointer user_data);
+void dlk_engine_recover_finish(DlkEngine *engine, GAsyncResult *result);
 
 /** The way to polkit, which comes and goes with the bus; %NULL: every question is answered no. Borrowed until
  * replaced. */

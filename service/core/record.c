@@ -50,7 +50,7 @@ fill_from_holding(Writing *writing, const DlkLease *lease)
         record->keep = writing->keep;
     }
     record->bus_name = holding->bus_name;
-    if (holding->provisional)
+    if (holding->provisional && holding->hold)
         record->other_mode = ((const DlkLeftover *)holding->hold->state)->other_mode;
 }
 

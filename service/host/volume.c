@@ -31,7 +31,7 @@ dlk_volume_locate(const char *uri, const char *const *folders, GError **error)
 {
     g_autofree char *pool = NULL, *volume = NULL, *xml = NULL, *located = NULL;
     g_autoptr(GError) local = NULL;
-    gsize length;
+    gsize length = 0;
 
     if (!dlk_volume_parse_uri(uri, &pool, &volume, error))
         return NULL;

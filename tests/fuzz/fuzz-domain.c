@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "model/domain.h"
 #include "model/network-disk.h"
+#include "model/storage-pool.h"
 
 int LLVMFuzzerTestOneInput(const guint8 *data, size_t size);
 
@@ -10,7 +11,7 @@ static void
 check_disk(const DlkDomainDisk *disk)
 {
     g_assert_true(dlk_text_is_clean(disk->path));
-    g_assert_true(disk->path[0] == '/' || dlk_network_is_uri(disk->path));
+    g_assert_true(disk->path[0] == '/' || dlk_network_is_uri(disk->path) || dlk_volume_is_uri(disk->path));
     g_assert_true(dlk_text_is_clean(disk->element));
     g_assert_true(disk->line > 0);
     g_assert_true(!disk->format || dlk_text_is_clean(disk->format));

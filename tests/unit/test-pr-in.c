@@ -237,7 +237,8 @@ assert_initiator(const guint8 *id, guint8 length, const char *expected)
     guint8 data[8 + 24 + 255] = {0};
     data[7] = 24 + length;
     data[8 + 23] = length;
-    memcpy(data + 32, id, length);
+    if (length > 0)
+        memcpy(data + 32, id, length);
     g_autoptr(GPtrArray) registrants = read_full_status(data, 32U + length);
     const DlkPrRegistrant *only = registrants->pdata[0];
     g_assert_cmpstr(only->initiator, ==, expected);
