@@ -50,13 +50,3 @@ DlkCheck dlk_reservation_check(DlkReservation *self, GPtrArray *paths, char **re
  */
 gboolean dlk_reservation_adopt(DlkReservation *self, GPtrArray *paths, guint64 key, DlkPrType type,
                                const char *label, GError **error);
-
-/* reservation-fence.c */
-
-/**
- * dlk_reservation_fence: takes the registrations of the host with the HostId @host away, and with them its
- * reservation; from then on the target refuses its writes. @self: this host's own, which stays as it is.
- * @key: to register with where it has none. @removed (out): how many registrations went.
- */
-gboolean dlk_reservation_fence(const DlkReservation *self, GPtrArray *paths, guint64 key, const char *host,
-                               const char *label, guint *removed, GError **error);
