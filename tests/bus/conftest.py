@@ -83,6 +83,20 @@ def qcow2(folder):
 
 
 @pytest.fixture
+def process():
+    """Starts processes that do nothing; their pids."""
+    started = []
+
+    def start():
+        started.append(subprocess.Popen(["sleep", "1000"]))
+        return started[-1]
+    yield start
+    for child in started:
+        child.kill()
+        child.wait()
+
+
+@pytest.fixture
 def client(bus):
     """Makes callers: client() is root in this process, client(uid) a process of that uid."""
     clients = []

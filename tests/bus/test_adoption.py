@@ -1,6 +1,5 @@
 """adopt: who starts a VM takes its disks first, and says later for which process."""
 
-import subprocess
 
 import pytest
 
@@ -9,20 +8,6 @@ from harness import options, wait_until
 
 UUID = "6c6a6cd8-6d5a-4ac5-9d8f-2f1c1f0f7a11"
 VM = {"owner": "web01", "owner_uuid": UUID, "adopt": True}
-
-
-@pytest.fixture
-def process():
-    """Starts processes that do nothing."""
-    started = []
-
-    def start():
-        started.append(subprocess.Popen(["sleep", "1000"]))
-        return started[-1]
-    yield start
-    for child in started:
-        child.kill()
-        child.wait()
 
 
 @pytest.fixture

@@ -10,20 +10,6 @@ from gi.repository import GLib
 from harness import LEASE, options, wait_until
 
 
-@pytest.fixture
-def process():
-    """Starts processes that do nothing; their pids."""
-    started = []
-
-    def start():
-        started.append(subprocess.Popen(["sleep", "1000"]))
-        return started[-1]
-    yield start
-    for child in started:
-        child.kill()
-        child.wait()
-
-
 def end(child):
     child.kill()
     child.wait()

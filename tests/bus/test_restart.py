@@ -4,7 +4,6 @@ import fcntl
 import os
 import signal
 import struct
-import subprocess
 import threading
 
 import pytest
@@ -28,20 +27,6 @@ def service(start_service, managed):
 @pytest.fixture
 def stored(start_service):
     return start_service(managed={})
-
-
-@pytest.fixture
-def process():
-    """Starts processes that do nothing."""
-    started = []
-
-    def start():
-        started.append(subprocess.Popen(["sleep", "1000"]))
-        return started[-1]
-    yield start
-    for child in started:
-        child.kill()
-        child.wait()
 
 
 def lock_of(path, kind=fcntl.F_WRLCK):
