@@ -22,7 +22,7 @@ ACTIONS = {f"org.disklock.disklock1.{name}" for name in (
     "acquire", "acquire-fd", "acquire-for-others", "release-any", "inspect", "break", "fence", "reload")}
 NOBODY = 65534
 REFUSED = "Call failed: Access denied\n"  # what busctl prints where the bus lets a message not through
-PROGRAMS = {"usr/bin/disklockctl", "usr/libexec/disklockd"}
+PROGRAMS = {"usr/bin/disklockctl", "usr/libexec/disklockd", "usr/libexec/disklock/libvirt-hook"}
 FILES = PROGRAMS | {
     "usr/lib/disklock/disklock.conf",
     "usr/lib/systemd/catalog/disklock.catalog",
