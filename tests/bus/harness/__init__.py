@@ -8,6 +8,7 @@ from .client import BusError, Client, Lease, LEASE, MANAGER, NAME, OBJECT, PROPE
 from .disklockctl import Disklockctl, Lines
 from .hang_fs import HangFs
 from .journal import Journal
+from .locks import Witness, kernel_locks, lock_of
 from .manager import Manager
 from .polkit import Polkit
 from .process import PATIENCE, Process, wait_until
@@ -16,6 +17,6 @@ from .service import POLICY, SOURCE, Service, build_dir, policy_files
 
 __all__ = [
     "Bus", "BusError", "Client", "Disklockctl", "HangFs", "Journal", "LEASE", "Lease", "Lines", "MANAGER", "Manager", "NAME", "OBJECT", "PATIENCE", "POLICY", "PROPERTIES", "Polkit", "Process",
-    "SOURCE", "Service", "Signals", "build_dir", "options", "policy_files", "start_qemu", "still_obeys",
+    "SOURCE", "Service", "Signals", "Witness", "build_dir", "kernel_locks", "lock_of", "options", "policy_files", "start_qemu", "still_obeys",
     "wait_for_qemu", "wait_until",
 ]
