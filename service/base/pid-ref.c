@@ -191,10 +191,12 @@ dlk_pid_ref_start(const DlkPidRef *self)
     return self->start;
 }
 
-const char *
+char *
 dlk_pid_ref_command(const DlkPidRef *self)
 {
-    return self->command;
+    g_autofree char *command = read_command(self->pid);
+
+    return g_strdup(dlk_pid_ref_is_alive(self) ? command : self->command);
 }
 
 gboolean

@@ -33,8 +33,11 @@ uid_t dlk_pid_ref_uid(const DlkPidRef *self);
 /** When the process began, in clock ticks since the boot: no two of one number began at the same time. Never
  * 0. */
 guint64 dlk_pid_ref_start(const DlkPidRef *self);
-/** The command name (comm), made printable; "" where it could not be read. */
-const char *dlk_pid_ref_command(const DlkPidRef *self);
+/**
+ * The command name (comm), made printable; "" where it could not be read. What it is now, since execve(2) may
+ * have changed it; of a process that has ended, what it was at first. Free with g_free().
+ */
+char *dlk_pid_ref_command(const DlkPidRef *self);
 gboolean dlk_pid_ref_is_alive(const DlkPidRef *self);
 /** pidfd_send_signal(2); FALSE with errno set. */
 gboolean dlk_pid_ref_signal(const DlkPidRef *self, int signal_number);

@@ -26,10 +26,11 @@ dlk_refusal_describe_holder(const DlkLease *holder)
     else
         g_string_append_printf(text, "is held %s by %s", dlk_mode_adverb(holder->mode), holder->owner);
 
-    if (holder->process)
-        g_string_append_printf(text, " (%s, pid %d, uid %u)", dlk_pid_ref_command(holder->process),
-                               (int)holder->pid, holder->uid);
-    else
+    if (holder->process) {
+        g_autofree char *command = dlk_pid_ref_command(holder->process);
+
+        g_string_append_printf(text, " (%s, pid %d, uid %u)", command, (int)holder->pid, holder->uid);
+    } else
         g_string_append_printf(text, " (uid %u)", holder->uid);
     if (holder->phase == DLK_PHASE_HELD)
         g_string_append_printf(text, " on this host since %s", since);

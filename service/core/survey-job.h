@@ -10,7 +10,6 @@ typedef struct {
     char *problem;                /* why not, or %NULL */
     GPtrArray *related;           /* of DlkRelated */
     gboolean reaches_other_hosts; /* would such a lock? */
-    GPtrArray *holders;           /* of DlkHolder, whom records name; %NULL: could not be asked */
 } DlkSurvey;
 
 void dlk_survey_free(DlkSurvey *self);

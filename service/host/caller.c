@@ -113,8 +113,8 @@ caller_new(const char *name, GVariant *credentials, GUnixFDList *fds)
     self->name = g_strdup(name);
     self->uid = uid;
     self->process = find_process(credentials, fds, uid);
-    const char *command = self->process != NULL ? dlk_pid_ref_command(self->process) : "";
-    self->command = g_ref_string_new(*command != '\0' ? command : "?");
+    g_autofree char *command = self->process != NULL ? dlk_pid_ref_command(self->process) : NULL;
+    self->command = g_ref_string_new(command != NULL && *command != '\0' ? command : "?");
     self->gone = g_cancellable_new();
     return self;
 }

@@ -66,7 +66,8 @@ test_caller_is_who_the_bus_says(Real *self, gconstpointer unused)
     g_assert_cmpuint(caller->uid, ==, getuid());
     g_assert_nonnull(caller->process);
     g_assert_cmpint(dlk_pid_ref_pid(caller->process), ==, getpid());
-    g_assert_cmpstr(caller->command, ==, dlk_pid_ref_command(caller->process));
+    g_autofree char *command = dlk_pid_ref_command(caller->process);
+    g_assert_cmpstr(caller->command, ==, command);
     g_assert_false(dlk_caller_is_gone(caller));
 }
 

@@ -26,7 +26,8 @@ test_knows_pid_uid_and_command(void)
     g_autoptr(DlkPidRef) ref = ref_to(&process);
     g_assert_cmpint(dlk_pid_ref_pid(ref), ==, process.pid);
     g_assert_cmpuint(dlk_pid_ref_uid(ref), ==, getuid());
-    g_assert_cmpstr(dlk_pid_ref_command(ref), ==, "a name");
+    g_autofree char *command = dlk_pid_ref_command(ref);
+    g_assert_cmpstr(command, ==, "a name");
     g_assert_true(dlk_pid_ref_is_alive(ref));
 }
 
@@ -35,8 +36,31 @@ test_hostile_command_is_made_printable(void)
 {
     g_auto(OtherProcess) process = other_process_start("x\nUid:\t0\t\xff", NULL, NULL);
     g_autoptr(DlkPidRef) ref = ref_to(&process);
-    g_assert_cmpstr(dlk_pid_ref_command(ref), ==, "x\\x0aUid:\\x090\\x09\\xff");
+    g_autofree char *command = dlk_pid_ref_command(ref);
+    g_assert_cmpstr(command, ==, "x\\x0aUid:\\x090\\x09\\xff");
     g_assert_cmpuint(dlk_pid_ref_uid(ref), ==, getuid());
+}
+
+static void
+test_command_is_what_the_process_is_now(void)
+{
+    char before[16];
+    g_assert_no_errno(prctl(PR_GET_NAME, before));
+    g_autoptr(DlkPidRef) ref = dlk_pid_ref_new(getpid(), NULL);
+    g_assert_no_errno(prctl(PR_SET_NAME, "another name"));
+    g_autofree char *command = dlk_pid_ref_command(ref);
+    g_assert_no_errno(prctl(PR_SET_NAME, before));
+    g_assert_cmpstr(command, ==, "another name");
+}
+
+static void
+test_command_of_an_ended_process_is_remembered(void)
+{
+    OtherProcess process = other_process_start("a name", NULL, NULL);
+    g_autoptr(DlkPidRef) ref = ref_to(&process);
+    other_process_stop(&process);
+    g_autofree char *command = dlk_pid_ref_command(ref);
+    g_assert_cmpstr(command, ==, "a name");
 }
 
 static void
@@ -171,6 +195,9 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/pid-ref/knows-pid-uid-and-command", test_knows_pid_uid_and_command);
     g_test_add_func("/pid-ref/hostile-command-is-made-printable", test_hostile_command_is_made_printable);
+    g_test_add_func("/pid-ref/command-is-what-the-process-is-now", test_command_is_what_the_process_is_now);
+    g_test_add_func("/pid-ref/command-of-an-ended-process-is-remembered",
+                    test_command_of_an_ended_process_is_remembered);
     g_test_add_func("/pid-ref/the-end-shows-before-the-parent-has-looked",
                     test_the_end_shows_before_the_parent_has_looked);
     g_test_add_func("/pid-ref/signal-reaches-the-process", test_signal_reaches_the_process);

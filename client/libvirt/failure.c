@@ -1,0 +1,25 @@
+#include "failure.h"
+
+#include "text.h"
+
+#include <stdarg.h>
+
+void
+dlk_failure_clear(DlkFailure *failure)
+{
+    free(failure->text);
+    *failure = (DlkFailure){0};
+}
+
+bool
+dlk_fail(DlkFailure *failure, const char *format, ...)
+{
+    va_list arguments;
+
+    if (failure->text)
+        return false;
+    va_start(arguments, format);
+    failure->text = dlk_format_list(format, arguments);
+    va_end(arguments);
+    return false;
+}

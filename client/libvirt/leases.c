@@ -1,0 +1,263 @@
+#include "leases.h"
+
+#include "inspect.h"
+#include "text.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+static bool
+fail_message(int result, DlkFailure *failure)
+{
+    return dlk_fail(failure, "what disklockd answers cannot be read: %s", strerror(-result));
+}
+
+/* ---- the list ---- */
+
+static void
+clear_info(DlkLeaseInfo *info)
+{
+    free(info->object);
+    free(info->path);
+    free(info->disk);
+    free(info->mode);
+    free(info->state);
+}
+
+void
+dlk_leases_clear(DlkLeaseList *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        clear_info(&list->items[i]);
+    free(list->items);
+    *list = (DlkLeaseList){0};
+}
+
+static char **
+field_of(DlkLeaseInfo *info, const char *key)
+{
+    if (strcmp(key, "Path") == 0)
+        return &info->path;
+    if (strcmp(key, "Disk") == 0)
+        return &info->disk;
+    if (strcmp(key, "Mode") == 0)
+        return &info->mode;
+    return strcmp(key, "State") == 0 ? &info->state : NULL;
+}
+
+static int
+read_string(sd_bus_message *reply, char **text)
+{
+    const char *value = NULL;
+    int result = sd_bus_message_read(reply, "v", "s", &value);
+
+    if (result >= 0) {
+        free(*text);
+        *text = dlk_copy(value);
+    }
+    return result;
+}
+
+static int
+read_property(sd_bus_message *reply, DlkLeaseInfo *info, char **uuid)
+{
+    const char *key = NULL;
+    uint32_t pid = 0;
+    int result = sd_bus_message_read(reply, "s", &key);
+
+    if (result < 0)
+        return result;
+    if (field_of(info, key))
+        return read_string(reply, field_of(info, key));
+    if (strcmp(key, "OwnerUuid") == 0)
+        return read_string(reply, uuid);
+    if (strcmp(key, "Pid") != 0)
+        return sd_bus_message_skip(reply, "v");
+    result = sd_bus_message_read(reply, "v", "u", &pid);
+    info->pid = (pid_t)pid;
+    return result;
+}
+
+static int
+read_properties(sd_bus_message *reply, DlkLeaseInfo *info, char **uuid)
+{
+    int result = sd_bus_message_enter_container(reply, 'a', "{sv}");
+
+    while (result >= 0 && (result = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
+        result = read_property(reply, info, uuid);
+        if (result >= 0)
+            result = sd_bus_message_exit_container(reply);
+    }
+    return result < 0 ? result : sd_bus_message_exit_container(reply);
+}
+
+static bool
+is_complete(const DlkLeaseInfo *info)
+{
+    return info->path && info->disk && info->mode && info->state;
+}
+
+/* 0: there are no more. */
+static int
+read_lease(sd_bus_message *reply, const DlkVm *vm, DlkLeaseList *list)
+{
+    DLK_AUTOFREE char *uuid = NULL;
+    DlkLeaseInfo info = {0};
+    const char *object = NULL;
+    int result = sd_bus_message_enter_container(reply, 'r', "oa{sv}");
+
+    if (result <= 0)
+        return result;
+    result = sd_bus_message_read(reply, "o", &object);
+    if (result >= 0)
+        result = read_properties(reply, &info, &uuid);
+    if (result >= 0)
+        result = sd_bus_message_exit_container(reply);
+    if (result >= 0 && !is_complete(&info))
+        result = -EBADMSG;
+    if (result < 0 || !uuid || strcasecmp(uuid, vm->uuid) != 0 || strcmp(info.state, "broken") == 0) {
+        clear_info(&info);
+        return result < 0 ? result : 1;
+    }
+    info.object = dlk_copy(object);
+    list->items = dlk_grow(list->items, list->count, sizeof *list->items);
+    list->items[list->count++] = info;
+    return 1;
+}
+
+static int
+read_page(sd_bus_message *reply, const DlkVm *vm, DlkLeaseList *list, char **next)
+{
+    const char *after = NULL;
+    int result = sd_bus_message_enter_container(reply, 'a', "(oa{sv})");
+
+    while (result >= 0 && (result = read_lease(reply, vm, list)) > 0)
+        ;
+    if (result >= 0)
+        result = sd_bus_message_exit_container(reply);
+    if (result >= 0)
+        result = sd_bus_message_read(reply, "s", &after);
+    if (result < 0)
+        return result;
+    free(*next);
+    *next = dlk_copy(after);
+    return 0;
+}
+
+bool
+dlk_leases_list(DlkBus *bus, const DlkVm *vm, DlkLeaseList *list, DlkFailure *failure)
+{
+    DLK_AUTOFREE char *next = dlk_copy("");
+
+    *list = (DlkLeaseList){0};
+    do {
+        sd_bus_message *call = dlk_bus_new_call(bus, NULL, "ListLeases", failure);
+        if (!call)
+            return false;
+        int result = sd_bus_message_append(call, "a{sv}", 2, "owner", "s", vm->name, "after", "s", next);
+        sd_bus_message *reply =
+            result < 0 ? (sd_bus_message_unref(call), NULL) : dlk_bus_call(bus, call, failure);
+        if (!reply)
+            return dlk_fail(failure, "cannot ask disklockd for the leases of %s", vm->name);
+        result = read_page(reply, vm, list, &next);
+        sd_bus_message_unref(reply);
+        if (result < 0)
+            return fail_message(result, failure);
+    } while (*next);
+    return true;
+}
+
+const DlkLeaseInfo *
+dlk_leases_find(DlkBus *bus, const DlkLeaseList *list, const char *path)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].path, path) == 0)
+            return &list->items[i];
+    if (list->count == 0)
+        return NULL;
+    DLK_AUTOREPORT report = {0};
+    if (!dlk_report_ask(bus, path, &report))
+        return NULL;
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].disk, report.disk) == 0)
+            return &list->items[i];
+    return NULL;
+}
+
+/* ---- what is done with one of them ---- */
+
+bool
+dlk_lease_call(DlkBus *bus, const char *object, const char *member, DlkFailure *failure)
+{
+    sd_bus_message *call = dlk_bus_new_call(bus, object, member, failure);
+    sd_bus_message *reply = call ? dlk_bus_call(bus, call, failure) : NULL;
+
+    return sd_bus_message_unref(reply), reply != NULL;
+}
+
+bool
+dlk_lease_convert(DlkBus *bus, const char *object, const char *mode, DlkFailure *failure)
+{
+    sd_bus_message *call = dlk_bus_new_call(bus, object, "Convert", failure);
+
+    if (!call)
+        return false;
+    int result = sd_bus_message_append(call, "s", mode);
+    if (result < 0)
+        return sd_bus_message_unref(call), fail_message(result, failure);
+    sd_bus_message *reply = dlk_bus_call(bus, call, failure);
+    return sd_bus_message_unref(reply), reply != NULL;
+}
+
+/* ---- taking them ---- */
+
+static int
+append_options(sd_bus_message *call, const DlkVm *vm, int pidfd, const char *on_break)
+{
+    int result = sd_bus_message_open_container(call, 'a', "{sv}");
+
+    if (result >= 0)
+        result = sd_bus_message_append(call, "{sv}{sv}{sv}", "owner", "s", vm->name, "owner-uuid", "s",
+                                       vm->uuid, "adopt", "b", 1);
+    if (result >= 0 && pidfd >= 0)
+        result = sd_bus_message_append(call, "{sv}{sv}", "lifetime", "s", "process", "pidfd", "h", pidfd);
+    if (result >= 0 && on_break)
+        result = sd_bus_message_append(call, "{sv}", "on-break", "s", on_break);
+    return result < 0 ? result : sd_bus_message_close_container(call);
+}
+
+static int
+append_wishes(sd_bus_message *call, const DlkWish *wishes, size_t count)
+{
+    int result = sd_bus_message_open_container(call, 'a', "(ss)");
+
+    for (size_t i = 0; i < count && result >= 0; i++)
+        result = sd_bus_message_append(call, "(ss)", wishes[i].path, wishes[i].mode);
+    return result < 0 ? result : sd_bus_message_close_container(call);
+}
+
+bool
+dlk_leases_acquire(DlkBus *bus, const DlkVm *vm, const DlkWish *wishes, size_t count, const char *on_break,
+                   DlkFailure *failure)
+{
+    DLK_AUTOCLOSE int pidfd = vm->pid > 0 ? pidfd_open(vm->pid, 0) : -1;
+
+    if (count == 0)
+        return true;
+    if (vm->pid > 0 && pidfd < 0)
+        return dlk_fail(failure, "the process of %s (pid %d) has ended", vm->name, (int)vm->pid);
+    sd_bus_message *call = dlk_bus_new_call(bus, NULL, "AcquireSet", failure);
+    if (!call)
+        return false;
+    int result = append_wishes(call, wishes, count);
+    if (result >= 0)
+        result = append_options(call, vm, pidfd, on_break);
+    if (result < 0) {
+        sd_bus_message_unref(call);
+        return dlk_fail(failure, "cannot ask disklockd for the disks of %s: %s", vm->name, strerror(-result));
+    }
+    sd_bus_message *reply = dlk_bus_call(bus, call, failure);
+    return sd_bus_message_unref(reply), reply != NULL;
+}

@@ -1,0 +1,54 @@
+#pragma once
+
+#include "bus.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/** DlkVm: whose leases they are. The strings are borrowed. */
+typedef struct {
+    const char *name;
+    const char *uuid;
+    pid_t pid; /* QEMU's; 0: there is none */
+} DlkVm;
+
+/** DlkLeaseInfo: a lease of a VM, as ListLeases tells it. */
+typedef struct {
+    char *object;
+    char *path; /* as it was asked for */
+    char *disk; /* its canonical identity */
+    char *mode;
+    char *state;
+    pid_t pid;
+} DlkLeaseInfo;
+
+typedef struct {
+    DlkLeaseInfo *items;
+    size_t count;
+} DlkLeaseList;
+
+/** Every lease under the VM's name and UUID. False with @failure. */
+bool dlk_leases_list(DlkBus *bus, const DlkVm *vm, DlkLeaseList *list, DlkFailure *failure);
+void dlk_leases_clear(DlkLeaseList *list);
+#define DLK_AUTOLEASES __attribute__((cleanup(dlk_leases_clear))) DlkLeaseList
+
+/** The lease of the disk that is called @path, by that or another name; borrowed, or %NULL. */
+const DlkLeaseInfo *dlk_leases_find(DlkBus *bus, const DlkLeaseList *list, const char *path);
+
+/** A call without arguments of the lease @object: Release, Suspend, Resume. */
+bool dlk_lease_call(DlkBus *bus, const char *object, const char *member, DlkFailure *failure);
+bool dlk_lease_convert(DlkBus *bus, const char *object, const char *mode, DlkFailure *failure);
+
+/** DlkWish: one disk that a VM needs; borrowed strings. */
+typedef struct {
+    const char *path;
+    const char *mode;
+} DlkWish;
+
+/**
+ * Takes @wishes for @vm, all or none; leases that it has already are adopted. They end with the VM's process,
+ * or, where it has none, when they are released. @on_break: %NULL: what the policy says.
+ */
+bool dlk_leases_acquire(DlkBus *bus, const DlkVm *vm, const DlkWish *wishes, size_t count,
+                        const char *on_break, DlkFailure *failure);

@@ -1,0 +1,289 @@
+#include "lock.h"
+
+#include "inspect.h"
+#include "process.h"
+#include "text.h"
+
+#include <string.h>
+
+/* disklockd itself gives up on dead storage after its policy's unreachable-after, by default 10 s. */
+#define PATIENCE 30 /* s */
+
+#define READ_ONLY "read-only"
+
+static bool
+is_suspended(const DlkLeaseInfo *lease)
+{
+    return strcmp(lease->state, "suspended") == 0;
+}
+
+static bool
+is_read_only(const DlkLeaseInfo *lease)
+{
+    return strcmp(lease->mode, READ_ONLY) == 0;
+}
+
+static bool
+open_list(const DlkVm *vm, DlkBus *bus, DlkLeaseList *list, DlkFailure *failure)
+{
+    return dlk_bus_open(bus, PATIENCE, failure) && dlk_leases_list(bus, vm, list, failure);
+}
+
+/* ---- what is undone where the whole fails ---- */
+
+typedef struct {
+    const DlkLeaseInfo *lease;
+    bool resumed; /* else converted */
+} Step;
+
+typedef struct {
+    Step *items;
+    size_t count;
+} Steps;
+
+static void
+add_step(Steps *steps, const DlkLeaseInfo *lease, bool resumed)
+{
+    steps->items = dlk_grow(steps->items, steps->count, sizeof *steps->items);
+    steps->items[steps->count++] = (Step){lease, resumed};
+}
+
+static void
+undo(DlkBus *bus, const Steps *steps)
+{
+    for (size_t i = steps->count; i > 0; i--) {
+        const Step *step = &steps->items[i - 1];
+        DLK_AUTOFAILURE ignored = {0};
+
+        if (step->resumed)
+            dlk_lease_call(bus, step->lease->object, "Suspend", &ignored);
+        else
+            dlk_lease_convert(bus, step->lease->object, step->lease->mode, &ignored);
+    }
+}
+
+/* ---- taking ---- */
+
+/* One call of libvirt's. */
+typedef struct {
+    DlkBus *bus;
+    const DlkVm *vm;
+    const DlkLeaseList *list;
+    const char *on_break;
+    Steps steps;
+    /* What is not the VM's yet, or not yet its process's, goes into one set. */
+    DlkWish *missing;
+    size_t n_missing;
+} Work;
+
+static bool
+is_missing(const Work *work, const char *path)
+{
+    for (size_t i = 0; i < work->n_missing; i++)
+        if (strcmp(work->missing[i].path, path) == 0)
+            return true;
+    return false;
+}
+
+static void
+add_missing(Work *work, const char *path, const char *mode)
+{
+    if (is_missing(work, path))
+        return;
+    work->missing = dlk_grow(work->missing, work->n_missing, sizeof *work->missing);
+    work->missing[work->n_missing++] = (DlkWish){path, mode};
+}
+
+static bool
+resume(Work *work, const DlkLeaseInfo *lease, DlkFailure *failure)
+{
+    if (!is_suspended(lease))
+        return true;
+    for (size_t i = 0; i < work->steps.count; i++)
+        if (work->steps.items[i].lease == lease && work->steps.items[i].resumed)
+            return true;
+    if (!dlk_lease_call(work->bus, lease->object, "Resume", failure))
+        return false;
+    add_step(&work->steps, lease, true);
+    return true;
+}
+
+static bool
+meet(Work *work, const DlkWish *wish, DlkFailure *failure)
+{
+    const DlkLeaseInfo *lease = dlk_leases_find(work->bus, work->list, wish->path);
+
+    if (lease && !resume(work, lease, failure))
+        return false;
+    if (lease && strcmp(lease->mode, wish->mode) != 0) {
+        if (!dlk_lease_convert(work->bus, lease->object, wish->mode, failure))
+            return false;
+        add_step(&work->steps, lease, false);
+    }
+    if (!lease || lease->pid != work->vm->pid)
+        add_missing(work, wish->path, wish->mode);
+    return true;
+}
+
+/* What the hook has taken, and libvirt does not speak of: backing files, the machine's own state. */
+static void
+adopt_rest(Work *work)
+{
+    for (size_t i = 0; work->vm->pid > 0 && i < work->list->count; i++)
+        if (work->list->items[i].pid != work->vm->pid)
+            add_missing(work, work->list->items[i].path, work->list->items[i].mode);
+}
+
+static bool
+take_missing(const Work *work, DlkFailure *failure)
+{
+    return dlk_leases_acquire(work->bus, work->vm, work->missing, work->n_missing, work->on_break, failure);
+}
+
+static bool
+acquire(Work *work, const DlkWish *wishes, size_t count, bool resuming, DlkFailure *failure)
+{
+    for (size_t i = 0; resuming && i < work->list->count; i++)
+        if (!resume(work, &work->list->items[i], failure))
+            return false;
+    for (size_t i = 0; i < count; i++)
+        if (!meet(work, &wishes[i], failure))
+            return false;
+    adopt_rest(work);
+    return take_missing(work, failure);
+}
+
+static bool
+finish(Work *work, bool done)
+{
+    if (!done)
+        undo(work->bus, &work->steps);
+    free(work->steps.items);
+    free(work->missing);
+    return done;
+}
+
+bool
+dlk_lock_acquire(const DlkVm *vm, const DlkWish *wishes, size_t count, const char *on_break, bool resuming,
+                 DlkFailure *failure)
+{
+    DLK_AUTOBUS bus = {0};
+    DLK_AUTOLEASES list = {0};
+    Work work = {.bus = &bus, .vm = vm, .list = &list, .on_break = on_break};
+
+    return open_list(vm, &bus, &list, failure) &&
+           finish(&work, acquire(&work, wishes, count, resuming, failure));
+}
+
+/* ---- before QEMU ---- */
+
+/* Is it another VM of this host that is in the way? */
+static bool
+is_held_here(DlkBus *bus, const DlkVm *vm, const DlkWish *wish)
+{
+    DLK_AUTOREPORT report = {0};
+
+    return dlk_report_ask(bus, wish->path, &report) && strcmp(report.state, "held") == 0 &&
+           (!report.owner || strcmp(report.owner, vm->name) != 0);
+}
+
+static bool
+begin(Work *work, const DlkWish *wishes, size_t count, DlkFailure *failure)
+{
+    adopt_rest(work);
+    if (!take_missing(work, failure))
+        return false;
+    for (size_t i = 0; i < count; i++)
+        add_missing(work, wishes[i].path, wishes[i].mode);
+    if (take_missing(work, failure))
+        return true;
+    if (!failure->busy)
+        return false;
+    for (size_t i = 0; i < count; i++)
+        if (is_held_here(work->bus, work->vm, &wishes[i]))
+            return false;
+    dlk_failure_clear(failure);
+    return true;
+}
+
+bool
+dlk_lock_begin(const DlkVm *vm, const DlkWish *wishes, size_t count, const char *on_break,
+               DlkFailure *failure)
+{
+    DLK_AUTOBUS bus = {0};
+    DLK_AUTOLEASES list = {0};
+    Work work = {.bus = &bus, .vm = vm, .list = &list, .on_break = on_break};
+
+    return open_list(vm, &bus, &list, failure) && finish(&work, begin(&work, wishes, count, failure));
+}
+
+/* ---- giving back ---- */
+
+static bool
+release(DlkBus *bus, const DlkVm *vm, const DlkLeaseInfo *lease, DlkFailure *failure)
+{
+    if (vm->pid <= 0 || dlk_process_has_open(vm->pid, lease->path) != DLK_OPEN_YES)
+        return dlk_lease_call(bus, lease->object, "Release", failure);
+    if (is_read_only(lease))
+        return true;
+    return (!is_suspended(lease) || dlk_lease_call(bus, lease->object, "Resume", failure)) &&
+           dlk_lease_convert(bus, lease->object, READ_ONLY, failure);
+}
+
+static bool
+is_wished(const DlkLeaseInfo *lease, const DlkLeaseInfo *const *wished, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (wished[i] == lease)
+            return true;
+    return false;
+}
+
+/* With a disk goes its backing chain, and some jobs shorten a chain: libvirt speaks of the top alone. */
+static bool
+release_closed(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const DlkLeaseInfo *const *wished,
+               size_t count, DlkFailure *failure)
+{
+    bool done = true;
+
+    for (size_t i = 0; i < list->count; i++) {
+        const DlkLeaseInfo *lease = &list->items[i];
+
+        if (lease->pid == vm->pid && is_read_only(lease) && !is_wished(lease, wished, count) &&
+            dlk_process_has_open(vm->pid, lease->path) == DLK_OPEN_NO)
+            done = dlk_lease_call(bus, lease->object, "Release", failure) && done;
+    }
+    return done;
+}
+
+bool
+dlk_lock_release(const DlkVm *vm, const DlkWish *wishes, size_t count, DlkFailure *failure)
+{
+    DLK_AUTOBUS bus = {0};
+    DLK_AUTOLEASES list = {0};
+    DLK_AUTOFREE const DlkLeaseInfo **wished = dlk_allocate(sizeof *wished * (count + 1));
+    bool done = true;
+
+    if (!open_list(vm, &bus, &list, failure))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        wished[i] = dlk_leases_find(&bus, &list, wishes[i].path);
+        done = (!wished[i] || release(&bus, vm, wished[i], failure)) && done;
+    }
+    return release_closed(&bus, vm, &list, wished, count, failure) && done;
+}
+
+bool
+dlk_lock_suspend(const DlkVm *vm, DlkFailure *failure)
+{
+    DLK_AUTOBUS bus = {0};
+    DLK_AUTOLEASES list = {0};
+    bool done = true;
+
+    if (!open_list(vm, &bus, &list, failure))
+        return false;
+    for (size_t i = 0; i < list.count; i++)
+        if (!is_suspended(&list.items[i]))
+            done = dlk_lease_call(&bus, list.items[i].object, "Suspend", failure) && done;
+    return done;
+}

@@ -1,0 +1,184 @@
+"""The real libvirtd with its QEMU driver, in mount, network and UTS namespaces of its own.
+
+There it has folders of the test's in place of its own, and the private bus for the system's. Its QEMUs are real too, and
+their processors emulated; the guests have no operating system. What is not private is the disk images.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from .process import Process, wait_until
+from .service import build_dir
+
+LIBRARIES = next(Path("/usr/lib").glob("*/libvirt"), Path("/usr/lib/libvirt"))
+OWN_FOLDERS = ("run", "etc/libvirt", "var/lib/libvirt", "var/log/libvirt")
+CACHE = "var/cache/libvirt"
+# libvirt drops nothing here, but looks for its users all the same. The last process keeps the namespaces.
+ENTER = """
+set -e
+hostname "$2"
+mount --make-rprivate / 2>/dev/null || nsenter --mount=/proc/self/ns/mnt mount --make-rprivate /
+for folder in run etc/libvirt var/lib/libvirt var/log/libvirt var/cache/libvirt etc/passwd etc/group; do
+    mount --bind "$1/$folder" "/$folder"
+done
+exec sleep infinity
+"""
+QEMU_CONF = """
+user = "root"
+group = "root"
+dynamic_ownership = 0
+remember_owner = 0
+security_driver = "none"
+cgroup_controllers = []
+namespaces = []
+stdio_handler = "file"
+"""
+LIBVIRTD_CONF = """
+auth_unix_rw = "none"
+log_outputs = "2:stderr"
+"""
+
+
+class VirshError(Exception):
+    """What virsh said, without its "error: "."""
+
+
+def _add_user(file, line):
+    """`file` with `line` in it, unless it has a line of that name."""
+    text = Path(file).read_text()
+    known = {entry.split(":")[0] for entry in text.splitlines()}
+    return text if line.split(":")[0] in known else f"{text}{line}\n"
+
+
+class Libvirt:
+    """One host's libvirtd. `cache`: a folder that outlives the test, because asking QEMU what it can do takes seconds;
+    `lock_manager`: None for none; `driver`: the plugin; `hooks`: a folder with what /etc/libvirt/hooks has."""
+
+    def __init__(self, bus, cache, lock_manager="disklock", name="alpha", driver=None, hooks=None, conf=""):
+        self.bus = bus
+        self.name = name
+        self.folder = bus.folder / f"libvirt-{name}"
+        for place in OWN_FOLDERS:
+            (self.folder / place).mkdir(parents=True)
+        (self.folder / CACHE).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / CACHE).symlink_to(cache)
+        (self.folder / "etc/passwd").write_text(_add_user("/etc/passwd", "libvirt-qemu:x:64055:64055::/:/usr/sbin/nologin"))
+        (self.folder / "etc/group").write_text(_add_user("/etc/group", "libvirt-qemu:x:64055:"))
+        lock = f'lock_manager = "{lock_manager}"\n' if lock_manager else ""
+        (self.folder / "etc/libvirt/qemu.conf").write_text(QEMU_CONF + lock + conf)
+        (self.folder / "etc/libvirt/libvirtd.conf").write_text(LIBVIRTD_CONF)
+        self.hooks = self.folder / "etc/libvirt/hooks"
+        if hooks:
+            shutil.copytree(hooks, self.hooks)
+        self._gather_plugins(driver or build_dir() / "client" / "libvirt" / "disklock.so")
+        Path("/var/cache/libvirt").mkdir(exist_ok=True)
+        Path("/var/log/libvirt").mkdir(exist_ok=True)
+        self.keeper = Process(f"namespaces-{name}", [
+            "unshare", "--mount", "--uts", "--net", "--propagation", "unchanged", "sh", "-c", ENTER, "sh", self.folder, name],
+            bus.folder)
+        wait_until(lambda: (Path(f"/proc/{self.keeper.pid}/comm").read_text() == "sleep\n"), "the namespaces")
+        self.start()
+
+    def _gather_plugins(self, driver):
+        """Of the drivers only QEMU's: the others would look at this machine's networks and disks."""
+        self.plugins = self.folder / "plugins"
+        for kind, files in (("connection-driver", [LIBRARIES / "connection-driver/libvirt_driver_qemu.so"]),
+                            ("lock-driver", [LIBRARIES / "lock-driver/lockd.so", driver])):
+            (self.plugins / kind).mkdir(parents=True)
+            for file in files:
+                (self.plugins / kind / file.name).symlink_to(file)
+
+    @property
+    def inside(self):
+        """What to put before a command that is to run in this host."""
+        return ["nsenter", f"--target={self.keeper.pid}", "--mount", "--uts", "--net", "--"]
+
+    def environment(self, **more):
+        return self.bus.environment(LIBVIRT_DRIVER_DIR=str(self.plugins / "connection-driver"),
+                                    LIBVIRT_LOCK_MANAGER_PLUGIN_DIR=str(self.plugins / "lock-driver"), **more)
+
+    # ---- libvirtd ----
+
+    def start(self):
+        """Until it answers calls."""
+        self.process = Process(f"libvirtd-{self.name}", [*self.inside, "libvirtd"], self.bus.folder, env=self.environment())
+
+        def ready():
+            assert self.process.is_alive(), f"libvirtd ended:\n{self.process.output()}"
+            return self._run("uri").returncode == 0
+        wait_until(ready, "libvirtd")
+
+    def stop(self):
+        self.process.stop()
+
+    def kill(self):
+        self.process.kill()
+
+    def restart(self, kill=True):
+        if kill:
+            self.kill()
+        else:
+            self.stop()
+        self.start()
+
+    def close(self):
+        """With all that runs in it: a QEMU is no child of anybody's."""
+        namespace = os.readlink(f"/proc/{self.keeper.pid}/ns/mnt")
+        self.process.kill()
+        for task in Path("/proc").glob("[0-9]*"):
+            try:
+                if os.readlink(task / "ns/mnt") == namespace and int(task.name) != self.keeper.pid:
+                    os.kill(int(task.name), signal.SIGKILL)
+                    wait_until(lambda: not (task / "exe").exists(), f"process {task.name} to end")
+            except OSError:
+                continue
+        self.keeper.kill()
+
+    # ---- its domains ----
+
+    def _run(self, *arguments):
+        return subprocess.run([*self.inside, "virsh", "--connect", "qemu:///system", "--quiet", *map(str, arguments)],
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, env=self.environment(), check=False)
+
+    def virsh(self, *arguments):
+        """What it printed; VirshError where it failed."""
+        done = self._run(*arguments)
+        if done.returncode != 0:
+            raise VirshError(done.stderr.strip().removeprefix("error: "))
+        return done.stdout.strip()
+
+    def refused(self, *arguments):
+        """What virsh says of what it could not do."""
+        try:
+            said = self.virsh(*arguments)
+        except VirshError as error:
+            return str(error)
+        raise AssertionError(f"virsh {arguments} was done: {said}")
+
+    def file(self, xml):
+        """A file that has `xml` in it, for virsh."""
+        file = self.folder / "xml"
+        file.write_text(xml)
+        return file
+
+    def create(self, xml):
+        """Starts a domain."""
+        return self.virsh("create", self.file(xml))
+
+    def refused_create(self, xml):
+        return self.refused("create", self.file(xml))
+
+    def pid(self, name="web01"):
+        """QEMU's."""
+        return int((self.folder / f"run/libvirt/qemu/{name}.pid").read_text())
+
+    def state(self, name="web01"):
+        """"running", "paused", "shut off"…"""
+        return self.virsh("domstate", name)
+
+    def running(self):
+        """The names of the domains whose process is there."""
+        return set(self.virsh("list", "--name").split())
