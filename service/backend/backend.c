@@ -36,12 +36,6 @@ dlk_backend_name(DlkBackend *self)
 }
 
 gboolean
-dlk_backend_reaches_other_hosts(DlkBackend *self)
-{
-    return DLK_BACKEND_GET_CLASS(self)->reaches_other_hosts;
-}
-
-gboolean
 dlk_backend_probe(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GError **error)
 {
     return DLK_BACKEND_GET_CLASS(self)->probe(self, target, rule, error);
@@ -98,30 +92,54 @@ storage_gave_no_answer(int errsv, char **reason)
     return DLK_CHECK_UNKNOWN;
 }
 
-/* Both sides are asked afresh: an overlay filesystem may number a file anew when it is first written to. */
+/*
+ * Past what this host has cached, where other hosts may change it: a client of NFS believes its cache for up
+ * to a minute (nfs(5), acdirmax=). @name: "" for what @fd is.
+ */
+static gboolean
+ask_status(const DlkDisk *disk, int fd, const char *name, struct statx *status)
+{
+    const int sync = disk->lock_limit == NULL ? AT_STATX_FORCE_SYNC : AT_STATX_SYNC_AS_STAT;
+    const int flags = AT_SYMLINK_NOFOLLOW | (name[0] == '\0' ? AT_EMPTY_PATH : 0);
+    return statx(fd, name, flags | sync, STATX_INO | STATX_NLINK, status) == 0;
+}
+
+static DlkCheck
+lost(const char *because, char **reason)
+{
+    *reason = g_strdup(because);
+    return DLK_CHECK_LOST;
+}
+
+/*
+ * Both sides are asked afresh: an overlay filesystem may number a file anew when it is first written to.
+ * ESTALE for a file whose folder still answers: the server has it no more.
+ */
 static DlkCheck
 check_name(const DlkTarget *target, char **reason)
 {
-    struct stat ours, found;
+    const DlkDisk *disk = target->disk;
+    struct statx folder, ours, found;
     if (target->fd < 0)
         return DLK_CHECK_HELD;
-    if (fstat(target->fd, &ours) < 0)
+    gboolean is_named = target->folder_fd >= 0 && target->name != NULL;
+    /* With the folder's own status the client sees whether the names in it are still what it remembers. */
+    if (is_named && disk->lock_limit == NULL && !ask_status(disk, target->folder_fd, "", &folder))
         return storage_gave_no_answer(errno, reason);
-    gboolean named = target->folder_fd >= 0 && target->name != NULL;
-    if (named && fstatat(target->folder_fd, target->name, &found, AT_SYMLINK_NOFOLLOW) < 0) {
+    if (is_named && !ask_status(disk, target->folder_fd, target->name, &found)) {
         if (errno != ENOENT)
             return storage_gave_no_answer(errno, reason);
-        named = FALSE; /* moved away, or deleted */
+        is_named = FALSE; /* moved away, or deleted */
     }
-    if (named && (found.st_dev != ours.st_dev || found.st_ino != ours.st_ino)) {
-        *reason = g_strdup(DLK_REASON_REPLACED);
-        return DLK_CHECK_LOST;
+    if (!ask_status(disk, target->fd, "", &ours)) {
+        if (errno == ESTALE && target->folder_fd >= 0)
+            return lost(is_named ? DLK_REASON_REPLACED : DLK_REASON_DELETED, reason);
+        return storage_gave_no_answer(errno, reason);
     }
-    if (ours.st_nlink == 0) {
-        *reason = g_strdup(DLK_REASON_DELETED);
-        return DLK_CHECK_LOST;
-    }
-    return DLK_CHECK_HELD;
+    if (is_named && (found.stx_ino != ours.stx_ino || found.stx_dev_major != ours.stx_dev_major ||
+                     found.stx_dev_minor != ours.stx_dev_minor))
+        return lost(DLK_REASON_REPLACED, reason);
+    return ours.stx_nlink == 0 ? lost(DLK_REASON_DELETED, reason) : DLK_CHECK_HELD;
 }
 
 DlkCheck

@@ -24,6 +24,7 @@ typedef enum {
 #define DLK_REASON_LOCK_TAKEN "lock taken by another holder"
 #define DLK_REASON_LOCK_FILE_GONE "lock file deleted or replaced"
 #define DLK_REASON_NO_LOCKSPACE "lockspace not reachable"
+#define DLK_REASON_LOCK_REVOKED "lock taken away by the server"
 #define DLK_REASON_NOT_LOCKED "not locked"
 #define DLK_REASON_NOT_TAKEN_AGAIN "not locked again after a restart"
 #define DLK_REASON_STORAGE_ERROR "storage error: " /* strerror(3) follows */
@@ -53,6 +54,11 @@ struct _DlkBackendClass {
     const char *name;
     /** Does a lease of this backend keep other hosts out as well? */
     gboolean reaches_other_hosts;
+    /** Where it does: why not for this disk, as a clause, transfer full; %NULL: it does. May be missing. */
+    char *(*reach_limit)(DlkBackend *self, const DlkTarget *target);
+    /** Why a lock on this disk may be lost unseen, as a clause, transfer full; %NULL: it is seen. May be
+     * missing. */
+    char *(*unseen_loss)(DlkBackend *self, const DlkTarget *target);
 
     /** Can this backend lock such a disk at all? DLK_ERROR_UNSUPPORTED says why not; the rule's fallback
      * decides then. */
@@ -98,7 +104,6 @@ struct _DlkBackendClass {
  * file is checked against its path (replaced, deleted) and against the locks of others, whatever the backend.
  */
 const char *dlk_backend_name(DlkBackend *self);
-gboolean dlk_backend_reaches_other_hosts(DlkBackend *self);
 gboolean dlk_backend_probe(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GError **error);
 /** Takes the lock and looks for foreign users; BUSY leaves nothing locked. @hold is filled. */
 gboolean dlk_backend_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **error);

@@ -2,6 +2,7 @@
 
 #include "backend/image-locks.h"
 #include "backend/lease-locks.h"
+#include "base/as-user.h"
 #include "base/error.h"
 #include "base/filesystem.h"
 #include "base/text.h"
@@ -9,6 +10,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+
+#define RECOVER_LOST_LOCKS "/sys/module/nfs/parameters/recover_lost_locks"
 
 struct _DlkFcntlBackend {
     DlkBackend parent_instance;
@@ -26,12 +29,14 @@ static int
 open_for(const DlkTarget *target, DlkMode mode, GError **error)
 {
     /* Opening for writing would copy a file up into an overlay: a reader has no need of it. */
-    const int fd = dlk_fd_reopen(target->fd, dlk_mode_writes(mode) ? O_RDWR : O_RDONLY);
+    const int fd = dlk_target_open(target, dlk_mode_writes(mode) ? O_RDWR : O_RDONLY);
     if (fd < 0) {
         const int errsv = errno;
         g_autofree char *label = label_of(target);
-        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot open %s for %s to lock it", label,
-                            dlk_mode_writes(mode) ? "writing" : "reading");
+        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot open %s for %s%s%s to lock it",
+                            label, dlk_mode_writes(mode) ? "writing" : "reading",
+                            target->open_as != NULL ? " as " : "",
+                            target->open_as != NULL ? target->open_as : "");
     }
     return fd;
 }
@@ -40,10 +45,10 @@ static gboolean
 fcntl_probe(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GError **error)
 {
     g_autofree char *label = label_of(target);
-    if (rule->open_as != NULL) {
+    if (target->open_as != NULL && !dlk_as_user_is_known(target->open_as)) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
-                    "%s: the policy's rule \"%s\" has open-as=, and this version opens disks as itself only",
-                    label, rule->name);
+                    "%s: the policy's rule \"%s\" says open-as=%s, and this host knows no such user", label,
+                    rule->name, target->open_as);
         return FALSE;
     }
     if (target->disk->kind == DLK_KIND_FILE)
@@ -54,6 +59,36 @@ fcntl_probe(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GErr
         "no other host and not even another node of the device",
         label, dlk_kind_to_string(target->disk->kind));
     return FALSE;
+}
+
+static char *
+fcntl_reach_limit(DlkBackend *self, const DlkTarget *target)
+{
+    return g_strdup(target->disk->lock_limit);
+}
+
+/* The module is nfs, whatever the version; where it is not loaded there is no NFS. */
+static gboolean
+recovers_lost_locks(void)
+{
+    g_autofree char *text = NULL;
+    return g_file_get_contents(RECOVER_LOST_LOCKS, &text, NULL, NULL) && text[0] == 'Y';
+}
+
+static char *
+fcntl_unseen_loss(DlkBackend *self, const DlkTarget *target)
+{
+    static gint is_told;
+    if (g_strcmp0(target->disk->filesystem, "nfs") == 0 && target->disk->lock_limit == NULL)
+        return g_strdup("NFS version 3 shows that a lock was lost only while somebody else has it");
+    if (g_strcmp0(target->disk->filesystem, "nfs4") != 0 || !recovers_lost_locks())
+        return NULL;
+    if (g_atomic_int_compare_and_exchange(&is_told, FALSE, TRUE))
+        g_warning(
+            "%s is set: where an NFS server takes a lock away, the kernel locks again and tells nobody, "
+            "though somebody else may have written meanwhile; set it to N",
+            RECOVER_LOST_LOCKS);
+    return g_strdup("nfs.recover_lost_locks=1 makes the kernel lock again what was lost, and tell nobody");
 }
 
 static gboolean
@@ -70,8 +105,11 @@ fcntl_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **err
 static DlkCheck
 fcntl_check(DlkBackend *self, DlkHold *hold, char **reason)
 {
+    const DlkTarget *target = hold->target;
     if (hold->fd >= 0)
-        return dlk_lease_locks_check(hold->fd, hold->mode, reason);
+        return target->disk->lock_limit == NULL
+                   ? dlk_lease_locks_check_shared(hold->fd, target->open_as, hold->mode, reason)
+                   : dlk_lease_locks_check(hold->fd, hold->mode, reason);
     *reason = g_strdup(DLK_REASON_NOT_LOCKED);
     return DLK_CHECK_LOST;
 }
@@ -166,6 +204,8 @@ dlk_fcntl_backend_class_init(DlkFcntlBackendClass *klass)
     DlkBackendClass *backend = DLK_BACKEND_CLASS(klass);
     backend->name = "fcntl";
     backend->reaches_other_hosts = TRUE;
+    backend->reach_limit = fcntl_reach_limit;
+    backend->unseen_loss = fcntl_unseen_loss;
     backend->probe = fcntl_probe;
     backend->acquire = fcntl_acquire;
     backend->check = fcntl_check;

@@ -227,7 +227,7 @@ static gboolean
 reopen_and_add_lockers(GPtrArray *foreigners, const DlkTarget *target, pid_t exempt_pid, const Lease *lease,
                        GError **error)
 {
-    dlk_autofd fd = dlk_fd_reopen(target->fd, O_RDONLY);
+    dlk_autofd fd = dlk_target_open(target, O_RDONLY);
     if (fd < 0) {
         const int errsv = errno;
         g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);

@@ -1,6 +1,7 @@
 #include "backend/hold.h"
 
 #include "backend/folder.h"
+#include "base/as-user.h"
 #include "base/error.h"
 #include "base/text.h"
 
@@ -21,6 +22,19 @@ dlk_target_new(DlkDisk *disk, int fd, int folder_fd, const char *name)
     return self;
 }
 
+void
+dlk_target_set_open_as(DlkTarget *self, const char *open_as)
+{
+    g_free(self->open_as);
+    self->open_as = g_strdup(open_as);
+}
+
+int
+dlk_target_open(const DlkTarget *self, int flags)
+{
+    return dlk_as_user_reopen(self->open_as, self->fd, flags);
+}
+
 DlkTarget *
 dlk_target_ref(DlkTarget *self)
 {
@@ -35,6 +49,7 @@ target_clear(gpointer data)
     dlk_close_fd(&self->fd);
     g_clear_pointer(&self->folder, dlk_folder_unref);
     g_free(self->name);
+    g_free(self->open_as);
 }
 
 void

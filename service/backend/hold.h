@@ -21,10 +21,16 @@ typedef struct {
     struct _DlkFolder *folder; /* that the disk's last path component stands in, or %NULL */
     int folder_fd;             /* its descriptor (O_PATH), borrowed, or -1 */
     char *name;                /* that component, or %NULL */
+    char *open_as;             /* as whom it is opened: a user, "owner", or %NULL for ourselves */
 } DlkTarget;
 
 /** Takes a reference to @disk and takes over both descriptors. */
 DlkTarget *dlk_target_new(DlkDisk *disk, int fd, int folder_fd, const char *name);
+/** Before the target is shared: the rule's open-as=, or %NULL. */
+void dlk_target_set_open_as(DlkTarget *self, const char *open_as);
+/** dlk_target_open: a new open file description of the disk, opened as the target says. @flags and result: as
+ * dlk_fd_reopen(). */
+int dlk_target_open(const DlkTarget *self, int flags);
 DlkTarget *dlk_target_ref(DlkTarget *self);
 /** Closes the descriptors with the last reference; that may block on hung storage: in workers only. */
 void dlk_target_unref(DlkTarget *self);

@@ -2,7 +2,10 @@
 
 #include "backend/image-locks.h"
 #include "backend/process-locks.h"
+#include "backend/read-through.h"
+#include "base/as-user.h"
 #include "base/error.h"
+#include "base/fd.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -163,4 +166,26 @@ dlk_lease_locks_check(int fd, DlkMode mode, char **reason)
     }
     *reason = g_strdup(DLK_REASON_LOCK_TAKEN);
     return DLK_CHECK_LOST;
+}
+
+/* The lock's own descriptor gives EIO, another of the same file does not: it is no fault of the storage. */
+static gboolean
+is_cut_off(int fd, const char *open_as)
+{
+    dlk_autofd other = dlk_as_user_reopen(open_as, fd, O_RDONLY);
+    return other >= 0 && dlk_read_through(other) == 0 && dlk_read_through(fd) == EIO;
+}
+
+DlkCheck
+dlk_lease_locks_check_shared(int fd, const char *open_as, DlkMode mode, char **reason)
+{
+    const int failure = dlk_read_through(fd);
+    const gboolean is_lost = failure == EIO && is_cut_off(fd, open_as);
+    /* Asked after, even so: a client that has just been told of its loss asks the server who has it now. */
+    const DlkCheck answer = dlk_lease_locks_check(fd, mode, reason);
+    if (answer != DLK_CHECK_HELD || failure == 0)
+        return answer;
+    *reason = is_lost ? g_strdup(DLK_REASON_LOCK_REVOKED)
+                      : g_strconcat(DLK_REASON_STORAGE_ERROR, g_strerror(failure), NULL);
+    return is_lost ? DLK_CHECK_LOST : DLK_CHECK_UNKNOWN;
 }

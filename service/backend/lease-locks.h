@@ -26,3 +26,9 @@ gboolean dlk_lease_locks_change(int fd, const char *label, DlkMode from, DlkMode
  * are back. @reason (out): for LOST and UNKNOWN.
  */
 DlkCheck dlk_lease_locks_check(int fd, DlkMode mode, char **reason);
+/**
+ * Likewise, on a filesystem of several hosts, whose server may take a lock away and tell nobody: the storage
+ * itself is asked for one block. A Linux client of NFS that has a delegation does not even ask the server who
+ * has the lock. @open_as: as DlkTarget's.
+ */
+DlkCheck dlk_lease_locks_check_shared(int fd, const char *open_as, DlkMode mode, char **reason);

@@ -6,21 +6,34 @@
 
 #define STACK_BYTES (1024 * 1024)
 
-gboolean
-dlk_thread_start(void *(*func)(void *), void *data)
+static gboolean
+start(pthread_t *thread, int detach_state, void *(*func)(void *), void *data)
 {
     pthread_attr_t attributes;
-    pthread_t thread;
     sigset_t all, before;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setdetachstate(&attributes, detach_state);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int failure = pthread_create(&thread, &attributes, func, data);
+    int failure = pthread_create(thread, &attributes, func, data);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     return failure == 0;
+}
+
+gboolean
+dlk_thread_start(void *(*func)(void *), void *data)
+{
+    pthread_t thread;
+    return start(&thread, PTHREAD_CREATE_DETACHED, func, data);
+}
+
+gboolean
+dlk_thread_run(void *(*func)(void *), void *data)
+{
+    pthread_t thread;
+    return start(&thread, PTHREAD_CREATE_JOINABLE, func, data) && pthread_join(thread, NULL) == 0;
 }
 
 void

@@ -13,6 +13,8 @@
  * process belong to the main loop. FALSE where the kernel gives no thread.
  */
 gboolean dlk_thread_start(void *(*func)(void *), void *data);
+/** dlk_thread_run: likewise, and waits until it has ended. FALSE: it never began. */
+gboolean dlk_thread_run(void *(*func)(void *), void *data);
 
 /** dlk_cond_init: a condition that goes by g_get_monotonic_time(). */
 void dlk_cond_init(pthread_cond_t *cond);

@@ -100,6 +100,13 @@ run(gpointer data, GError **error)
     return output;
 }
 
+/* From here on whoever opens the disk opens it as its rule says. */
+static void
+open_by_rule(DlkEngine *engine, DlkTarget *target)
+{
+    dlk_target_set_open_as(target, dlk_policy_match(engine->policy, target->disk)->open_as);
+}
+
 static const DlkJob identify_job = {"identify", run, input_free, output_free};
 
 static void on_identified(GObject *source, GAsyncResult *result, gpointer user_data);
@@ -215,6 +222,7 @@ on_identified(GObject *source, GAsyncResult *result, gpointer user_data)
         return;
     }
     if (output->target) {
+        open_by_rule(engine, output->target);
         g_task_return_pointer(task, g_steal_pointer(&output->target), (GDestroyNotify)dlk_target_unref);
         output_free(output);
         return;
@@ -255,10 +263,12 @@ dlk_identification_peek(DlkEngine *engine, const char *path)
     DlkResolved *place = dlk_resolve_cached(path, &left);
     DlkTarget *target = place ? dlk_identify_cached(mounts, place) : NULL;
 
-    if (target)
+    if (target) {
         dlk_resolved_free(place);
-    else
+        open_by_rule(engine, target);
+    } else {
         left = left ? left : place;
+    }
     if (left) {
         const DlkMount *mount = dlk_mounts_of_path(mounts, path);
 

@@ -198,6 +198,20 @@ add_available(GVariantBuilder *report, DlkEngine *engine, const Inspection *insp
     g_variant_builder_add(report, "{sv}", "available", g_variant_builder_end(&modes));
 }
 
+/* Whom a lease would keep out, and why not more. */
+static void
+add_reach(GVariantBuilder *report, const DlkSurvey *survey)
+{
+    if (survey->backend[0] == '\0')
+        return;
+    g_variant_builder_add(report, "{sv}", "reach",
+                          g_variant_new_string(survey->reach_limit ? "this host" : "every host"));
+    if (survey->reach_limit)
+        g_variant_builder_add(report, "{sv}", "reach-limit", g_variant_new_string(survey->reach_limit));
+    if (survey->unseen_loss)
+        g_variant_builder_add(report, "{sv}", "unseen-loss", g_variant_new_string(survey->unseen_loss));
+}
+
 static GVariant *
 make_report(DlkEngine *engine, const Inspection *inspection, const DlkSurvey *survey)
 {
@@ -218,9 +232,7 @@ make_report(DlkEngine *engine, const Inspection *inspection, const DlkSurvey *su
     }
     if (survey->problem)
         g_variant_builder_add(&report, "{sv}", "problem", g_variant_new_string(survey->problem));
-    if (survey->backend[0] != '\0')
-        g_variant_builder_add(&report, "{sv}", "reach",
-                              g_variant_new_string(survey->reaches_other_hosts ? "every host" : "this host"));
+    add_reach(&report, survey);
     add_holders(&report, engine, disk, leases);
     add_related(&report, disk, leases, survey->related);
     n_foreign = add_foreign(&report, survey, leases, disk);

@@ -1,5 +1,6 @@
 #include "core/lock-job.h"
 
+#include "backend/reach.h"
 #include "base/error.h"
 #include "base/text.h"
 
@@ -51,7 +52,8 @@ dlk_lock_job_choose_backend(const DlkTarget *target, const DlkRule *rule, DlkBac
 {
     g_autoptr(GError) unsupported = NULL;
 
-    if (dlk_backend_probe(backend, target, rule, &unsupported))
+    if (dlk_backend_probe(backend, target, rule, &unsupported) &&
+        dlk_reach_suffices(backend, target, rule, &unsupported))
         return backend;
     if (fallback && g_error_matches(unsupported, DLK_ERROR, DLK_ERROR_UNSUPPORTED))
         return dlk_backend_probe(fallback, target, rule, error) ? fallback : NULL;

@@ -2,6 +2,7 @@
 
 #include "backend/backends.h"
 #include "backend/foreign.h"
+#include "backend/reach.h"
 #include "core/lock-job.h"
 
 typedef struct {
@@ -28,6 +29,8 @@ dlk_survey_free(DlkSurvey *self)
     g_clear_pointer(&self->foreign, g_ptr_array_unref);
     g_clear_pointer(&self->related, g_ptr_array_unref);
     g_free(self->problem);
+    g_free(self->reach_limit);
+    g_free(self->unseen_loss);
     g_free(self);
 }
 
@@ -45,7 +48,9 @@ run(gpointer data, GError **error)
                                          : NULL;
 
     survey->backend = backend ? dlk_backend_name(backend) : "";
-    survey->reaches_other_hosts = backend && dlk_backend_reaches_other_hosts(backend);
+    survey->reach_limit = backend ? dlk_reach_limit(backend, input->target) : NULL;
+    survey->unseen_loss =
+        backend && !survey->reach_limit ? dlk_reach_unseen_loss(backend, input->target) : NULL;
     survey->related = dlk_related_find(input->mounts, input->target, &dlk_devices);
     survey->foreign = dlk_foreign_find(input->target, 0, &problem);
     if (problem)

@@ -5,11 +5,12 @@
 
 /** DlkSurvey: what a worker found out about a disk that nobody asked to lock. */
 typedef struct {
-    const char *backend;          /* that would lock it: interned, or "" where none can */
-    GPtrArray *foreign;           /* of DlkForeign; %NULL: could not be asked */
-    char *problem;                /* why not, or %NULL */
-    GPtrArray *related;           /* of DlkRelated */
-    gboolean reaches_other_hosts; /* would such a lock? */
+    const char *backend; /* that would lock it: interned, or "" where none can */
+    GPtrArray *foreign;  /* of DlkForeign; %NULL: could not be asked */
+    char *problem;       /* why not, or %NULL */
+    GPtrArray *related;  /* of DlkRelated */
+    char *reach_limit;   /* why such a lock keeps out nobody on other hosts, or %NULL */
+    char *unseen_loss;   /* why it may be lost unseen, or %NULL */
 } DlkSurvey;
 
 void dlk_survey_free(DlkSurvey *self);

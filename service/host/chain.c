@@ -87,7 +87,7 @@ dlk_chain_next(const DlkTarget *target, const char *path, const char *format, GP
 {
     if (target->fd < 0 || g_strcmp0(format, "raw") == 0)
         return TRUE;
-    dlk_autofd fd = dlk_fd_reopen(target->fd, O_RDONLY);
+    dlk_autofd fd = dlk_target_open(target, O_RDONLY);
     if (fd < 0) {
         return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno,
                                    "opening the image to read its header");

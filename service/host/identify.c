@@ -6,6 +6,7 @@
 #include "base/text.h"
 #include "host/block-device.h"
 #include "host/block-identity.h"
+#include "host/lock-reach.h"
 #include "host/overlay.h"
 #include "host/resolve.h"
 
@@ -76,11 +77,18 @@ set_lane(DlkDisk *disk, const char *lane)
         disk->lane = g_strdup(lane);
 }
 
+/* @mount: %NULL where it is not in our namespace: then only @filesystem is known, or not even that. */
 static void
-set_filesystem(DlkDisk *disk, const char *filesystem)
+set_filesystem(DlkDisk *disk, const DlkMount *mount, const char *filesystem)
 {
-    if (disk->kind == DLK_KIND_FILE)
-        disk->filesystem = g_strdup(filesystem);
+    if (disk->kind != DLK_KIND_FILE)
+        return;
+    disk->filesystem = g_strdup(mount != NULL ? mount->filesystem : filesystem);
+    disk->lock_limit =
+        mount != NULL
+            ? dlk_lock_reach_limit(mount->filesystem, mount->options)
+            : g_strdup("its mount is not among those of the service, which cannot see whether it shows locks "
+                       "to other hosts");
 }
 
 /* What an overlay shows of this file is this file. */
@@ -120,7 +128,7 @@ dlk_identify_path(DlkMounts *mounts, const char *path, const char *lane, char **
 
     const DlkMount *mount = dlk_mounts_of_path(mounts, place->path);
     set_lane(disk, mount != NULL ? mount->lane : lane);
-    set_filesystem(disk, mount != NULL ? mount->filesystem : NULL);
+    set_filesystem(disk, mount, NULL);
     disk->path = g_strdup(place->path);
     set_overlays(disk, mounts);
     return target_take(disk, place);
@@ -147,7 +155,7 @@ dlk_identify_cached(DlkMounts *mounts, DlkResolved *place)
 
     g_autoptr(DlkDisk) disk = file_new(makedev(status.stx_dev_major, status.stx_dev_minor), status.stx_ino);
     set_lane(disk, mount->lane);
-    set_filesystem(disk, mount->filesystem);
+    set_filesystem(disk, mount, NULL);
     disk->path = g_strdup(place->path);
     return target_take(disk, place);
 }
@@ -220,7 +228,7 @@ dlk_identify_fd(DlkMounts *mounts, int fd, DlkMode mode, const char *lane, GErro
         return NULL;
     }
     set_lane(disk, lane);
-    set_filesystem(disk, filesystem);
+    set_filesystem(disk, mount, filesystem);
     g_autoptr(DlkResolved) place = place_of_fd(mounts, mount, theirs);
     if (place != NULL) {
         disk->path = g_strdup(place->path);

@@ -139,6 +139,20 @@ local_locks_word(guint number)
     return number < G_N_ELEMENTS(words) ? words[number] : NULL;
 }
 
+static const char *
+reach_word(guint number)
+{
+    static const char *const words[] = {[FALSE] = "host", [TRUE] = "hosts"};
+    return number < G_N_ELEMENTS(words) ? words[number] : NULL;
+}
+
+static const char *
+unseen_loss_word(guint number)
+{
+    static const char *const words[] = {[FALSE] = "accept", [TRUE] = "refuse"};
+    return number < G_N_ELEMENTS(words) ? words[number] : NULL;
+}
+
 #define RULE(key, field) "Rule", key, G_STRUCT_OFFSET(DlkRule, field)
 #define HOST(key, field) "Host", key, G_STRUCT_OFFSET(DlkPolicy, field)
 #define LIMIT(key, field) "Limits", key, G_STRUCT_OFFSET(DlkPolicy, limits.field)
@@ -165,6 +179,9 @@ static const DlkPolicyKey keys[] = {
     {RULE("backend", backends), "names of backends with \";\" between", dlk_policy_read_texts,
      .check = check_backend},
     {RULE("fallback", fallback), "refuse or host", dlk_policy_read_word, .word = fallback_word},
+    {RULE("reach", reach_hosts), "host or hosts", dlk_policy_read_word, .word = reach_word},
+    {RULE("unseen-loss", refuse_unseen_loss), "accept or refuse", dlk_policy_read_word,
+     .word = unseen_loss_word},
     {RULE("lockspace", lockspace), PATH, dlk_policy_read_text, .check = check_path},
     {RULE("local-locks", local_locks), "refuse or accept", dlk_policy_read_word, .word = local_locks_word},
     {RULE("open-as", open_as), "\"owner\" or the name of a user, not a number", dlk_policy_read_text,

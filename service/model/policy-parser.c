@@ -159,6 +159,23 @@ check_conditions(Reader *reader, const DlkPolicySection *section, const DlkRule 
     }
 }
 
+/* What can never be met is a mistake here and not a refusal of every lease later. */
+static void
+check_reach(Reader *reader, const DlkPolicySection *section, const DlkRule *rule)
+{
+    const DlkPolicyEntry *reach = find_good(section, "reach");
+    if (!reach || !rule->reach_hosts || is_spoiled(section, "backend") || is_spoiled(section, "fallback"))
+        return;
+    if (g_str_equal(rule->backends[0], "host"))
+        report(reader, reach->line,
+               "reach=hosts never holds with backend=host, which is known to this host alone: name a "
+               "backend that keeps out other hosts");
+    else if (rule->fallback == DLK_FALLBACK_HOST)
+        report(reader, reach->line,
+               "reach=hosts and fallback=host contradict each other: the fallback protects the disk on this "
+               "host alone");
+}
+
 static void
 check_on_break(Reader *reader, const DlkPolicySection *section, DlkRule *rule)
 {
@@ -188,6 +205,7 @@ read_rule(Reader *reader, const DlkPolicySection *section)
     check_rule_name(reader, section);
     read_entries(reader, section, rule);
     check_conditions(reader, section, rule);
+    check_reach(reader, section, rule);
     check_on_break(reader, section, rule);
     if (is_first_word(reader, section->kind, section->name))
         g_ptr_array_add(reader->parser->policy->rules, g_steal_pointer(&rule));

@@ -32,7 +32,9 @@ typedef struct {
     gint64 risk_timeout;
     gint64 grace;
     gint64 unreachable_after;
-    char *open_as; /* a user's name, "owner", or %NULL */
+    char *open_as;               /* a user's name, "owner", or %NULL */
+    gboolean reach_hosts;        /* a lease must keep out other hosts */
+    gboolean refuse_unseen_loss; /* a lock must be one whose loss is always seen */
     DlkOnBreak on_break;
     guint on_break_allowed; /* bits 1 << DlkOnBreak */
     char *exec;             /* absolute path of the program for DLK_ON_BREAK_EXEC, or %NULL */

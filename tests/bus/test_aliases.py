@@ -267,8 +267,9 @@ def test_a_network_disk_is_kept_from_this_host_alone_and_inspect_says_so(root):
     assert root.inspect("rbd://mon1/pool/image")["state"] == "held"
 
 
-def test_a_file_is_kept_from_every_host(root, disk):
-    assert root.inspect(disk)["reach"] == "every host"
+def test_a_file_on_a_filesystem_of_this_host_is_kept_from_this_host_alone_and_inspect_says_why(root, disk):
+    report = root.inspect(disk)
+    assert report["reach"] == "this host" and "not known to show locks to other hosts" in report["reach-limit"]
 
 
 @pytest.mark.parametrize("uri", ["rbd://mon1", "nbd://host:99999/x", "http://host/../x"])

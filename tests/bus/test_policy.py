@@ -183,3 +183,26 @@ def test_a_terminated_process_that_does_not_go_is_killed_after_the_grace(root_un
     root.acquire(disk, pid=child.pid, on_break="terminate")
     disk.unlink()
     assert child.wait(60) == -9
+
+
+def test_a_rule_for_locks_that_reach_other_hosts_refuses_a_filesystem_of_this_host(root_under, disk):
+    root = root_under("[Rule all]\nbackend=fcntl;host\nreach=hosts\n")
+    for backend, because in (("fcntl", "not known to show locks to other hosts"), ("host", "the backend host is known to this host alone")):
+        error = root.refused_acquire(disk, backend=backend)
+        assert error.name == "Unsupported" and str(disk) in error.message, error
+        assert because in error.message and "reach=host" in error.message, error
+    assert root.inspect(disk)["available"] == []
+
+
+def test_open_as_a_user_locks_what_he_may_open_and_nothing_else(root_under, disk):
+    root = root_under("[Rule all]\nbackend=fcntl\nopen-as=nobody\n")
+    disk.chmod(0o600)
+    error = root.refused_acquire(disk)
+    assert error.name == "BackendFailed" and "as nobody" in error.message, error
+    disk.chmod(0o666)
+    root.acquire(disk)
+
+
+def test_open_as_a_user_whom_nobody_knows_is_refused_by_name(root_under, disk):
+    error = root_under("[Rule all]\nbackend=fcntl\nopen-as=no-such-user\n").refused_acquire(disk)
+    assert error.name == "Unsupported" and "no-such-user" in error.message, error

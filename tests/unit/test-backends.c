@@ -40,8 +40,8 @@ test_added_backend_is_found(void)
 static void
 test_only_the_host_backend_stops_at_this_host(void)
 {
-    g_assert_false(dlk_backend_reaches_other_hosts(dlk_backends_get("host")));
-    g_assert_true(dlk_backend_reaches_other_hosts(dlk_backends_get("fcntl")));
+    g_assert_false(DLK_BACKEND_GET_CLASS(dlk_backends_get("host"))->reaches_other_hosts);
+    g_assert_true(DLK_BACKEND_GET_CLASS(dlk_backends_get("fcntl"))->reaches_other_hosts);
 }
 
 static void

@@ -1,5 +1,6 @@
 """NFS: the guest's kernel serves, and two hosts, each with a network of its own, mount it by both versions of the protocol."""
 
+import os
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,15 @@ rpc.statd --no-notify
 
 # A policy for tests that wait until a lost lock is noticed.
 QUICK_POLICY = """
+[Rule squashed]
+match-path=/srv/squashed/*
+backend=fcntl
+open-as=owner
+check-interval=1
+[Rule local]
+match-path=/srv/local/*
+backend=fcntl
+reach=hosts
 [Rule network]
 match-filesystem=nfs*
 backend=fcntl
@@ -129,9 +139,10 @@ def client_folder(host):
 
 
 def locks_at_server(image):
-    """The lines of /proc/locks about a file of the export."""
-    inode = image.stat().st_ino
-    return [line for line in Path("/proc/locks").read_text(encoding="ascii").splitlines() if f":{inode} " in line]
+    """The lines of /proc/locks about a file of the export: the server's own, and not those of the clients in the same kernel."""
+    status = image.stat()
+    key = f" {os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino} "
+    return [line for line in Path("/proc/locks").read_text(encoding="ascii").splitlines() if key in line]
 
 
 def take_locks_away(host):
