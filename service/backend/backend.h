@@ -55,7 +55,7 @@ struct _DlkBackendClass {
     /** Does a lease of this backend keep other hosts out as well? */
     gboolean reaches_other_hosts;
     /** Where it does: why not for this disk, as a clause, transfer full; %NULL: it does. May be missing. */
-    char *(*reach_limit)(DlkBackend *self, const DlkTarget *target);
+    char *(*reach_limit)(DlkBackend *self, const DlkTarget *target, const DlkRule *rule);
     /** Why a lock on this disk may be lost unseen, as a clause, transfer full; %NULL: it is seen. May be
      * missing. */
     char *(*unseen_loss)(DlkBackend *self, const DlkTarget *target);

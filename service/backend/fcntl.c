@@ -62,7 +62,7 @@ fcntl_probe(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GErr
 }
 
 static char *
-fcntl_reach_limit(DlkBackend *self, const DlkTarget *target)
+fcntl_reach_limit(DlkBackend *self, const DlkTarget *target, const DlkRule *rule)
 {
     return g_strdup(target->disk->lock_limit);
 }
@@ -192,7 +192,7 @@ fcntl_adopt(DlkBackend *self, DlkHold *hold, int *fds, const DlkRule *rule, GErr
     if (!is_same_file(fds[0], hold->target->fd))
         return set_lost(hold, DLK_REASON_REPLACED, error);
     g_autofree char *label = label_of(hold->target);
-    if (!dlk_lease_locks_adopt(fds[0], label, hold->mode, hold->strict, error))
+    if (!dlk_lease_locks_adopt(fds[0], hold->target->open_as, label, hold->mode, hold->strict, error))
         return FALSE;
     hold->release_never_blocks = dlk_filesystem_is_local(dlk_filesystem_of_fd(fds[0]));
     return dlk_hold_adopt_fd(hold, g_steal_fd(&fds[0]), error);

@@ -108,9 +108,9 @@ dlk_lease_locks_take(int fd, const char *label, DlkMode mode, gboolean strict, G
  * meets nobody, the lock is gone. That somebody else has taken it meanwhile shows when it is set.
  */
 static gboolean
-is_locked(int fd, const char *label, GError **error)
+is_locked(int fd, const char *open_as, const char *label, GError **error)
 {
-    dlk_autofd other = dlk_fd_reopen(fd, O_RDONLY);
+    dlk_autofd other = dlk_as_user_reopen(open_as, fd, O_RDONLY);
     const DlkByteState state =
         other >= 0 ? dlk_image_locks_ask(other, DLK_BYTE_LEASE, DLK_BYTE_LEASE, NULL) : DLK_BYTE_UNKNOWN;
 
@@ -123,10 +123,11 @@ is_locked(int fd, const char *label, GError **error)
 }
 
 gboolean
-dlk_lease_locks_adopt(int fd, const char *label, DlkMode mode, gboolean strict, GError **error)
+dlk_lease_locks_adopt(int fd, const char *open_as, const char *label, DlkMode mode, gboolean strict,
+                      GError **error)
 {
     const guint byte = side_byte(mode, strict);
-    if (!is_locked(fd, label, error) || !dlk_lease_locks_take(fd, label, mode, strict, error))
+    if (!is_locked(fd, open_as, label, error) || !dlk_lease_locks_take(fd, label, mode, strict, error))
         return FALSE;
     for (guint other = DLK_BYTE_SHARED_WRITER; other <= DLK_BYTE_STRICT_READER; other++)
         if (strict && other != byte)

@@ -15,7 +15,8 @@
 gboolean dlk_lease_locks_take(int fd, const char *label, DlkMode mode, gboolean strict, GError **error);
 /** @fd has locks of a lease, of this mode or of one that it was to be converted from or to: makes them this
  * mode's. DLK_ERROR_LEASE_LOST: it has none. */
-gboolean dlk_lease_locks_adopt(int fd, const char *label, DlkMode mode, gboolean strict, GError **error);
+gboolean dlk_lease_locks_adopt(int fd, const char *open_as, const char *label, DlkMode mode, gboolean strict,
+                               GError **error);
 /** Takes those of a new mode in the place of the old one's, with no moment without; on failure the old stand.
  */
 gboolean dlk_lease_locks_change(int fd, const char *label, DlkMode from, DlkMode to, gboolean strict,

@@ -3,6 +3,7 @@
 #include "backend/mount-lines.h"
 #include "base/error.h"
 #include "base/fd.h"
+#include "base/lock-reach.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -74,18 +75,25 @@ dlk_lockspace_folder_open(const DlkRule *rule, GError **error)
     return fd >= 0 && is_safe(rule, fd, TRUE, error) ? g_steal_fd(&fd) : -1;
 }
 
-gboolean
-dlk_lockspace_folder_is_shared(const DlkRule *rule, GError **error)
+char *
+dlk_lockspace_folder_limit(const DlkRule *rule)
 {
-    if (rule->local_locks)
-        return TRUE;
     g_autofree char *mountinfo = dlk_mount_lines_read();
     g_autoptr(DlkMountLine) mount = dlk_mount_line_of_path(mountinfo, rule->lockspace);
-    if (mount != NULL && dlk_mount_line_is_remote(mount))
+    if (mount != NULL)
+        return dlk_lock_reach_limit(mount->filesystem, mount->options);
+    return g_strdup("its mount is not among those of the service");
+}
+
+gboolean
+dlk_lockspace_folder_suffices(const DlkRule *rule, GError **error)
+{
+    g_autofree char *limit = rule->reach != DLK_REACH_HOST ? dlk_lockspace_folder_limit(rule) : NULL;
+    if (limit == NULL)
         return TRUE;
     g_autofree char *what = g_strdup_printf(
-        "is on %s, which no other host sees: mount the shared filesystem there, or, where this host alone is "
-        "to be protected, say local-locks=accept",
-        mount != NULL ? mount->filesystem : "an unknown filesystem");
+        "keeps out nobody on other hosts: %s; mount there what all hosts share, in a way that "
+        "shows locks to all, or, where this host alone is to be protected, say reach=host",
+        limit);
     return refuse(rule, error, what);
 }

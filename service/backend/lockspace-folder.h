@@ -11,5 +11,12 @@
  * -1 with DLK_ERROR_BACKEND_FAILED, which says what is to be done. Worker thread; may block.
  */
 int dlk_lockspace_folder_open(const DlkRule *rule, GError **error);
-/** Is it on a filesystem that other hosts share, or does @rule accept that it is not (local-locks=accept)? */
-gboolean dlk_lockspace_folder_is_shared(const DlkRule *rule, GError **error);
+/** Why locks there are known to this host alone, as a clause; %NULL: every host that shares it sees them.
+ * Touches no storage. Free with g_free(). */
+char *dlk_lockspace_folder_limit(const DlkRule *rule);
+/**
+ * Do they reach as far as @rule asks, which is to other hosts where it does not say reach=host? Not
+ * DLK_ERROR_UNSUPPORTED, as elsewhere, but DLK_ERROR_BACKEND_FAILED: mostly the filesystem is not mounted
+ * yet, and that is no reason to do without.
+ */
+gboolean dlk_lockspace_folder_suffices(const DlkRule *rule, GError **error);

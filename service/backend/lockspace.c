@@ -27,7 +27,8 @@ G_DEFINE_TYPE(DlkLockspaceBackend, dlk_lockspace_backend, DLK_TYPE_BACKEND)
 typedef struct {
     char *name;
     struct stat file;
-    guint slot; /* that its record stands in */
+    guint slot;         /* that its record stands in */
+    gboolean is_shared; /* other hosts see the lock, and a server may take it away */
 } State;
 
 static void
@@ -36,6 +37,15 @@ state_free(gpointer data)
     State *state = data;
     g_free(state->name);
     g_free(state);
+}
+
+static State *
+state_new(const DlkRule *rule)
+{
+    State *state = g_new0(State, 1);
+    g_autofree char *limit = dlk_lockspace_folder_limit(rule);
+    state->is_shared = limit == NULL;
+    return state;
 }
 
 static char *
@@ -47,7 +57,7 @@ label_of(const DlkTarget *target)
 gboolean
 dlk_lock_place_find(DlkLockPlace *self, const DlkTarget *target, const DlkRule *rule, GError **error)
 {
-    self->folder = dlk_lockspace_folder_is_shared(rule, error) ? dlk_lockspace_folder_open(rule, error) : -1;
+    self->folder = dlk_lockspace_folder_suffices(rule, error) ? dlk_lockspace_folder_open(rule, error) : -1;
     if (self->folder < 0)
         return FALSE;
     self->identity = dlk_shared_identity(target, self->folder, error);
@@ -78,8 +88,16 @@ lockspace_probe(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, 
     g_auto(DlkLockPlace) place = {.folder = -1};
     if (target->disk->kind == DLK_KIND_FILE)
         return dlk_lock_place_find(&place, target, rule, error);
+    if (!dlk_lockspace_folder_suffices(rule, error))
+        return FALSE;
     place.identity = dlk_shared_identity(target, -1, error);
     return place.identity != NULL;
+}
+
+static char *
+lockspace_reach_limit(DlkBackend *self, const DlkTarget *target, const DlkRule *rule)
+{
+    return dlk_lockspace_folder_limit(rule);
 }
 
 /*
@@ -137,7 +155,7 @@ lockspace_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError *
     g_auto(DlkLockPlace) place = {.folder = -1};
     if (!dlk_lock_place_find(&place, hold->target, rule, error))
         return FALSE;
-    State *state = g_new0(State, 1);
+    State *state = state_new(rule);
     hold->fd = take(&place, hold, state, error);
     state->name = g_steal_pointer(&place.name);
     dlk_hold_set_state(hold, state, state_free);
@@ -174,8 +192,12 @@ lockspace_check(DlkBackend *self, DlkHold *hold, char **reason)
         *reason = g_strdup(DLK_REASON_NOT_LOCKED);
         return DLK_CHECK_LOST;
     }
+    const State *state = hold->state;
     const DlkCheck answer = check_name(hold, reason);
-    return answer == DLK_CHECK_HELD ? dlk_lease_locks_check(hold->fd, hold->mode, reason) : answer;
+    if (answer != DLK_CHECK_HELD)
+        return answer;
+    return state->is_shared ? dlk_lease_locks_check_shared(hold->fd, NULL, hold->mode, reason)
+                            : dlk_lease_locks_check(hold->fd, hold->mode, reason);
 }
 
 static gboolean
@@ -237,9 +259,9 @@ lockspace_adopt(DlkBackend *self, DlkHold *hold, int *fds, const DlkRule *rule, 
         g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: " DLK_REASON_LOCK_FILE_GONE, label);
         return FALSE;
     }
-    if (!dlk_lease_locks_adopt(fds[0], label, hold->mode, hold->strict, error))
+    if (!dlk_lease_locks_adopt(fds[0], NULL, label, hold->mode, hold->strict, error))
         return FALSE;
-    State *state = g_new0(State, 1);
+    State *state = state_new(rule);
     state->file = file;
     state->name = g_steal_pointer(&place.name);
     state->slot = dlk_holder_slots_claim(fds[0]);
@@ -254,6 +276,7 @@ dlk_lockspace_backend_class_init(DlkLockspaceBackendClass *klass)
     DlkBackendClass *backend = DLK_BACKEND_CLASS(klass);
     backend->name = "lockspace";
     backend->reaches_other_hosts = TRUE;
+    backend->reach_limit = lockspace_reach_limit;
     backend->probe = lockspace_probe;
     backend->acquire = lockspace_acquire;
     backend->check = lockspace_check;

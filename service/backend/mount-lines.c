@@ -9,6 +9,7 @@ dlk_mount_line_free(DlkMountLine *self)
     g_free(self->point);
     g_free(self->filesystem);
     g_free(self->source);
+    g_free(self->options);
     g_free(self);
 }
 
@@ -66,6 +67,7 @@ dlk_mount_line_parse(const char *line)
     self->point = dlk_mount_line_unescape(field[4]);
     self->filesystem = dlk_mount_line_unescape(field[dash + 1]);
     self->source = dlk_mount_line_unescape(field[dash + 2]);
+    self->options = dlk_mount_line_unescape(field[dash + 3]);
     self->read_only = g_strv_contains((const char *const *)options, "ro");
     return self;
 }

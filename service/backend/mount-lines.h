@@ -12,6 +12,7 @@ typedef struct {
     char *point;
     char *filesystem;
     char *source;
+    char *options;      /* of the filesystem, with "," between */
     gboolean read_only; /* the filesystem, not only this mount of it */
 } DlkMountLine;
 void dlk_mount_line_free(DlkMountLine *self);

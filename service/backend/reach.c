@@ -4,12 +4,12 @@
 #include "base/text.h"
 
 char *
-dlk_reach_limit(DlkBackend *backend, const DlkTarget *target)
+dlk_reach_limit(DlkBackend *backend, const DlkTarget *target, const DlkRule *rule)
 {
     const DlkBackendClass *klass = DLK_BACKEND_GET_CLASS(backend);
     if (!klass->reaches_other_hosts)
         return g_strdup_printf("the backend %s is known to this host alone", klass->name);
-    return klass->reach_limit != NULL ? klass->reach_limit(backend, target) : NULL;
+    return klass->reach_limit != NULL ? klass->reach_limit(backend, target, rule) : NULL;
 }
 
 char *
@@ -23,7 +23,7 @@ gboolean
 dlk_reach_suffices(DlkBackend *backend, const DlkTarget *target, const DlkRule *rule, GError **error)
 {
     g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
-    g_autofree char *limit = rule->reach_hosts ? dlk_reach_limit(backend, target) : NULL;
+    g_autofree char *limit = rule->reach == DLK_REACH_HOSTS ? dlk_reach_limit(backend, target, rule) : NULL;
     if (limit != NULL) {
         g_set_error(
             error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,

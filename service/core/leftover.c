@@ -179,6 +179,8 @@ dlk_leftover_revive(DlkLeftover *self, DlkFolderWatch *folder_watch, DlkRevived 
 {
     *revived = (DlkRevived){.answer = DLK_CHECK_HELD, .folder_watch = -1};
     g_autoptr(DlkTarget) target = find_disk(self, revived);
+    if (target)
+        dlk_target_set_open_as(target, self->rule->open_as);
     g_autoptr(DlkHold) hold = target ? adopt(self, target, revived) : NULL;
 
     if (!hold)

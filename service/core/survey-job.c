@@ -48,7 +48,7 @@ run(gpointer data, GError **error)
                                          : NULL;
 
     survey->backend = backend ? dlk_backend_name(backend) : "";
-    survey->reach_limit = backend ? dlk_reach_limit(backend, input->target) : NULL;
+    survey->reach_limit = backend ? dlk_reach_limit(backend, input->target, input->rule) : NULL;
     survey->unseen_loss =
         backend && !survey->reach_limit ? dlk_reach_unseen_loss(backend, input->target) : NULL;
     survey->related = dlk_related_find(input->mounts, input->target, &dlk_devices);

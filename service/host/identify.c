@@ -3,10 +3,10 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/filesystem.h"
+#include "base/lock-reach.h"
 #include "base/text.h"
 #include "host/block-device.h"
 #include "host/block-identity.h"
-#include "host/lock-reach.h"
 #include "host/overlay.h"
 #include "host/resolve.h"
 

@@ -133,16 +133,9 @@ readers_word(guint number)
 }
 
 static const char *
-local_locks_word(guint number)
-{
-    static const char *const words[] = {[FALSE] = "refuse", [TRUE] = "accept"};
-    return number < G_N_ELEMENTS(words) ? words[number] : NULL;
-}
-
-static const char *
 reach_word(guint number)
 {
-    static const char *const words[] = {[FALSE] = "host", [TRUE] = "hosts"};
+    static const char *const words[] = {[DLK_REACH_HOST] = "host", [DLK_REACH_HOSTS] = "hosts"};
     return number < G_N_ELEMENTS(words) ? words[number] : NULL;
 }
 
@@ -179,11 +172,10 @@ static const DlkPolicyKey keys[] = {
     {RULE("backend", backends), "names of backends with \";\" between", dlk_policy_read_texts,
      .check = check_backend},
     {RULE("fallback", fallback), "refuse or host", dlk_policy_read_word, .word = fallback_word},
-    {RULE("reach", reach_hosts), "host or hosts", dlk_policy_read_word, .word = reach_word},
+    {RULE("reach", reach), "host or hosts", dlk_policy_read_word, .word = reach_word},
     {RULE("unseen-loss", refuse_unseen_loss), "accept or refuse", dlk_policy_read_word,
      .word = unseen_loss_word},
     {RULE("lockspace", lockspace), PATH, dlk_policy_read_text, .check = check_path},
-    {RULE("local-locks", local_locks), "refuse or accept", dlk_policy_read_word, .word = local_locks_word},
     {RULE("open-as", open_as), "\"owner\" or the name of a user, not a number", dlk_policy_read_text,
      .check = check_user},
 

@@ -164,7 +164,8 @@ static void
 check_reach(Reader *reader, const DlkPolicySection *section, const DlkRule *rule)
 {
     const DlkPolicyEntry *reach = find_good(section, "reach");
-    if (!reach || !rule->reach_hosts || is_spoiled(section, "backend") || is_spoiled(section, "fallback"))
+    if (!reach || rule->reach != DLK_REACH_HOSTS || is_spoiled(section, "backend") ||
+        is_spoiled(section, "fallback"))
         return;
     if (g_str_equal(rule->backends[0], "host"))
         report(reader, reach->line,

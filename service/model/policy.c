@@ -14,6 +14,7 @@ dlk_rule_new(const char *name)
     self->name = g_strdup(name);
     self->backends = g_strdupv((char **)backends);
     self->fallback = DLK_FALLBACK_REFUSE;
+    self->reach = DLK_REACH_UNSAID;
     self->modes = ALL_MODES;
     self->check_interval = 10 * G_USEC_PER_SEC;
     /* Shorter than the 90 seconds after which an NFS server may give a silent client's lock to another. */

@@ -12,6 +12,13 @@ typedef enum {
     DLK_FALLBACK_HOST, /* exclusivity on this host alone */
 } DlkFallback;
 
+/** DlkReach: whom a lease must keep out at least. */
+typedef enum {
+    DLK_REACH_HOST,
+    DLK_REACH_HOSTS,  /* every host that takes such locks */
+    DLK_REACH_UNSAID, /* with a lockspace, which is for nothing else, every host; otherwise this one */
+} DlkReach;
+
 /**
  * DlkRule: one [Rule NAME] section; immutable, reference-counted (atomic) so that a lease keeps the rule that
  * it was granted under while the policy moves on.
@@ -24,16 +31,15 @@ typedef struct {
     char **match_transports;  /* globs; %NULL: any */
     char **backends;          /* the first is the default, the others may be asked for */
     DlkFallback fallback;
-    char *lockspace;      /* absolute path, or %NULL */
-    gboolean local_locks; /* accept locks that should reach other hosts and do not */
-    guint modes;          /* bits 1 << DlkMode that may be asked for */
+    char *lockspace; /* absolute path, or %NULL */
+    guint modes;     /* bits 1 << DlkMode that may be asked for */
     gboolean strict_readers;
     gint64 check_interval; /* microseconds, as all that follow */
     gint64 risk_timeout;
     gint64 grace;
     gint64 unreachable_after;
-    char *open_as;               /* a user's name, "owner", or %NULL */
-    gboolean reach_hosts;        /* a lease must keep out other hosts */
+    char *open_as; /* a user's name, "owner", or %NULL */
+    DlkReach reach;
     gboolean refuse_unseen_loss; /* a lock must be one whose loss is always seen */
     DlkOnBreak on_break;
     guint on_break_allowed; /* bits 1 << DlkOnBreak */

@@ -12,7 +12,7 @@ id={host}
 match-kind=network
 backend=lockspace
 lockspace={lockspace}
-local-locks=accept
+reach=host
 unreachable-after=2
 check-interval=0.2
 """

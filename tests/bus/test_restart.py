@@ -378,7 +378,7 @@ def test_a_journal_of_an_earlier_boot_is_dropped(service, client, disk):
 def test_a_lock_in_a_lockspace_comes_back(start_service, client, disk, folder, managed):
     lockspace = folder / "lockspace"
     lockspace.mkdir(mode=0o700)
-    service = start_service(f"[Rule all]\nbackend=lockspace\nlockspace={lockspace}\nlocal-locks=accept\n", managed=managed)
+    service = start_service(f"[Rule all]\nbackend=lockspace\nlockspace={lockspace}\nreach=host\n", managed=managed)
     lease = client().acquire(disk)
     service.restart()
     assert lease["State"] == "active" and lease.call("Check") == ("active",)

@@ -27,7 +27,7 @@ space_set_up(Space *self, gconstpointer data)
     scratch_init(&self->scratch);
     self->rule = dlk_rule_new("luns");
     self->rule->lockspace = scratch_folder(&self->scratch, "locks");
-    self->rule->local_locks = TRUE;
+    self->rule->reach = DLK_REACH_HOST;
     g_autoptr(DlkDisk) disk = dlk_disk_new(DLK_KIND_NETWORK, DISK_ID);
     self->target = dlk_target_new(disk, -1, -1, NULL);
     self->backend = dlk_backends_get("lockspace");

@@ -164,8 +164,8 @@ test_a_file_in_the_place_of_the_folder_is_refused(Space *f, gconstpointer data)
 static void
 test_a_folder_that_no_other_host_sees_is_refused_unless_the_rule_accepts_it(Space *f, gconstpointer data)
 {
-    f->rule->local_locks = FALSE;
-    space_assert_refused(f, DLK_MODE_EXCLUSIVE, DLK_ERROR_BACKEND_FAILED, "local-locks=accept");
+    f->rule->reach = DLK_REACH_UNSAID;
+    space_assert_refused(f, DLK_MODE_EXCLUSIVE, DLK_ERROR_BACKEND_FAILED, "reach=host");
 }
 
 /* What others may have put in the place of the lock file: only root can, and then by mistake. */

@@ -48,7 +48,6 @@ static const Wrong wrongs[] = {
     {"Rule r", "lockspace=locks", "must be an absolute path"},
     {"Rule r", "lockspace=/locks/../etc", "must be an absolute path"},
     {"Rule r", "lockspace=/locks/", "must be an absolute path"},
-    {"Rule r", "local-locks=yes", "must be refuse or accept, not \"yes\""},
     {"Rule r", "open-as=0", "must be \"owner\" or the name of a user, not a number, not \"0\""},
     {"Rule r", "open-as=-x", "the name of a user"},
     {"Rule r", "open-as=a b", "the name of a user"},

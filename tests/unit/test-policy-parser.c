@@ -13,7 +13,7 @@
     "backend=fcntl;host\n"                                                                                   \
     "fallback=host\n"                                                                                        \
     "lockspace=/srv/locks\n"                                                                                 \
-    "local-locks=accept\n"                                                                                   \
+    "reach=host\n"                                                                                           \
     "modes=exclusive;read-only\n"                                                                            \
     "readers=strict\n"                                                                                       \
     "check-interval=2.5\n"                                                                                   \
@@ -69,7 +69,7 @@ test_backend_fallback_lockspace_and_open_as_are_read(void)
     assert_strings(web->backends, "fcntl host");
     g_assert_cmpint(web->fallback, ==, DLK_FALLBACK_HOST);
     g_assert_cmpstr(web->lockspace, ==, "/srv/locks");
-    g_assert_true(web->local_locks);
+    g_assert_cmpint(web->reach, ==, DLK_REACH_HOST);
     g_assert_cmpstr(web->open_as, ==, "owner");
 }
 

@@ -48,6 +48,16 @@ def test_an_empty_disk_is_watched_too(world):
     assert wait_until_broken(world, lease, "an empty disk, taken away by the server", 3) == REVOKED
 
 
+def test_a_lock_in_a_lockspace_is_watched_too(world):
+    a, b = two_hosts(world)
+    disk = "rbd://mon/pool/web01"
+    lease = a.root.acquire(disk)
+    assert a.root.inspect(disk)["reach"] == "every host" and b.root.refused_acquire(disk).name == "Busy"
+    take_locks_away(a)
+    assert wait_until_broken(world, lease, "a lock in a lockspace, taken away by the server", 3) == REVOKED
+    b.root.acquire(disk)
+
+
 def test_what_the_other_host_has_taken_is_lost(world):
     a, b = two_hosts(world)
     for version, take_away in (("4.2", lambda: take_locks_away(a)), ("3", unlock_filesystem)):

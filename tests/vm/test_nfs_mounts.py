@@ -34,6 +34,19 @@ def test_a_lock_on_such_an_export_is_watched(world):
     assert lease["BrokenReason"] == "lock taken away by the server"
 
 
+def test_a_lease_on_such_an_export_outlives_the_service(world):
+    a, b = two_hosts(world)
+    _, disk = make_squashed_image("kept.img")
+    lease = a.root.acquire(disk)
+    for keeps_descriptors in (True, False):
+        a.service.crash()
+        if not keeps_descriptors:
+            a.service.manager.drop()
+        a.service.start()
+        assert lease["State"] == "active" and lease.call("Check") == ("active",), lease["BrokenReason"]
+        assert b.root.refused_acquire(disk).name == "Busy"
+
+
 def test_root_alone_is_refused_there(world):
     a, _ = two_hosts(world)
     make_squashed_image("refused.img")
@@ -50,6 +63,8 @@ def test_a_rule_for_locks_that_reach_other_hosts_refuses_a_mount_that_keeps_them
     try:
         error = a.root.refused_acquire("/srv/local/local.img")
         assert error.name == "Unsupported" and "nolock" in error.message and "reach=host" in error.message, error
+        error = a.root.refused_acquire("/srv/local/local.img", backend="lockspace")
+        assert error.name == "BackendFailed" and "the lockspace /srv/local/locks" in error.message and "nolock" in error.message, error
     finally:
         a.run("umount", "/srv/local")
 

@@ -17,16 +17,16 @@ exec sleep infinity
 
 
 class Host:
-    """The guest itself, or, with apart=True, one beside it: with mounts, a network and a name of its own, as another computer has."""
+    """The guest itself, or, with apart=True, one beside it: with mounts, a network and a name of its own, as another computer has. `managed`: as Service's."""
 
-    def __init__(self, world, name, policy, apart=False):
+    def __init__(self, world, name, policy, apart=False, managed=None):
         self.name = name
         self._world = world
         self.folder = world.folder / f"host-{name}" if apart else world.folder
         self.folder.mkdir(exist_ok=True)
         self._namespaces = self._make_namespaces() if apart else None
         self.bus = Bus(self.folder)
-        self.service = Service(self.bus, f"[Host]\nid={name}\n{policy}", under=self._enter())
+        self.service = Service(self.bus, f"[Host]\nid={name}\n{policy}", under=self._enter(), managed=managed)
         self.root = Client(self.bus)
 
     def _make_namespaces(self):
@@ -65,6 +65,7 @@ class Host:
         try:
             self.service.stop()
         finally:
+            self.service.close()
             self.root.close()
             self.bus.close()
             if self._namespaces:

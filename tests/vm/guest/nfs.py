@@ -41,8 +41,14 @@ open-as=owner
 check-interval=1
 [Rule local]
 match-path=/srv/local/*
-backend=fcntl
+backend=fcntl;lockspace
+lockspace=/srv/local/locks
 reach=hosts
+[Rule cluster]
+match-kind=network
+backend=lockspace
+lockspace=/srv/nfs4/locks
+check-interval=1
 [Rule network]
 match-filesystem=nfs*
 backend=fcntl
@@ -68,6 +74,7 @@ def serve(world):
         world.run("mkfs.ext4", "-q", "-F", disk)
         world.run("mkdir", "-p", point)
         world.run("mount", disk, point)
+    (EXPORT / "locks").mkdir(mode=0o700)
     Path("/etc/exports").write_text(EXPORTS, encoding="ascii")
     world.run("sh", "-c", RPC)
     world.run("mount", "-t", "nfsd", "nfsd", PROC)
@@ -84,7 +91,7 @@ def serve(world):
 
 def add_client(world, name, address, policy):
     """A Host that has mounted the export by both versions."""
-    host = world.add_host(name, policy)
+    host = world.add_host(name, policy, managed={})
     world.run("ip", "link", "add", link_of(host), "master", "bridge", "type", "veth", "peer", "name", "eth0", "netns", host.namespaces)
     world.run("ip", "link", "set", link_of(host), "up")
     host.run("ip", "address", "add", f"{address}/24", "dev", "eth0")

@@ -21,9 +21,9 @@ class World:
         self.bus, self.service, self.root = guest.bus, guest.service, guest.root
         self._later = []
 
-    def add_host(self, name, policy=SHIPPED_POLICY, apart=True):
+    def add_host(self, name, policy=SHIPPED_POLICY, apart=True, managed=None):
         """One more Host, for all tests that follow."""
-        self._hosts.append(Host(self, name, policy, apart))
+        self._hosts.append(Host(self, name, policy, apart, managed))
         return self._hosts[-1]
 
     def close(self):

@@ -1,4 +1,4 @@
-#include "host/lock-reach.h"
+#include "base/lock-reach.h"
 
 #include <glib.h>
 
