@@ -100,6 +100,15 @@ load(GError **error)
     return is_of_this_boot(words[1]) || write_generation(after(generation), error);
 }
 
+GRefString *
+dlk_host_key_owner(guint64 key)
+{
+    g_mutex_lock(&mutex);
+    GRefString *owner = host != NULL && dlk_pr_key_is_of(key, host) ? g_ref_string_new(host) : NULL;
+    g_mutex_unlock(&mutex);
+    return owner;
+}
+
 gboolean
 dlk_host_key_get(gboolean alone, guint64 *key, GError **error)
 {

@@ -137,6 +137,25 @@ dlk_pr_path_preempt(const DlkPrPath *self, guint64 key, guint64 victim, DlkPrTyp
     return call(self, IOC_PR_PREEMPT, &request, error);
 }
 
+gboolean
+dlk_pr_path_preempt_and_abort(const DlkPrPath *self, guint64 key, guint64 victim, DlkPrType type,
+                              GError **error)
+{
+    struct pr_preempt request = {.old_key = key, .new_key = victim, .type = type};
+    g_autoptr(GError) local = NULL;
+    /* Linux's own target never answers it by tcm_loop, and keeps the device busy for good (seen on 6.1). */
+    if (self->linux_target)
+        return dlk_pr_path_preempt(self, key, victim, type, error);
+    if (call(self, IOC_PR_PREEMPT_ABORT, &request, &local))
+        return TRUE;
+    if (!g_error_matches(local, DLK_ERROR, DLK_ERROR_UNSUPPORTED) &&
+        !g_error_matches(local, DLK_ERROR, DLK_ERROR_BACKEND_FAILED)) {
+        g_propagate_error(error, g_steal_pointer(&local));
+        return FALSE;
+    }
+    return dlk_pr_path_preempt(self, key, victim, type, error);
+}
+
 DlkPrState *
 dlk_pr_path_read(const DlkPrPath *self, GError **error)
 {

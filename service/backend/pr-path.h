@@ -41,6 +41,10 @@ gboolean dlk_pr_path_release(const DlkPrPath *self, guint64 key, DlkPrType type,
  */
 gboolean dlk_pr_path_preempt(const DlkPrPath *self, guint64 key, guint64 victim, DlkPrType type,
                              GError **error);
+/** Likewise, and ends the commands that the target still has of those who lose their registration, where it
+ * can: otherwise a write that it took before may reach the disk afterwards. */
+gboolean dlk_pr_path_preempt_and_abort(const DlkPrPath *self, guint64 key, guint64 victim, DlkPrType type,
+                                       GError **error);
 
 /** %NULL and @error where it cannot be asked. */
 DlkPrState *dlk_pr_path_read(const DlkPrPath *self, GError **error);

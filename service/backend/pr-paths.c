@@ -164,18 +164,33 @@ dlk_pr_paths_reserve(GPtrArray *paths, guint64 key, DlkPrType type, GError **err
     return FALSE;
 }
 
-gboolean
-dlk_pr_paths_preempt(GPtrArray *paths, guint64 key, guint64 victim, DlkPrType type, GError **error)
+typedef gboolean (*Preempt)(const DlkPrPath *path, guint64 key, guint64 victim, DlkPrType type,
+                            GError **error);
+
+static gboolean
+preempt_by(Preempt preempt, GPtrArray *paths, guint64 key, guint64 victim, DlkPrType type, GError **error)
 {
     g_autoptr(GError) failure = NULL;
     for (guint i = 0; i < paths->len; i++) {
         GError *local = NULL;
-        if (dlk_pr_path_preempt(paths->pdata[i], key, victim, type, &local))
+        if (preempt(paths->pdata[i], key, victim, type, &local))
             return TRUE;
         remember(&failure, local);
     }
     g_propagate_error(error, g_steal_pointer(&failure));
     return FALSE;
+}
+
+gboolean
+dlk_pr_paths_preempt(GPtrArray *paths, guint64 key, guint64 victim, DlkPrType type, GError **error)
+{
+    return preempt_by(dlk_pr_path_preempt, paths, key, victim, type, error);
+}
+
+gboolean
+dlk_pr_paths_preempt_and_abort(GPtrArray *paths, guint64 key, guint64 victim, DlkPrType type, GError **error)
+{
+    return preempt_by(dlk_pr_path_preempt_and_abort, paths, key, victim, type, error);
 }
 
 void

@@ -21,5 +21,7 @@ GPtrArray *dlk_pr_paths_read_registrants(GPtrArray *paths, GError **error);
  */
 gboolean dlk_pr_paths_reserve(GPtrArray *paths, guint64 key, DlkPrType type, GError **error);
 gboolean dlk_pr_paths_preempt(GPtrArray *paths, guint64 key, guint64 victim, DlkPrType type, GError **error);
+gboolean dlk_pr_paths_preempt_and_abort(GPtrArray *paths, guint64 key, guint64 victim, DlkPrType type,
+                                        GError **error);
 /** By every path: the reservation is that one's which reserved. Whether it is gone is to be read. */
 void dlk_pr_paths_release(GPtrArray *paths, guint64 key, DlkPrType type);

@@ -30,6 +30,9 @@ ask_with_room(const DlkPrPath *path, guint8 action, guint room, GByteArray *answ
 {
     const guint8 command[10] = {PERSISTENT_RESERVE_IN, action, [7] = (guint8)(room >> 8), (guint8)room};
     g_byte_array_set_size(answer, room);
+    /* A host adapter that does not say how much came would otherwise have us read what was there before. */
+    for (guint i = 0; i < room; i++)
+        answer->data[i] = 0;
     const DlkScsiCommand in = {command, sizeof command, FALSE, answer->data, room};
     guint length = 0;
     if (!dlk_scsi_command_run(path->fd, path->name, &in, &length, error))
@@ -84,6 +87,12 @@ dlk_pr_read_scsi(const DlkPrPath *path, GError **error)
         if (answer == NULL || !dlk_pr_in_read_reservation(answer->data, answer->len, &generation,
                                                           &state->type, &state->holder, &needed, error))
             return NULL;
+        /* Cut short it would read as that there is none. */
+        if (needed > answer->len) {
+            g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED, "%s does not tell its reservation whole",
+                        path->name);
+            return NULL;
+        }
         if (generation == state->generation)
             return g_steal_pointer(&state);
     }

@@ -33,9 +33,9 @@ add_path(DlkReservation *self, const DlkPrPath *path)
         return TRUE;
     }
     g_autoptr(DlkPrState) after = dlk_pr_path_read(path, NULL);
-    if (after != NULL && dlk_reservation_count(self, after) == dlk_reservation_count(self, before) + 1) {
+    if (after != NULL && dlk_pr_state_count(after, self->key) == dlk_pr_state_count(before, self->key) + 1) {
         g_array_append_val(self->registered, path->sequence);
-        self->nexus = dlk_reservation_count(self, after);
+        self->nexus = dlk_pr_state_count(after, self->key);
         return TRUE;
     }
     /* One that NVMe counts with the others is told by nothing. */
@@ -80,8 +80,8 @@ dlk_reservation_check(DlkReservation *self, GPtrArray *paths, char **reason)
         loss = dlk_reservation_loss(self, state);
         if (loss == NULL) {
             /* The target has forgotten a path. */
-            if (dlk_reservation_count(self, state) < self->nexus) {
-                self->nexus = dlk_reservation_count(self, state);
+            if (dlk_pr_state_count(state, self->key) < self->nexus) {
+                self->nexus = dlk_pr_state_count(state, self->key);
                 g_array_set_size(self->registered, 0);
             }
             return add_paths(self, paths) ? DLK_CHECK_HELD : lost(self, DLK_PR_LOSS_PREEMPTED, reason);

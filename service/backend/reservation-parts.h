@@ -4,10 +4,6 @@
 
 /* What the files of DlkReservation share. */
 
-/** Is @key that of @self, with or without the bit "alone"? */
-gboolean dlk_reservation_is_own_key(const DlkReservation *self, guint64 key);
-/** How many registrations of @state are with such a key. */
-guint dlk_reservation_count(const DlkReservation *self, const DlkPrState *state);
 /** Why @state is not, or not only, what was reserved: DLK_PR_LOSS_…, or %NULL. */
 const char *dlk_reservation_loss(const DlkReservation *self, const DlkPrState *state);
 /**
@@ -19,9 +15,9 @@ gboolean dlk_reservation_register_path(DlkReservation *self, const DlkPrPath *pa
 /** Registers all paths that answer, at least one. */
 gboolean dlk_reservation_register(DlkReservation *self, GPtrArray *paths, const DlkPrState *state,
                                   GError **error);
-/** Changes the type, by one command where one will do. */
-gboolean dlk_reservation_change_type(DlkReservation *self, GPtrArray *paths, const DlkPrState *state,
-                                     DlkPrType type, GError **error);
+/** Changes the type of what an earlier life of this host has left, which no lease relies on. */
+gboolean dlk_reservation_change_leftover(DlkReservation *self, GPtrArray *paths, const DlkPrState *state,
+                                         DlkPrType type, GError **error);
 /** Sets DLK_ERROR_BUSY: who is in the way. Returns FALSE. */
 gboolean dlk_reservation_set_busy(const DlkReservation *self, const DlkPrState *state, const char *label,
                                   GError **error);

@@ -54,27 +54,12 @@ dlk_reservation_set_busy(const DlkReservation *self, const DlkPrState *state, co
     return FALSE;
 }
 
-gboolean
-dlk_reservation_is_own_key(const DlkReservation *self, guint64 key)
-{
-    return dlk_pr_key_set_alone(key, FALSE) == dlk_pr_key_set_alone(self->key, FALSE);
-}
-
-guint
-dlk_reservation_count(const DlkReservation *self, const DlkPrState *state)
-{
-    guint count = 0;
-    for (guint i = 0; i < state->keys->len; i++)
-        count += dlk_reservation_is_own_key(self, g_array_index(state->keys, guint64, i));
-    return count;
-}
-
 const char *
 dlk_reservation_loss(const DlkReservation *self, const DlkPrState *state)
 {
     const char *loss = dlk_pr_state_loss(state, self->key, self->type);
     /* More registrations than we have made: another host goes by our id. */
-    if (loss == NULL && dlk_reservation_count(self, state) > self->nexus)
+    if (loss == NULL && dlk_pr_state_count(state, self->key) > self->nexus)
         return DLK_PR_LOSS_FOREIGN_KEY;
     return loss;
 }
@@ -177,6 +162,14 @@ clean_leftovers(const DlkReservation *self, GPtrArray *paths, const DlkPrState *
     return TRUE;
 }
 
+/* NVMe knows a host by its id, by however many controllers it comes. */
+static guint
+most_registrations(const DlkReservation *self, GPtrArray *paths)
+{
+    const DlkPrPath *path = paths->pdata[0];
+    return path->nvme ? 1 : self->registered->len;
+}
+
 /* Nobody else has it: registered, leftovers cleaned, reserved. */
 static gboolean
 reserve(DlkReservation *self, GPtrArray *paths, const char *label, GError **error)
@@ -184,9 +177,10 @@ reserve(DlkReservation *self, GPtrArray *paths, const char *label, GError **erro
     g_autoptr(DlkPrState) state = dlk_pr_paths_read(paths, error);
     if (state == NULL)
         return FALSE;
-    self->nexus = dlk_pr_state_count(state, self->key);
-    if (self->nexus > self->registered->len)
+    const guint nexus = dlk_pr_state_count(state, self->key);
+    if (nexus > most_registrations(self, paths))
         return dlk_reservation_set_busy(self, state, label, error);
+    self->nexus = nexus;
     if (!clean_leftovers(self, paths, state, label, error))
         return FALSE;
     g_clear_pointer(&state, dlk_pr_state_free);
@@ -208,7 +202,7 @@ reserve(DlkReservation *self, GPtrArray *paths, const char *label, GError **erro
         return dlk_reservation_set_busy(self, state, label, error);
     const DlkPrType type = self->type;
     self->type = state->type;
-    return dlk_reservation_change_type(self, paths, state, type, error);
+    return dlk_reservation_change_leftover(self, paths, state, type, error);
 }
 
 static gboolean
@@ -263,42 +257,5 @@ dlk_reservation_take(DlkReservation *self, GPtrArray *paths, guint64 key, DlkPrT
     (void)dlk_reservation_give_back(self, paths, label, NULL);
     self->key = 0;
     g_propagate_error(error, g_steal_pointer(&failure));
-    return FALSE;
-}
-
-/* The paths that are registered with the key: to change it to itself succeeds only where it is that path's.
- */
-static void
-find_registered(DlkReservation *self, GPtrArray *paths)
-{
-    g_array_set_size(self->registered, 0);
-    for (guint i = 0; i < paths->len; i++) {
-        const DlkPrPath *path = paths->pdata[i];
-        if (dlk_pr_path_register(path, self->key, self->key, NULL))
-            g_array_append_val(self->registered, path->sequence);
-    }
-}
-
-gboolean
-dlk_reservation_adopt(DlkReservation *self, GPtrArray *paths, guint64 key, DlkPrType type, const char *label,
-                      GError **error)
-{
-    g_autoptr(DlkPrState) state = dlk_pr_paths_read(paths, error);
-    if (state == NULL)
-        return FALSE;
-    self->type = type;
-    for (guint i = 0; i < state->keys->len; i++) {
-        self->key = g_array_index(state->keys, guint64, i);
-        self->nexus = dlk_reservation_count(self, state);
-        if (!dlk_pr_key_is_same_host(self->key, key) || dlk_reservation_loss(self, state) != NULL)
-            continue;
-        find_registered(self, paths);
-        if (self->registered->len > 0)
-            return TRUE;
-    }
-    self->key = 0;
-    const char *loss = dlk_pr_state_loss(state, key, type);
-    g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: %s", label,
-                loss != NULL ? loss : DLK_PR_LOSS_FOREIGN_KEY);
     return FALSE;
 }

@@ -46,7 +46,17 @@ DlkCheck dlk_reservation_check(DlkReservation *self, GPtrArray *paths, char **re
 
 /**
  * dlk_reservation_adopt: goes on with what is registered and reserved by an earlier process of this host, of
- * which @key is the key today, whatever its generation. DLK_ERROR_LEASE_LOST: it is not ours any more.
+ * which @key is the key today, whatever its generation. Where that process was just changing the type, it is
+ * changed to @type; DLK_ERROR_BUSY: others have joined by then. That it is not ours any more is no error: the
+ * check says it, and why.
  */
 gboolean dlk_reservation_adopt(DlkReservation *self, GPtrArray *paths, guint64 key, DlkPrType type,
                                const char *label, GError **error);
+/**
+ * dlk_reservation_fence: takes away whatever the host with the HostId @host is registered with, and with it
+ * what it has reserved; nobody else's. @removed (out): how many registrations went. @key: this host's, by
+ * which it registers for that time, unless it is registered.
+ * DLK_ERROR_UNREACHABLE: not all went. @held: leases of this host rely on @self.
+ */
+gboolean dlk_reservation_fence(DlkReservation *self, GPtrArray *paths, guint64 key, gboolean held,
+                               const char *host, const char *label, guint *removed, GError **error);

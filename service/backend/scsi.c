@@ -4,6 +4,7 @@
 #include "backend/lun.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "model/pr-key.h"
 
 struct _DlkScsiBackend {
     DlkBackend parent_instance;
@@ -61,7 +62,7 @@ join(DlkLun *lun, DlkHold *hold, GPtrArray *paths, DlkPrType type, const char *l
     if (g_hash_table_size(lun->holds) == 0)
         return dlk_host_key_get(!dlk_pr_type_is_all(type), &key, error) &&
                dlk_reservation_take(reservation, paths, key, type, label, error);
-    if (reservation->type != type || !dlk_pr_type_is_all(type)) {
+    if (!dlk_pr_type_is_all(type) || dlk_pr_key_is_alone(reservation->key) || reservation->type != type) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "%s is reserved by another lease of this service",
                     label);
         return FALSE;
@@ -84,6 +85,35 @@ cannot_be_said(const char *label, GError **error)
     return FALSE;
 }
 
+typedef struct {
+    DlkLuns *luns;
+    char *disk_id;
+    DlkHold *hold; /* that this belongs to */
+} Membership;
+
+/* A hold that is dropped without a release: what the host has of the disk stays. */
+static void
+membership_free(gpointer data)
+{
+    Membership *membership = data;
+    DlkLun *lun = dlk_luns_lock(membership->luns, membership->disk_id);
+    g_hash_table_remove(lun->holds, membership->hold);
+    dlk_luns_unlock(membership->luns, lun);
+    g_free(membership->disk_id);
+    g_free(membership);
+}
+
+/* With the LUN locked. */
+static void
+add_to(DlkLun *lun, DlkLuns *luns, DlkHold *hold)
+{
+    Membership *membership = g_new0(Membership, 1);
+    *membership = (Membership){luns, g_strdup(lun->disk_id), hold};
+    dlk_hold_set_state(hold, membership, membership_free);
+    g_hash_table_add(lun->holds, hold);
+    hold->key = lun->reservation->key;
+}
+
 static gboolean
 scsi_acquire(DlkBackend *backend, DlkHold *hold, const DlkRule *rule, GError **error)
 {
@@ -98,9 +128,42 @@ scsi_acquire(DlkBackend *backend, DlkHold *hold, const DlkRule *rule, GError **e
     DlkLun *lun = dlk_luns_lock(self->luns, hold->target->disk->id);
     const gboolean joined = join(lun, hold, paths, type, label, error);
     if (joined)
-        g_hash_table_add(lun->holds, hold);
+        add_to(lun, self->luns, hold);
     dlk_luns_unlock(self->luns, lun);
     return joined;
+}
+
+/* The first lease that is taken up takes the reservation up, those after it share it. */
+static gboolean
+rejoin(DlkLun *lun, DlkHold *hold, GPtrArray *paths, DlkPrType type, const char *label, GError **error)
+{
+    guint64 key = 0;
+    if (g_hash_table_size(lun->holds) == 0)
+        return dlk_host_key_get(!dlk_pr_type_is_all(type), &key, error) &&
+               dlk_reservation_adopt(lun->reservation, paths, key, type, label, error);
+    if (dlk_pr_type_is_all(type) && !dlk_pr_key_is_alone(lun->reservation->key))
+        return TRUE;
+    g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "%s is reserved by another lease of this service", label);
+    return FALSE;
+}
+
+static gboolean
+scsi_adopt(DlkBackend *backend, DlkHold *hold, int *fds, const DlkRule *rule, GError **error)
+{
+    DlkScsiBackend *self = DLK_SCSI_BACKEND(backend);
+    const DlkPrType type = dlk_pr_type_for(hold->mode, hold->strict);
+    g_autofree char *label = label_of(hold->target);
+    if (type == DLK_PR_NONE)
+        return cannot_be_said(label, error);
+    g_autoptr(GPtrArray) paths = dlk_pr_paths_open(hold->target, error);
+    if (paths == NULL)
+        return FALSE;
+    DlkLun *lun = dlk_luns_lock(self->luns, hold->target->disk->id);
+    const gboolean adopted = rejoin(lun, hold, paths, type, label, error);
+    if (adopted)
+        add_to(lun, self->luns, hold);
+    dlk_luns_unlock(self->luns, lun);
+    return adopted;
 }
 
 static DlkCheck
@@ -147,6 +210,7 @@ scsi_convert(DlkBackend *backend, DlkHold *hold, DlkMode mode, GError **error)
     const gboolean converted = convert(lun, hold, type, label, error);
     if (converted)
         hold->mode = mode;
+    hold->key = lun->reservation->key;
     dlk_luns_unlock(self->luns, lun);
     return converted;
 }
@@ -169,7 +233,14 @@ scsi_release(DlkBackend *backend, DlkHold *hold, GError **error)
     DlkLun *lun = dlk_luns_lock(self->luns, hold->target->disk->id);
     const gboolean left = leave(lun, hold, label, error);
     dlk_luns_unlock(self->luns, lun);
+    dlk_hold_set_state(hold, NULL, NULL);
     return left;
+}
+
+DlkLuns *
+dlk_scsi_backend_luns(DlkScsiBackend *self)
+{
+    return self->luns;
 }
 
 static void
@@ -192,6 +263,9 @@ dlk_scsi_backend_class_init(DlkScsiBackendClass *klass)
     backend->check = scsi_check;
     backend->convert = scsi_convert;
     backend->release = scsi_release;
+    backend->adopt = scsi_adopt;
+    backend->holders = dlk_scsi_holders;
+    backend->fence = dlk_scsi_fence;
 }
 
 static void

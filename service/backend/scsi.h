@@ -12,3 +12,16 @@
  */
 #define DLK_TYPE_SCSI_BACKEND dlk_scsi_backend_get_type()
 G_DECLARE_FINAL_TYPE(DlkScsiBackend, dlk_scsi_backend, DLK, SCSI_BACKEND, DlkBackend)
+
+struct _DlkLuns;
+/** What leases of this host share; borrowed. */
+struct _DlkLuns *dlk_scsi_backend_luns(DlkScsiBackend *self);
+
+/*
+ * scsi-holders.c: the class's holders and fence. Holders are known by their keys alone, which a record beside
+ * may belong to (model/holder-keys.h).
+ */
+gboolean dlk_scsi_holders(DlkBackend *backend, const DlkTarget *target, const DlkRule *rule,
+                          GPtrArray *holders, GError **error);
+gboolean dlk_scsi_fence(DlkBackend *backend, const DlkTarget *target, const DlkRule *rule, const char *host,
+                        guint *removed, GError **error);

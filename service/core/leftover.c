@@ -222,11 +222,13 @@ static gboolean
 leftover_release(DlkBackend *backend, DlkHold *hold, GError **error)
 {
     DlkLeftover *self = hold->state;
-    DlkRevived revived;
+    DlkRevived revived = {.answer = DLK_CHECK_HELD, .folder_watch = -1};
+    g_autoptr(DlkTarget) target = find_disk(self, &revived);
+    g_autoptr(DlkHold) found = target ? adopt(self, target, &revived) : NULL;
 
-    dlk_leftover_revive(self, NULL, &revived);
-    if (revived.hold)
-        (void)dlk_backend_release(revived.hold->backend, revived.hold, NULL);
+    /* What is lost may have left something all the same: a registration without its reservation, say. */
+    if (found)
+        (void)dlk_backend_release(found->backend, found, NULL);
     dlk_revived_clear(&revived);
     /* In any case: the store may have copies. */
     for (guint i = 0; i < DLK_HOLD_PARTS; i++)

@@ -55,6 +55,12 @@ dlk_pr_key_is_same_host(guint64 key, guint64 other)
     return dlk_pr_key_is_known(key) && (key & HOST_BITS) == (other & HOST_BITS);
 }
 
+gboolean
+dlk_pr_key_is_same_life(guint64 key, guint64 other)
+{
+    return dlk_pr_key_set_alone(key, FALSE) == dlk_pr_key_set_alone(other, FALSE);
+}
+
 char *
 dlk_pr_key_format(guint64 key)
 {

@@ -27,5 +27,7 @@ gboolean dlk_pr_key_is_known(guint64 key);
 gboolean dlk_pr_key_is_of(guint64 key, const char *host_id);
 /** Of one host, in whatever generation? */
 gboolean dlk_pr_key_is_same_host(guint64 key, guint64 other);
+/** Of one host, in one generation, with or without the bit "alone"? */
+gboolean dlk_pr_key_is_same_life(guint64 key, guint64 other);
 /** "0x646c00c0ffee0003"; free with g_free(). */
 char *dlk_pr_key_format(guint64 key);

@@ -30,7 +30,7 @@ dlk_pr_state_count(const DlkPrState *self, guint64 key)
 {
     guint count = 0;
     for (guint i = 0; i < self->keys->len; i++)
-        count += key_at(self, i) == key;
+        count += dlk_pr_key_is_same_life(key_at(self, i), key);
     return count;
 }
 
@@ -38,23 +38,18 @@ gboolean
 dlk_pr_state_is_held_by(const DlkPrState *self, guint64 key, DlkPrType type)
 {
     return self->type == type && dlk_pr_state_count(self, key) > 0 &&
-           (dlk_pr_type_is_all(type) || self->holder == key);
-}
-
-static gboolean
-is_alone(DlkPrType type)
-{
-    return !dlk_pr_type_is_all(type);
+           (dlk_pr_type_is_all(type) || dlk_pr_key_is_same_life(self->holder, key));
 }
 
 static DlkPrObstacle
-key_obstacle(guint64 other, guint64 key, DlkPrType type)
+key_obstacle(guint64 other, guint64 key)
 {
     if (dlk_pr_key_is_same_host(other, key))
         return DLK_PR_OBSTACLE_NONE;
     if (!dlk_pr_key_is_known(other))
         return DLK_PR_OBSTACLE_STRANGER;
-    return is_alone(type) || dlk_pr_key_is_alone(other) ? DLK_PR_OBSTACLE_HOST : DLK_PR_OBSTACLE_NONE;
+    return dlk_pr_key_is_alone(key) || dlk_pr_key_is_alone(other) ? DLK_PR_OBSTACLE_HOST
+                                                                  : DLK_PR_OBSTACLE_NONE;
 }
 
 /* What our own host has left from an earlier life is changed to what is wanted. */
@@ -74,7 +69,7 @@ dlk_pr_state_obstacle(const DlkPrState *self, guint64 key, DlkPrType type)
 {
     DlkPrObstacle found = DLK_PR_OBSTACLE_NONE;
     for (guint i = 0; i < self->keys->len; i++)
-        found = MAX(found, key_obstacle(key_at(self, i), key, type));
+        found = MAX(found, key_obstacle(key_at(self, i), key));
     if (found == DLK_PR_OBSTACLE_NONE && reservation_is_in_the_way(self, key, type))
         return DLK_PR_OBSTACLE_HOST;
     return found;
@@ -91,7 +86,7 @@ dlk_pr_state_loss(const DlkPrState *self, guint64 key, DlkPrType type)
         return DLK_PR_LOSS_PREEMPTED;
     for (guint i = 0; i < self->keys->len; i++) {
         const guint64 other = key_at(self, i);
-        if (!dlk_pr_key_is_same_host(other, key) && (is_alone(type) || !dlk_pr_key_is_known(other)))
+        if (!dlk_pr_key_is_same_host(other, key) && (dlk_pr_key_is_alone(key) || !dlk_pr_key_is_known(other)))
             return DLK_PR_LOSS_FOREIGN_KEY;
     }
     return NULL;

@@ -15,6 +15,11 @@ DlkPrState *dlk_pr_state_new(void);
 void dlk_pr_state_free(DlkPrState *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPrState, dlk_pr_state_free)
 
+/*
+ * @key, below, is the key that a host goes by now. A path that did not answer when the bit "alone" of it was
+ * changed has the old one, which is the same host's all the same.
+ */
+
 /** How many nexus are registered with @key. */
 guint dlk_pr_state_count(const DlkPrState *self, guint64 key);
 /** Is the reservation one of @type that who registered with @key holds? */
@@ -29,8 +34,8 @@ typedef enum {
 
 /**
  * dlk_pr_state_obstacle: who keeps the host that has made @key from having the disk in @type, beside what its
- * own earlier life has left: everybody, where it wants the disk for itself; else strangers, hosts that want
- * it for themselves, and another type of reservation.
+ * own earlier life has left: everybody, where @key says that it wants the disk for itself; else strangers,
+ * hosts that want it for themselves, and another type of reservation.
  */
 DlkPrObstacle dlk_pr_state_obstacle(const DlkPrState *self, guint64 key, DlkPrType type);
 

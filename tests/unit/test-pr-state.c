@@ -147,6 +147,27 @@ test_a_stranger_that_joins_those_who_share_is_a_loss(void)
 }
 
 static void
+test_a_path_with_the_key_of_before_a_conversion_is_the_same_hosts(void)
+{
+    const guint64 a = key_of("a", TRUE), shared = key_of("a", FALSE);
+    const guint64 keys[] = {a, shared, 0};
+    assert_loss(WERO, a, keys, a, WERO, NULL);
+    assert_loss(WERO, shared, keys, a, WERO, NULL);
+    g_autoptr(DlkPrState) state = make_state(WERO, a, keys);
+    g_assert_cmpuint(dlk_pr_state_count(state, a), ==, 2);
+    g_assert_cmpuint(dlk_pr_state_count(state, dlk_pr_key_make("a", 8, TRUE)), ==, 0);
+}
+
+static void
+test_who_is_alone_by_his_key_is_so_whatever_the_type(void)
+{
+    const guint64 a = key_of("a", TRUE);
+    const guint64 both[] = {a, key_of("b", FALSE), 0}, only_b[] = {key_of("b", FALSE), 0};
+    assert_loss(WEAR, 0, both, a, WEAR, DLK_PR_LOSS_FOREIGN_KEY);
+    assert_obstacle(WEAR, 0, only_b, a, WEAR, DLK_PR_OBSTACLE_HOST);
+}
+
+static void
 test_keys_of_others_are_named_once(void)
 {
     const guint64 keys[] = {key_of("a", TRUE), STRANGER, STRANGER, 0xabcULL, 0};
@@ -180,6 +201,10 @@ main(int argc, char **argv)
     g_test_add_func("/pr-state/a-loss-is-told-by-its-reason", test_a_loss_is_told_by_its_reason);
     g_test_add_func("/pr-state/a-stranger-that-joins-those-who-share-is-a-loss",
                     test_a_stranger_that_joins_those_who_share_is_a_loss);
+    g_test_add_func("/pr-state/a-path-with-the-key-of-before-a-conversion-is-the-same-hosts",
+                    test_a_path_with_the_key_of_before_a_conversion_is_the_same_hosts);
+    g_test_add_func("/pr-state/who-is-alone-by-his-key-is-so-whatever-the-type",
+                    test_who_is_alone_by_his_key_is_so_whatever_the_type);
     g_test_add_func("/pr-state/keys-of-others-are-named-once", test_keys_of_others_are_named_once);
     return g_test_run();
 }

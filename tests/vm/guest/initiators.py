@@ -5,7 +5,7 @@ import os
 import re
 from functools import cache
 
-from harness import Client, Signals
+from harness import LEASE, PROPERTIES, Client, Signals
 from target import make_shared_disk
 
 POLICY = """
@@ -54,6 +54,19 @@ class Initiator:
         """Until the lease is broken; returns why."""
         return self.signals.wait_for("LeaseBroken", lambda path, *_: path == str(lease))[1]
 
+    # By path, since the connection that a lease was taken by is gone after a restart.
+
+    def check(self, lease):
+        return self.root.call("Check", path=str(lease), interface=LEASE)[0]
+
+    def release(self, lease):
+        self.root.call("Release", "(o)", str(lease))
+
+    def state(self, lease):
+        """And why, where it is broken."""
+        properties = self.root.call("GetAll", "(s)", LEASE, path=str(lease), interface=PROPERTIES)[0]
+        return properties["State"], properties["BrokenReason"]
+
     def kill(self):
         """The service, by SIGKILL; the disk keeps what it knows."""
         self.service.crash()
@@ -63,12 +76,22 @@ class Initiator:
         self.root.close()
         self._host.root = Client(self._host.bus)
 
+    @property
+    def _generation(self):
+        return self.service.runtime / "state/reservation-generation"
+
     def reboot(self):
-        """Killed and started, and told that the boot is another one."""
+        """Killed and started, and told that the boot is another one; what is under /run goes with a boot."""
         self.kill()
-        generation = self.service.runtime / "state/reservation-generation"
-        number, _ = generation.read_text(encoding="ascii").split()
-        generation.write_text(f"{number} 00000000-0000-0000-0000-000000000000\n", encoding="ascii")
+        number, _ = self._generation.read_text(encoding="ascii").split()
+        self._generation.write_text(f"{number} 00000000-0000-0000-0000-000000000000\n", encoding="ascii")
+        (self.service.runtime / "leases").unlink()
+        self.start()
+
+    def be_clone_of(self, other):
+        """With its keys too, as a copy of its disk has."""
+        self.kill()
+        self._generation.write_bytes(other._generation.read_bytes())
         self.start()
 
     def clean(self):
@@ -102,6 +125,15 @@ def ask(world, node, *question):
     raise last
 
 
+def register(world, node, key):
+    """As who is no disklock does."""
+    ask(world, node, "--out", "--register-ignore", f"--param-sark={key:#x}")
+
+
+def unregister(world, node, key):
+    ask(world, node, "--out", "--register", f"--param-rk={key:#x}", "--param-sark=0")
+
+
 def registered_keys(world, node):
     return sorted(re.findall(r"^\s+(0x[0-9a-f]+)$", ask(world, node, "--read-keys"), re.M))
 
@@ -126,6 +158,6 @@ def fresh_initiators(world):
     for initiator in (a, b):
         initiator.clean()
     if registered_keys(world, stranger):
-        ask(world, stranger, "--out", "--register-ignore", "--param-sark=0x5")
+        register(world, stranger, 0x5)
         ask(world, stranger, "--out", "--clear", "--param-rk=0x5")
     return a, b, stranger
