@@ -166,12 +166,16 @@ adopt(const DlkLeftover *self, DlkTarget *target, DlkRevived *revived)
     return NULL;
 }
 
+/* What gives a lock up says so before it does it: the earlier run may have ended in between. */
 static void
 drop_old(DlkLeftover *self)
 {
-    for (guint i = 0; i < DLK_HOLD_PARTS; i++)
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++) {
         if (self->old_fds[i] >= 0)
             (void)dlk_image_locks_clear(self->old_fds[i]);
+        if (self->suspended && self->fds[i] >= 0)
+            (void)dlk_image_locks_clear(self->fds[i]);
+    }
 }
 
 void

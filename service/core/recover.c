@@ -265,7 +265,9 @@ go_on_with(DlkEngine *engine, DlkLease *lease, DlkRevived *revived, GPtrArray *d
     holding->provisional = FALSE;
     lease->mode = holding->hold->mode;
     lease->checked_at = g_get_real_time();
-    if (lease->state != DLK_STATE_SUSPENDED)
+    if (lease->state == DLK_STATE_SUSPENDED)
+        dlk_record_unstore(engine, lease, FALSE);
+    else
         dlk_record_store(engine, lease);
     dlk_monitor_watch(engine, lease);
     if (lease->state == DLK_STATE_AT_RISK)

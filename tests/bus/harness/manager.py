@@ -64,12 +64,15 @@ class Manager:
     def wait_for(self, field, value="1"):
         """Until the unit has said FIELD=VALUE."""
         def said():
-            self.read()
-            if any(message.get(field) == value for message in self.messages):
+            if self.has_said(field, value):
                 return True
             assert self.process.is_alive(), f"{self.process.name} ended before {field}={value}:\n{self.process.output()}"
             return False
         wait_until(said, f"{field}={value}")
+
+    def has_said(self, field, value="1"):
+        self.read()
+        return any(message.get(field) == value for message in self.messages)
 
     def kill(self):
         """SIGKILL; then what it had sent is read."""
