@@ -124,20 +124,31 @@ def run_unit(results, wanted, build_name):
     results.add_junit(f"unit {build_name}", junit, status, output)
 
 
-def run_pytest(results, wanted, suite, build_name):
-    """The tests of a folder: "bus" or "libvirt"."""
+def run_pytest(results, wanted, suite, build_name, group, where=""):
+    """The tests of a folder that have `where` in their names."""
     pytest = ["/usr/bin/python3", "-m", "pytest", "-p", "no:cacheprovider", "--tb=short"]
     _, listing = run([*pytest, "--collect-only", "-q", f"tests/{suite}"])
     chosen = [line for line in listing.splitlines() if "::" in line and not line.startswith("ERROR")]
-    chosen = [line for line in chosen if wanted(line)]
+    chosen = [line for line in chosen if where in line and wanted(line)]
     if not chosen:
         if wanted(""):
-            results.add(f"{suite} {build_name}", "collection", listing)
+            results.add(group, "collection", listing)
         return
-    junit = SOURCE / build_name / f"{suite}.junit.xml"
+    junit = SOURCE / build_name / f"{group.replace(' ', '-')}.junit.xml"
     junit.unlink(missing_ok=True)
     status, output = run([*pytest, f"--junitxml={junit}", *chosen], DISKLOCK_BUILD=str(SOURCE / build_name))
-    results.add_junit(f"{suite} {build_name}", junit, status, output)
+    results.add_junit(group, junit, status, output)
+
+
+def run_systemd(results, wanted, build_name):
+    """Tests in containers of their own, those of all releases at once."""
+    listing = subprocess.run(["/usr/bin/python3", "tests/systemd/roots.py"], cwd=SOURCE, capture_output=True, text=True)
+    if listing.returncode != 0:
+        results.add("systemd", "releases", listing.stderr)
+    with ThreadPoolExecutor() as executor:
+        for done in [executor.submit(run_pytest, results, wanted, "systemd", build_name, f"systemd {release}", release)
+                     for release in listing.stdout.split()]:
+            done.result()
 
 
 def run_vm(results, wanted, build_name):
@@ -187,10 +198,10 @@ def check_leftovers(results, folder):
 def run_everything(results, wanted):
     """Most of the tests wait most of the time, so two suites run at once; what takes longest begins first."""
     names = [name for name, _, _ in BUILDS]
-    jobs = [partial(run_pytest, results, wanted, "bus", name) for name in reversed(names)]
+    jobs = [partial(run_pytest, results, wanted, "bus", name, f"bus {name}") for name in reversed(names)]
     # libvirtd has no sanitizers, so the plugin has none either.
-    jobs.append(partial(run_pytest, results, wanted, "libvirt", names[0]))
-    jobs.append(partial(run_vm, results, wanted, names[0]))
+    jobs.append(partial(run_pytest, results, wanted, "libvirt", names[0], "libvirt"))
+    jobs += [partial(run_vm, results, wanted, names[0]), partial(run_systemd, results, wanted, names[0])]
     jobs += [partial(run_script, results, *script) for script in scripts(wanted)]
     jobs += [partial(run_unit, results, wanted, name) for name in names]
     with ThreadPoolExecutor(max_workers=2) as executor:

@@ -13,8 +13,9 @@
 /* In this order; what the service says beyond them follows. */
 static const char *const scalars[] = {"path", "disk", "kind", "state", "rule", "backend", "wwid", NULL};
 static const char *const lists[] = {"holders", "foreign", "related", NULL};
-static const char *const columns[] = {"lease", "mode",  "owner", "uid",       "pid",  "command",  "what",
-                                      "host",  "since", "path",  "this-host", "disk", "relation", NULL};
+static const char *const columns[] = {"lease",       "mode", "owner",     "uid",   "pid",  "command",
+                                      "what",        "host", "host-name", "since", "path", "this-host",
+                                      "unconfirmed", "disk", "relation",  NULL};
 
 static char *
 describe(const char *key, GVariant *value)

@@ -21,6 +21,10 @@ static const DlkCommand *const commands[] = {
     &dlk_command_status,
     &dlk_command_reload,
     &dlk_command_check_config,
+    &dlk_command_libvirt_enable,
+    &dlk_command_libvirt_disable,
+    &dlk_command_libvirt_status,
+    &dlk_command_libvirt_hook,
 };
 
 static char *option_json;

@@ -19,7 +19,8 @@ struct _DlkFakeBackend {
     char *folder; /* or %NULL */
     GMutex mutex; /* guards all below */
     GCond went_on;
-    GHashTable *holds; /* of DlkHold: a lock stays held though the caller drops it */
+    GPtrArray *holders; /* of DlkHolder: what records say */
+    GHashTable *holds;  /* of DlkHold: a lock stays held though the caller drops it */
     GQueue steps[DLK_FAKE_N_CALLS];
     guint calls[DLK_FAKE_N_CALLS];
     guint hanging;
@@ -31,7 +32,7 @@ G_DEFINE_TYPE(DlkFakeBackend, dlk_fake_backend, DLK_TYPE_BACKEND)
 
 static const char *const call_names[DLK_FAKE_N_CALLS] = {
     [DLK_FAKE_ACQUIRE] = "acquire", [DLK_FAKE_CHECK] = "check", [DLK_FAKE_CONVERT] = "convert",
-    [DLK_FAKE_RELEASE] = "release", [DLK_FAKE_ADOPT] = "adopt",
+    [DLK_FAKE_RELEASE] = "release", [DLK_FAKE_ADOPT] = "adopt", [DLK_FAKE_HOLDERS] = "holders",
 };
 
 static void
@@ -244,6 +245,20 @@ fake_adopt(DlkBackend *backend, DlkHold *hold, int *fds, const DlkRule *rule, GE
     return granted;
 }
 
+static gboolean
+fake_holders(DlkBackend *backend, const DlkTarget *target, const DlkRule *rule, GPtrArray *holders,
+             GError **error)
+{
+    DlkFakeBackend *self = DLK_FAKE_BACKEND(backend);
+    if (!begin_and_succeed(self, DLK_FAKE_HOLDERS, error))
+        return FALSE;
+    g_mutex_lock(&self->mutex);
+    for (guint i = 0; i < self->holders->len; i++)
+        g_ptr_array_add(holders, dlk_holder_ref(g_ptr_array_index(self->holders, i)));
+    g_mutex_unlock(&self->mutex);
+    return TRUE;
+}
+
 DlkFakeBackend *
 dlk_fake_backend_new(void)
 {
@@ -331,6 +346,14 @@ dlk_fake_backend_go_on(DlkFakeBackend *self)
 }
 
 void
+dlk_fake_backend_add_holder(DlkFakeBackend *self, DlkHolder *holder)
+{
+    g_mutex_lock(&self->mutex);
+    g_ptr_array_add(self->holders, dlk_holder_ref(holder));
+    g_mutex_unlock(&self->mutex);
+}
+
+void
 dlk_fake_backend_set_release_never_blocks(DlkFakeBackend *self, gboolean never_blocks)
 {
     g_mutex_lock(&self->mutex);
@@ -352,6 +375,7 @@ dlk_fake_backend_reset(DlkFakeBackend *self)
     g_mutex_lock(&self->mutex);
     for (guint i = 0; i < DLK_FAKE_N_CALLS; i++)
         g_queue_clear_full(&self->steps[i], (GDestroyNotify)step_free);
+    g_ptr_array_set_size(self->holders, 0);
     g_mutex_unlock(&self->mutex);
     dlk_fake_backend_go_on(self);
 }
@@ -363,6 +387,7 @@ dlk_fake_backend_finalize(GObject *object)
     for (guint i = 0; i < DLK_FAKE_N_CALLS; i++)
         g_queue_clear_full(&self->steps[i], (GDestroyNotify)step_free);
     g_hash_table_unref(self->holds);
+    g_ptr_array_unref(self->holders);
     g_cond_clear(&self->went_on);
     g_mutex_clear(&self->mutex);
     g_free(self->folder);
@@ -382,6 +407,7 @@ dlk_fake_backend_class_init(DlkFakeBackendClass *klass)
     backend->convert = fake_convert;
     backend->release = fake_release;
     backend->adopt = fake_adopt;
+    backend->holders = fake_holders;
 }
 
 static void
@@ -390,6 +416,7 @@ dlk_fake_backend_init(DlkFakeBackend *self)
     self->folder = g_strdup(g_getenv("DISKLOCK_FAKE_DIR"));
     g_mutex_init(&self->mutex);
     g_cond_init(&self->went_on);
+    self->holders = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_holder_unref);
     self->holds = g_hash_table_new_full(NULL, NULL, (GDestroyNotify)dlk_hold_unref, NULL);
     for (guint i = 0; i < DLK_FAKE_N_CALLS; i++)
         g_queue_init(&self->steps[i]);

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static gboolean
@@ -34,6 +35,16 @@ sync_folder_of(const char *path)
     return fd >= 0 && g_fsync(fd) == 0;
 }
 
+/* A file that is there already keeps its owner and who may read it. */
+static gboolean
+keep_access(const char *path, int fd)
+{
+    struct stat status;
+    if (stat(path, &status) < 0)
+        return errno == ENOENT;
+    return fchown(fd, status.st_uid, status.st_gid) == 0 && fchmod(fd, status.st_mode & 07777) == 0;
+}
+
 gboolean
 dlk_file_replace(const char *path, const char *text, GError **error)
 {
@@ -41,7 +52,7 @@ dlk_file_replace(const char *path, const char *text, GError **error)
     dlk_autofd fd = g_mkstemp_full(temporary, O_WRONLY | O_CLOEXEC, 0600);
     if (fd < 0)
         return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "Cannot create %s", temporary);
-    if (!write_all(fd, text) || g_fsync(fd) < 0 || rename(temporary, path) < 0) {
+    if (!keep_access(path, fd) || !write_all(fd, text) || g_fsync(fd) < 0 || rename(temporary, path) < 0) {
         const int errsv = errno;
         unlink(temporary);
         return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "Cannot write %s", path);

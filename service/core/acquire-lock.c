@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "core/acquire.h"
+#include "core/elsewhere.h"
 #include "core/holding.h"
 #include "core/lock-job.h"
 #include "core/record.h"
@@ -47,6 +48,47 @@ back_off(DlkAcquire *self)
     return TRUE;
 }
 
+/* self->error, which is BUSY, is final. */
+static void
+fail_busy(DlkAcquire *self)
+{
+    if (self->request->options->wait_ms > 0) {
+        self->error->code = DLK_ERROR_TIMED_OUT;
+        g_prefix_error(&self->error, "waited %.1f s: ", self->request->options->wait_ms / 1000.0);
+    }
+    dlk_acquire_fail(self, g_steal_pointer(&self->error));
+}
+
+static void
+on_elsewhere_described(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    DlkAcquire *self = user_data;
+    g_autofree char *text = dlk_elsewhere_describe_finish(result);
+
+    if (text) {
+        g_clear_error(&self->error);
+        self->error = g_error_new_literal(DLK_ERROR, DLK_ERROR_BUSY, text);
+    }
+    fail_busy(self);
+}
+
+/* Somebody outside of the table has the disk, and the wait is over: who is it? */
+static void
+refuse_busy(DlkAcquire *self)
+{
+    const DlkItem *item = self->failed;
+
+    if (!DLK_BACKEND_GET_CLASS(item->backend)->reaches_other_hosts) {
+        fail_busy(self);
+        return;
+    }
+    const DlkRefused refused = {item->lease, item->target, item->backend, item->fallback,
+                                self->error->message};
+    /* Nobody is to be kept waiting while the sentence is made. */
+    dlk_acquire_take_back(self);
+    dlk_elsewhere_describe_async(self->engine, &refused, self->request->caller, on_elsewhere_described, self);
+}
+
 static void
 lock_one_done(DlkAcquire *self, DlkItem *item, GAsyncResult *result)
 {
@@ -60,6 +102,8 @@ lock_one_done(DlkAcquire *self, DlkItem *item, GAsyncResult *result)
                !strstr(error->message, dlk_disk_label(item->target->disk))) {
         g_prefix_error(&error, "%s: ", item->lease->path); /* every refusal names its disk */
     }
+    if (error && !self->error)
+        self->failed = item;
     if (!dlk_acquire_job_done(self, error))
         return;
     if (!self->error) {
@@ -68,11 +112,10 @@ lock_one_done(DlkAcquire *self, DlkItem *item, GAsyncResult *result)
     }
     if (back_off(self))
         return;
-    if (self->request->options->wait_ms > 0 && g_error_matches(self->error, DLK_ERROR, DLK_ERROR_BUSY)) {
-        self->error->code = DLK_ERROR_TIMED_OUT;
-        g_prefix_error(&self->error, "waited %.1f s: ", self->request->options->wait_ms / 1000.0);
-    }
-    dlk_acquire_fail(self, g_steal_pointer(&self->error));
+    if (g_error_matches(self->error, DLK_ERROR, DLK_ERROR_BUSY))
+        refuse_busy(self);
+    else
+        dlk_acquire_fail(self, g_steal_pointer(&self->error));
 }
 
 void

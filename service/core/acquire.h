@@ -42,6 +42,7 @@ struct _DlkAcquire {
     guint step;
     guint outstanding; /* jobs of this step that have not come back */
     GError *error;     /* the first failure of this step */
+    DlkItem *failed;   /* lock: whose it is */
 
     gint64 wait_until;   /* monotonic µs */
     DlkTimer *timer;     /* waiting: the end of the wait, or the next try */

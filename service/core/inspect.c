@@ -1,6 +1,7 @@
 #include "backend/foreign.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "core/elsewhere.h"
 #include "core/lock-job.h"
 #include "core/survey-job.h"
 
@@ -44,7 +45,9 @@ add_holder(GVariantBuilder *holders, DlkEngine *engine, const DlkLease *lease)
     g_variant_builder_add(holders, "{sv}", "pid", g_variant_new_uint32((guint32)lease->pid));
     g_variant_builder_add(holders, "{sv}", "host", g_variant_new_string(engine->host_id));
     g_variant_builder_add(holders, "{sv}", "since", g_variant_new_uint64((guint64)lease->acquired_at));
+    g_variant_builder_add(holders, "{sv}", "host-name", g_variant_new_string(engine->host_name));
     g_variant_builder_add(holders, "{sv}", "this-host", g_variant_new_boolean(TRUE));
+    g_variant_builder_add(holders, "{sv}", "unconfirmed", g_variant_new_boolean(FALSE));
     g_variant_builder_close(holders);
 }
 
@@ -145,20 +148,33 @@ add_foreign(GVariantBuilder *report, const DlkSurvey *survey, GPtrArray *leases,
     return n;
 }
 
+static gboolean
+is_any_confirmed(GPtrArray *elsewhere)
+{
+    for (guint i = 0; elsewhere && i < elsewhere->len; i++)
+        if (((DlkHolder *)g_ptr_array_index(elsewhere, i))->confirmed)
+            return TRUE;
+    return FALSE;
+}
+
+/* @elsewhere: who has it on other hosts; %NULL: nobody knows. */
 static const char *
-state_of(const DlkSurvey *survey, GPtrArray *leases, guint n_foreign)
+state_of(const DlkSurvey *survey, GPtrArray *leases, GPtrArray *elsewhere, guint n_foreign)
 {
     /* Of an overlapping disk too: who has the whole has its parts. */
     for (guint i = 0; i < leases->len; i++)
         if (holds(g_ptr_array_index(leases, i)))
             return "held";
+    if (is_any_confirmed(elsewhere))
+        return "held-elsewhere";
     if (n_foreign > 0)
         return "in-use";
-    return survey->foreign ? "free" : "unknown";
+    return survey->foreign && elsewhere ? "free" : "unknown";
 }
 
 static void
-add_holders(GVariantBuilder *report, DlkEngine *engine, const DlkDisk *disk, GPtrArray *leases)
+add_holders(GVariantBuilder *report, DlkEngine *engine, const DlkDisk *disk, GPtrArray *leases,
+            GPtrArray *elsewhere)
 {
     GVariantBuilder holders;
 
@@ -169,17 +185,22 @@ add_holders(GVariantBuilder *report, DlkEngine *engine, const DlkDisk *disk, GPt
         if (holds(lease) && g_str_equal(lease->disk->id, disk->id))
             add_holder(&holders, engine, lease);
     }
+    if (elsewhere)
+        dlk_elsewhere_report(&holders, elsewhere);
     g_variant_builder_add(report, "{sv}", "holders", g_variant_builder_end(&holders));
 }
 
 static gboolean
-is_available(DlkEngine *engine, const Inspection *inspection, const DlkSurvey *survey, DlkMode mode)
+is_available(DlkEngine *engine, const Inspection *inspection, const DlkSurvey *survey, GPtrArray *elsewhere,
+             DlkMode mode)
 {
     const DlkRule *rule = inspection->rule;
+    const DlkHolder *obstacle =
+        elsewhere ? dlk_elsewhere_obstacle(elsewhere, mode, rule->strict_readers, NULL) : NULL;
     g_autoptr(DlkLease) lease = dlk_lease_new(inspection->target->disk, inspection->rule, mode);
 
     return !rule->deny && rule->modes & 1U << mode && survey->backend[0] != '\0' && survey->foreign &&
-           !dlk_table_conflict(engine->table, lease) &&
+           elsewhere && !(obstacle && obstacle->confirmed) && !dlk_table_conflict(engine->table, lease) &&
            !dlk_foreign_obstacle(survey->foreign, mode, rule->strict_readers);
 }
 
@@ -187,13 +208,13 @@ is_available(DlkEngine *engine, const Inspection *inspection, const DlkSurvey *s
  * would get wrong, because rules, overlapping disks and foreign locks all count. */
 static void
 add_available(GVariantBuilder *report, DlkEngine *engine, const Inspection *inspection,
-              const DlkSurvey *survey)
+              const DlkSurvey *survey, GPtrArray *elsewhere)
 {
     GVariantBuilder modes;
 
     g_variant_builder_init(&modes, G_VARIANT_TYPE("as"));
     for (DlkMode mode = 0; mode < DLK_N_MODES; mode++)
-        if (is_available(engine, inspection, survey, mode))
+        if (is_available(engine, inspection, survey, elsewhere, mode))
             g_variant_builder_add(&modes, "s", dlk_mode_to_string(mode));
     g_variant_builder_add(report, "{sv}", "available", g_variant_builder_end(&modes));
 }
@@ -217,6 +238,8 @@ make_report(DlkEngine *engine, const Inspection *inspection, const DlkSurvey *su
 {
     const DlkDisk *disk = inspection->target->disk;
     g_autoptr(GPtrArray) leases = dlk_table_overlapping(engine->table, disk);
+    g_autoptr(GPtrArray) elsewhere =
+        survey->holders ? dlk_elsewhere_without_ours(engine, survey->holders, leases) : NULL;
     GVariantBuilder report;
     guint n_foreign;
 
@@ -233,12 +256,12 @@ make_report(DlkEngine *engine, const Inspection *inspection, const DlkSurvey *su
     if (survey->problem)
         g_variant_builder_add(&report, "{sv}", "problem", g_variant_new_string(survey->problem));
     add_reach(&report, survey);
-    add_holders(&report, engine, disk, leases);
+    add_holders(&report, engine, disk, leases, elsewhere);
     add_related(&report, disk, leases, survey->related);
     n_foreign = add_foreign(&report, survey, leases, disk);
-    add_available(&report, engine, inspection, survey);
+    add_available(&report, engine, inspection, survey, elsewhere);
     g_variant_builder_add(&report, "{sv}", "state",
-                          g_variant_new_string(state_of(survey, leases, n_foreign)));
+                          g_variant_new_string(state_of(survey, leases, elsewhere, n_foreign)));
     return g_variant_ref_sink(g_variant_builder_end(&report));
 }
 

@@ -3,6 +3,7 @@
 #include "backend/backends.h"
 #include "backend/foreign.h"
 #include "backend/reach.h"
+#include "base/error.h"
 #include "core/lock-job.h"
 
 typedef struct {
@@ -28,13 +29,44 @@ dlk_survey_free(DlkSurvey *self)
 {
     g_clear_pointer(&self->foreign, g_ptr_array_unref);
     g_clear_pointer(&self->related, g_ptr_array_unref);
+    g_clear_pointer(&self->holders, g_ptr_array_unref);
     g_free(self->problem);
     g_free(self->reach_limit);
     g_free(self->unseen_loss);
     g_free(self);
 }
 
-/* The one that would lock the disk; %NULL: none can. */
+static void
+note_problem(DlkSurvey *survey, const GError *problem)
+{
+    if (problem && !survey->problem)
+        survey->problem = g_strdup(problem->message);
+}
+
+/* Without a backend there is nobody to ask. */
+static void
+find_holders(DlkSurvey *survey, const Input *input, DlkBackend *backend)
+{
+    g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_holder_unref);
+    g_autoptr(GError) problem = NULL;
+
+    if (!backend || dlk_backend_holders(backend, input->target, input->rule, holders, &problem))
+        survey->holders = g_steal_pointer(&holders);
+    note_problem(survey, problem);
+}
+
+/* The one that would lock the disk; %NULL: none can, or FALSE: nobody knows. */
+static gboolean
+find_backend(DlkSurvey *survey, const Input *input, DlkBackend **backend)
+{
+    g_autoptr(GError) problem = NULL;
+
+    *backend = input->backend ? dlk_lock_job_choose_backend(input->target, input->rule, input->backend,
+                                                            input->fallback, &problem)
+                              : NULL;
+    note_problem(survey, problem);
+    return !problem || g_error_matches(problem, DLK_ERROR, DLK_ERROR_UNSUPPORTED);
+}
 
 static gpointer
 run(gpointer data, GError **error)
@@ -42,19 +74,17 @@ run(gpointer data, GError **error)
     Input *input = data;
     DlkSurvey *survey = g_new0(DlkSurvey, 1);
     g_autoptr(GError) problem = NULL;
+    DlkBackend *backend;
 
-    DlkBackend *backend = input->backend ? dlk_lock_job_choose_backend(input->target, input->rule,
-                                                                       input->backend, input->fallback, NULL)
-                                         : NULL;
-
+    if (find_backend(survey, input, &backend))
+        find_holders(survey, input, backend);
     survey->backend = backend ? dlk_backend_name(backend) : "";
     survey->reach_limit = backend ? dlk_reach_limit(backend, input->target, input->rule) : NULL;
     survey->unseen_loss =
         backend && !survey->reach_limit ? dlk_reach_unseen_loss(backend, input->target) : NULL;
     survey->related = dlk_related_find(input->mounts, input->target, &dlk_devices);
     survey->foreign = dlk_foreign_find(input->target, 0, &problem);
-    if (problem)
-        survey->problem = g_strdup(problem->message);
+    note_problem(survey, problem);
     return survey;
 }
 

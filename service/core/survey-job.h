@@ -11,6 +11,7 @@ typedef struct {
     GPtrArray *related;  /* of DlkRelated */
     char *reach_limit;   /* why such a lock keeps out nobody on other hosts, or %NULL */
     char *unseen_loss;   /* why it may be lost unseen, or %NULL */
+    GPtrArray *holders;  /* of DlkHolder, whom records name; %NULL: could not be asked */
 } DlkSurvey;
 
 void dlk_survey_free(DlkSurvey *self);

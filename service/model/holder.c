@@ -1,5 +1,7 @@
 #include "model/holder.h"
 
+#include "base/text.h"
+
 DlkHolder *
 dlk_holder_new(DlkMode mode)
 {
@@ -44,4 +46,39 @@ void
 dlk_holder_unref(DlkHolder *self)
 {
     g_atomic_rc_box_release_full(self, holder_clear);
+}
+
+static void
+append_host(GString *text, const DlkHolder *holder)
+{
+    const char *known = holder->host_name != NULL ? holder->host_name : holder->host;
+    if (known == NULL && holder->key != 0)
+        g_string_append_printf(text, "the host with the reservation key 0x%" G_GINT64_MODIFIER "x",
+                               holder->key);
+    else if (known == NULL)
+        g_string_append(text, "another host, which left no record of itself");
+    else
+        g_string_append_printf(text, "host %s", known);
+    if (known != NULL && known == holder->host_name && g_strcmp0(known, holder->host) != 0 &&
+        holder->host != NULL)
+        g_string_append_printf(text, " (%s)", holder->host);
+}
+
+char *
+dlk_holder_describe(const DlkHolder *self)
+{
+    g_autoptr(GString) text = g_string_new("held ");
+    g_string_append_printf(text, "%s ", dlk_mode_adverb(self->mode));
+    if (self->owner != NULL)
+        g_string_append_printf(text, "by %s on ", self->owner);
+    else
+        g_string_append(text, "by ");
+    append_host(text, self);
+    if (self->since != 0) {
+        g_autofree char *since = dlk_text_time(self->since);
+        g_string_append_printf(text, " since %s", since);
+    }
+    if (!self->confirmed)
+        g_string_append(text, " (unconfirmed)");
+    return dlk_text_printable(text->str, 0);
 }

@@ -30,4 +30,10 @@ DlkHolder *dlk_holder_new(DlkMode mode);
 DlkHolder *dlk_holder_new_of_lease(const DlkLease *lease, GRefString *host, GRefString *host_name);
 DlkHolder *dlk_holder_ref(DlkHolder *self);
 void dlk_holder_unref(DlkHolder *self);
+/**
+ * dlk_holder_describe: "held exclusively by web01 on host node7 (alpha) since 2026-11-23 14:10:05", as far as
+ * that is known, printable; behind it " (unconfirmed)" where nothing but a record says so. Free with
+ * g_free().
+ */
+char *dlk_holder_describe(const DlkHolder *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkHolder, dlk_holder_unref)

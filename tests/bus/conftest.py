@@ -12,6 +12,15 @@ from harness.storage import Storage  # noqa: E402
 
 pytest_plugins = ["harness.fixtures"]
 
+LOCKSPACE_POLICY = """
+[Rule network]
+match-kind=network
+backend=lockspace
+lockspace={lockspace}
+reach=host
+unreachable-after=2
+check-interval=0.2
+"""
 # Users that every Debian has, none of them root.
 ALICE, BOB = 5, 9
 
@@ -65,6 +74,33 @@ def remote(folder):
     remote = harness.HangFs(folder)
     yield remote
     remote.close()
+
+
+@pytest.fixture
+def lockspace(folder):
+    """A folder that hosts share."""
+    path = folder / "locks"
+    path.mkdir(mode=0o700)
+    return path
+
+
+@pytest.fixture
+def start_host(folder):
+    """Starts a host of its own beside others: start_host("alpha", policy)."""
+    started = []
+
+    def start(name, policy, **options):
+        started.append(harness.Host(folder, name, policy, **options))
+        return started[-1]
+    yield start
+    for host in started:
+        host.close()
+
+
+@pytest.fixture
+def hosts(start_host, lockspace):
+    """Two hosts, alpha and beta, that keep their network disks apart by a lockspace."""
+    return [start_host(name, LOCKSPACE_POLICY.format(lockspace=lockspace)) for name in ("alpha", "beta")]
 
 
 @pytest.fixture

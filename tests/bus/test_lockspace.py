@@ -1,52 +1,8 @@
-"""Two hosts that share a lockspace: two services, each with an id, a runtime folder and a bus of its own, and one folder."""
-
-import pytest
+"""Two hosts that share a lockspace."""
 
 import harness
 
 DISK = "rbd://mon/pool/web01"
-POLICY = """
-[Host]
-id={host}
-[Rule network]
-match-kind=network
-backend=lockspace
-lockspace={lockspace}
-reach=host
-unreachable-after=2
-check-interval=0.2
-"""
-
-
-class Host:
-    def __init__(self, folder, name, lockspace):
-        folder = folder / name
-        folder.mkdir(mode=0o755)
-        self.bus = harness.Bus(folder)
-        self.service = harness.Service(self.bus, POLICY.format(host=name, lockspace=lockspace))
-        self.root = harness.Client(self.bus)
-
-    def close(self):
-        try:
-            self.service.stop()
-        finally:
-            self.root.close()
-            self.bus.close()
-
-
-@pytest.fixture
-def lockspace(folder):
-    path = folder / "locks"
-    path.mkdir(mode=0o700)
-    return path
-
-
-@pytest.fixture
-def hosts(folder, lockspace):
-    hosts = [Host(folder, name, lockspace) for name in ("alpha", "beta")]
-    yield hosts
-    for host in hosts:
-        host.close()
 
 
 def test_an_exclusive_lease_refuses_every_mode_on_the_other_host(hosts):

@@ -3,14 +3,10 @@
 import fcntl
 import os
 import signal
-import struct
-import threading
 
 import pytest
 
-from harness import LEASE, wait_until
-
-FLOCK = "hhqqi4x"
+from harness import LEASE, Witness, lock_of, wait_until
 
 
 @pytest.fixture(params=["store", "by hand"])
@@ -29,41 +25,6 @@ def stored(start_service):
     return start_service(managed={})
 
 
-def lock_of(path, kind=fcntl.F_WRLCK):
-    """What another program would meet that wants a lock of this kind on byte 0: the kind of lock that is in its way."""
-    fd = os.open(path, os.O_RDWR)
-    try:
-        answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, struct.pack(FLOCK, kind, os.SEEK_SET, 0, 1, 0))
-        return struct.unpack(FLOCK, answer)[0]
-    finally:
-        os.close(fd)
-
-
-class Witness:
-    """Another program that tries all the time to lock a file for writing, from now until stop()."""
-
-    def __init__(self, path):
-        self._fd = os.open(path, os.O_RDWR)
-        self.tries, self.locked = 0, False
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self):
-        while not self._stop.is_set() and not self.locked:
-            try:
-                fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
-                self.locked = True
-            except BlockingIOError:
-                self.tries += 1
-
-    def stop(self):
-        self._stop.set()
-        self._thread.join()
-        os.close(self._fd)
-        assert self.tries > 0 or self.locked
-
-
 @pytest.fixture
 def witness():
     started = []
@@ -73,8 +34,7 @@ def witness():
         return started[-1]
     yield start
     for one in started:
-        if one._thread.is_alive():
-            one.stop()
+        one.close()
 
 
 def told(service, text):

@@ -23,7 +23,7 @@ ACTIONS = {f"org.disklock.disklock1.{name}" for name in (
     "acquire", "acquire-fd", "acquire-for-others", "release-any", "inspect", "break", "fence", "reload")}
 NOBODY = 65534
 REFUSED = "Call failed: Access denied\n"  # what busctl prints where the bus lets a message not through
-PROGRAMS = {"usr/bin/disklockctl", "usr/libexec/disklockd"}
+PROGRAMS = {"usr/bin/disklockctl", "usr/libexec/disklockd", "usr/libexec/disklock/libvirt-hook"}
 FILES = PROGRAMS | {
     f"usr/lib/{sysconfig.get_config_var('MULTIARCH')}/libvirt/lock-driver/disklock.so",
     "usr/lib/disklock/disklock.conf",

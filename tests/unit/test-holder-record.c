@@ -168,6 +168,30 @@ test_keys_of_a_later_version_are_passed_over(void)
     g_assert_cmpuint(holder->uid, ==, DLK_HOLDER_NO_UID);
 }
 
+/* ---- for people ---- */
+
+static void
+assert_described(const DlkHolder *holder, const char *expected)
+{
+    g_autofree char *text = dlk_holder_describe(holder);
+    g_assert_cmpstr(text, ==, expected);
+}
+
+static void
+test_a_sentence_names_what_is_known(void)
+{
+    g_autoptr(DlkHolder) holder = dlk_holder_new(DLK_MODE_SHARED);
+    assert_described(holder, "held shared by another host, which left no record of itself (unconfirmed)");
+    holder->confirmed = TRUE;
+    holder->key = 0xabc;
+    assert_described(holder, "held shared by the host with the reservation key 0xabc");
+    holder->host = g_ref_string_new("alpha");
+    assert_described(holder, "held shared by host alpha");
+    holder->host_name = g_ref_string_new("node7");
+    holder->owner = g_ref_string_new("web01");
+    assert_described(holder, "held shared by web01 on host node7 (alpha)");
+}
+
 #define ADD(name) g_test_add_func("/holder-record/" #name, test_##name)
 
 int
@@ -183,5 +207,6 @@ main(int argc, char **argv)
     ADD(a_well_summed_record_with_impossible_values_is_none);
     ADD(a_host_name_longer_than_any_is_no_record);
     ADD(keys_of_a_later_version_are_passed_over);
+    ADD(a_sentence_names_what_is_known);
     return g_test_run();
 }

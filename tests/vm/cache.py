@@ -1,14 +1,16 @@
 """What a guest boots from: Debian's kernel and the tools that the machine itself need not have, unpacked and never installed."""
 
-import fcntl
-import hashlib
 import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
-FOLDER = Path(os.environ.get("DISKLOCK_VM_CACHE", "/var/cache/disklock-tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import kept  # noqa: E402
+from kept import Failed, run  # noqa: E402
+
 KERNEL = "linux-image-amd64"
 # What the guests use and the machine may lack.
 PACKAGES = ["busybox-static", "dmsetup", "e2fsprogs", "fdisk", "iproute2", "kmod", "lvm2", "mdadm", "mount", "multipath-tools",
@@ -29,19 +31,6 @@ class Boot:
     @property
     def modules(self):
         return next((self.root / "lib/modules").iterdir())
-
-
-class Failed(Exception):
-    """Something that a guest needs cannot be had; the text says what, and why."""
-
-
-def run(*command, **options):
-    """Runs a command and returns its output; whatever it says goes into the error if it fails."""
-    done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, capture_output=True, **options)
-    if done.returncode != 0:
-        output = b"".join(text if isinstance(text, bytes) else text.encode() for text in (done.stdout, done.stderr))
-        raise Failed(f"{' '.join(map(str, command))} ended with {done.returncode}\n{output.decode(errors='replace')[-4000:]}")
-    return done.stdout
 
 
 def kernel_packages():
@@ -106,27 +95,6 @@ def make(folder):
 
 
 def prepare():
-    """
-    Returns a Boot; makes it first where there is none for this machine as it is now. As long as the Boot is there, nobody
-    replaces it.
-    """
+    """Returns a Boot; makes it first where there is none for this machine as it is now."""
     circumstances = Path("/var/lib/dpkg/status").read_bytes() + Path(__file__).read_bytes()
-    folder = FOLDER / hashlib.sha256(circumstances).hexdigest()[:16]
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    lock = open(FOLDER / "lock", "w", encoding="utf-8")
-    fcntl.flock(lock, fcntl.LOCK_SH)
-    if not folder.exists():
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            replace_by(folder)
-        fcntl.flock(lock, fcntl.LOCK_SH)
-    return Boot(folder, lock)
-
-
-def replace_by(folder):
-    for old in FOLDER.glob("*/"):
-        shutil.rmtree(old)
-    unfinished = FOLDER / "unfinished"
-    unfinished.mkdir()
-    make(unfinished)
-    unfinished.rename(folder)
+    return Boot(*kept.prepare("guest", circumstances, make))

@@ -7,9 +7,11 @@ from .bus import Bus
 from .client import BusError, Client, Lease, LEASE, MANAGER, NAME, OBJECT, PROPERTIES, Signals, options
 from .disklockctl import Disklockctl, Lines
 from .hang_fs import HangFs
+from .hosts import Host
 from .inject import DEATH, EVERY, Injection
 from .journal import Journal
 from .libvirt import Libvirt, VirshError
+from .locks import Witness, kernel_locks, lock_of
 from .manager import Manager
 from .polkit import Polkit
 from .process import PATIENCE, Process, wait_until
@@ -17,7 +19,7 @@ from .qemu import start_qemu, still_obeys, wait_for_qemu
 from .service import POLICY, SOURCE, Service, build_dir, policy_files
 
 __all__ = [
-    "Bus", "BusError", "Client", "DEATH", "Disklockctl", "EVERY", "HangFs", "Injection", "Journal", "LEASE", "Lease", "Libvirt", "Lines", "MANAGER", "Manager", "NAME", "OBJECT", "PATIENCE", "POLICY", "PROPERTIES", "Polkit", "Process",
-    "SOURCE", "Service", "Signals", "VirshError", "build_dir", "options", "policy_files", "start_qemu", "still_obeys",
+    "Bus", "BusError", "Client", "DEATH", "Disklockctl", "EVERY", "HangFs", "Host", "Injection", "Journal", "LEASE", "Lease", "Libvirt", "Lines", "MANAGER", "Manager", "NAME", "OBJECT", "PATIENCE", "POLICY", "PROPERTIES", "Polkit", "Process",
+    "SOURCE", "Service", "Signals", "VirshError", "Witness", "build_dir", "kernel_locks", "lock_of", "options", "policy_files", "start_qemu", "still_obeys",
     "wait_for_qemu", "wait_until",
 ]

@@ -18,7 +18,9 @@ DROPPED = {"user", "fork", "pidfile", "syslog", "standard_system_servicedirs", "
 
 
 class Bus:
-    """The bus of one test; its socket is open to every uid."""
+    """The bus of one test; its socket is open to every uid. `enter`: what to put before a command that is to reach it."""
+
+    enter = ()
 
     def __init__(self, folder):
         self.folder = folder

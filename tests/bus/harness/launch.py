@@ -9,15 +9,20 @@ FIRST_FD = 3
 
 
 def arrange(fds):
-    """Moves each to its place; those that are in the way of others step aside first."""
-    aside = max([*fds, FIRST_FD + len(fds)]) + 1
-    for index, fd in enumerate(fds):
-        os.dup2(fd, aside + index)
-    for fd in fds:
-        os.close(fd)
+    """Moves each to its place; who is in the way steps aside first. There may be nearly as many as the process may have open."""
+    at = {fd: index for index, fd in enumerate(fds)}
     for index in range(len(fds)):
-        os.dup2(aside + index, FIRST_FD + index)
-        os.close(aside + index)
+        place, fd = FIRST_FD + index, fds[index]
+        if place == fd:
+            os.set_inheritable(fd, True)
+            continue
+        if place in at:
+            moved = os.dup(place)
+            other = at.pop(place)
+            at[moved], fds[other] = other, moved
+        os.dup2(fd, place)
+        os.close(fd)
+        del at[fd]
 
 
 def main():

@@ -70,18 +70,18 @@ class Line:
 
 
 class RemoteProcess:
-    """The test's end: a transport for Client."""
+    """The test's end: a transport for Client. `pid` is its number where it runs, which may be a container."""
 
     def __init__(self, bus, uid, pending_class, error_class, wait_until):
         self._pending_class, self._error_class = pending_class, error_class
         self._calls, self._next = {}, 0
         ours, theirs = socket.socketpair()
         self._child = subprocess.Popen(
-            [sys.executable, Path(__file__), str(uid), bus.address, str(theirs.fileno())], pass_fds=[theirs.fileno()])
+            [*bus.enter, "/usr/bin/python3", Path(__file__), str(uid), bus.address, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()])
         theirs.close()
-        self.pid = self._child.pid
         self._line = Line(ours, self._on_reply, self._on_end)
-        self.name = None
+        self.name = self.pid = None
         wait_until(lambda: self.name, "the caller to be on the bus")
 
     def send(self, destination, path, interface, member, body, fds, flags, timeout):
@@ -93,7 +93,7 @@ class RemoteProcess:
 
     def _on_reply(self, reply, fds):
         if "name" in reply:
-            self.name = reply["name"]
+            self.name, self.pid = reply["name"], reply["pid"]
             return
         pending = self._calls.pop(reply["id"])
         if "error" in reply:
@@ -125,7 +125,7 @@ class Caller:
         flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
         self._connection = Gio.DBusConnection.new_for_address_sync(address, flags, None, None)
         self._line = Line(end, self._on_call, self._loop.quit)
-        self._line.send({"name": self._connection.get_unique_name()})
+        self._line.send({"name": self._connection.get_unique_name(), "pid": os.getpid()})
 
     def run(self):
         self._loop.run()

@@ -1,0 +1,46 @@
+"""The roots of Debian that are booted: made by mmdebstrap once, and kept."""
+
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import kept  # noqa: E402
+
+RELEASES = {"12": "bookworm", "13": "trixie"}
+# What disklockd takes, and python3-gi for the callers.
+PACKAGES = ["systemd-sysv", "dbus", "polkitd", "libjson-glib-1.0-0", "libxml2", "libglib2.0-0", "python3-gi"]
+
+
+PROGRAMS = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container"}
+
+
+def releases():
+    """Those that what is built here runs on: this machine's own and the later ones. Likewise this program prints them."""
+    own = platform.freedesktop_os_release().get("VERSION_ID", "")
+    found = [number for number in RELEASES if own in RELEASES and int(number) >= int(own)]
+    if not found:
+        raise kept.Failed("these tests take Debian 12 or 13: what is built elsewhere runs on neither")
+    return found
+
+
+def prepare(release):
+    """Returns the root's folder, and an open file: as long as that is open, nobody replaces the root."""
+    for program, package in PROGRAMS.items():
+        if not shutil.which(program):
+            raise kept.Failed(f"{program} is missing: install the package {package}, or run tools/packages test")
+
+    def make(folder):
+        # A mirror that stands still is a mirror too.
+        kept.run("mmdebstrap", "--variant=essential", "--format=directory", f"--include={','.join(PACKAGES)}",
+                 '--aptopt=Acquire::Check-Valid-Until "false"', "--dpkgopt=path-exclude=/usr/share/doc/*",
+                 "--dpkgopt=path-exclude=/usr/share/locale/*", RELEASES[release], folder)
+    return kept.prepare(f"debian{release}", Path(__file__).read_bytes(), make)
+
+
+if __name__ == "__main__":
+    try:
+        print(*(f"debian{release}" for release in releases()))
+    except kept.Failed as problem:
+        sys.exit(str(problem))
