@@ -176,10 +176,16 @@ static void
 on_recovered(GObject *source, GAsyncResult *result, gpointer user_data)
 {
     Daemon *daemon = user_data;
+    g_autoptr(GError) error = NULL;
 
-    dlk_engine_recover_finish(daemon->engine, result);
-    if (!daemon->ending)
+    if (!dlk_engine_recover_finish(daemon->engine, result, &error)) {
+        g_warning("The leases of an earlier run cannot be taken up, and are left to the next start: %s",
+                  error->message);
+        daemon->exit_status = EXIT_FAILURE;
+        g_main_loop_quit(daemon->loop);
+    } else if (!daemon->ending) {
         daemon->service = dlk_service_new(daemon->engine, on_service_event, daemon);
+    }
 }
 
 static gboolean

@@ -33,6 +33,7 @@ static const struct {
     [DLK_EVENT_ADOPTED] = {ID("19"), G_LOG_LEVEL_INFO},
     [DLK_EVENT_NO_PROGRESS] = {ID("18"), G_LOG_LEVEL_WARNING},
     [DLK_EVENT_ENTRIES_LOST] = {ID("1a"), G_LOG_LEVEL_WARNING},
+    [DLK_EVENT_NOT_RECORDED] = {ID("1b"), G_LOG_LEVEL_WARNING},
 };
 
 const char *

@@ -5,6 +5,7 @@
 #include "base/text.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -144,10 +145,22 @@ dlk_pid_ref_new_for_pidfd(int taken_pidfd, GError **error)
 }
 
 DlkPidRef *
-dlk_pid_ref_new_again(pid_t pid, guint64 start)
+dlk_pid_ref_new_again(pid_t pid, guint64 start, GError **error)
 {
-    g_autoptr(DlkPidRef) self = dlk_pid_ref_new(pid, NULL);
-    return self != NULL && self->start == start ? g_steal_pointer(&self) : NULL;
+    dlk_autofd pidfd = pidfd_open(pid, 0);
+    if (pidfd < 0) {
+        if (errno != ESRCH)
+            dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot watch process %d", (int)pid);
+        return NULL;
+    }
+    dlk_autofd witness = fcntl(pidfd, F_DUPFD_CLOEXEC, 0);
+    g_autoptr(GError) problem = NULL;
+    g_autoptr(DlkPidRef) self = pid_ref_new_take(pid, g_steal_fd(&pidfd), &problem);
+    if (self != NULL)
+        return self->start == start ? g_steal_pointer(&self) : NULL;
+    if (witness < 0 || pidfd_is_alive(witness))
+        g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED, "%s", problem->message);
+    return NULL;
 }
 
 DlkPidRef *

@@ -17,10 +17,11 @@ DlkPidRef *dlk_pid_ref_new(pid_t pid, GError **error);
  * ended. */
 DlkPidRef *dlk_pid_ref_new_for_pidfd(int pidfd, GError **error);
 /**
- * The process @pid that began at @start, as dlk_pid_ref_start() said in this boot; %NULL: it has ended,
- * whoever has the number now.
+ * The process @pid that began at @start, as dlk_pid_ref_start() said in this boot; %NULL without @error: it
+ * has ended, whoever has the number now. DLK_ERROR_BACKEND_FAILED: that cannot be seen (no descriptor is
+ * left, say).
  */
-DlkPidRef *dlk_pid_ref_new_again(pid_t pid, guint64 start);
+DlkPidRef *dlk_pid_ref_new_again(pid_t pid, guint64 start, GError **error);
 DlkPidRef *dlk_pid_ref_ref(DlkPidRef *self);
 void dlk_pid_ref_unref(DlkPidRef *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPidRef, dlk_pid_ref_unref)

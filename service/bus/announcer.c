@@ -13,6 +13,7 @@ struct _DlkAnnouncer {
     GPtrArray *acquired; /* of object paths */
     GPtrArray *released;
     guint timeout;
+    gboolean heard; /* the name is ours: who listens to it hears what is sent */
 };
 
 static void
@@ -69,6 +70,9 @@ on_at_risk(DlkEngine *engine, DlkLease *lease, const char *reason, DlkAnnouncer 
 {
     g_autofree char *path = dlk_lease_object_path(lease);
 
+    if (!self->heard)
+        return;
+    lease->told = DLK_STATE_AT_RISK;
     emit(self, DLK_MANAGER_PATH, DLK_MANAGER_INTERFACE, "LeaseAtRisk", g_variant_new("(os)", path, reason));
 }
 
@@ -77,6 +81,9 @@ on_restored(DlkEngine *engine, DlkLease *lease, DlkAnnouncer *self)
 {
     g_autofree char *path = dlk_lease_object_path(lease);
 
+    if (!self->heard)
+        return;
+    lease->told = DLK_STATE_ACTIVE;
     emit(self, DLK_MANAGER_PATH, DLK_MANAGER_INTERFACE, "LeaseRestored", g_variant_new("(o)", path));
 }
 
@@ -96,6 +103,9 @@ on_broken(DlkEngine *engine, DlkLease *lease, const char *reason, DlkAnnouncer *
     g_autofree char *path = dlk_lease_object_path(lease);
     GVariantDict details;
 
+    if (!self->heard)
+        return;
+    lease->told = DLK_STATE_BROKEN;
     reason = public_reason(lease, reason);
     g_variant_dict_init(&details, NULL);
     g_variant_dict_insert(&details, "token", "t", lease->token);
@@ -136,6 +146,31 @@ on_policy_changed(DlkEngine *engine, DlkAnnouncer *self)
     g_variant_dict_insert(&changed, "PolicyGeneration", "t", dlk_engine_policy_generation(engine));
     emit_properties_changed(self, DLK_MANAGER_PATH, DLK_MANAGER_INTERFACE, g_variant_dict_end(&changed),
                             invalidated);
+}
+
+/* What became of @lease while nobody could hear it. */
+static void
+catch_up_with(DlkAnnouncer *self, DlkLease *lease)
+{
+    if (lease->state == lease->told || lease->state == DLK_STATE_SUSPENDED)
+        return;
+    if (lease->state == DLK_STATE_BROKEN)
+        on_broken(self->engine, lease, lease->broken_reason, self);
+    else if (lease->state == DLK_STATE_AT_RISK)
+        on_at_risk(self->engine, lease, lease->risk_reason, self);
+    else
+        on_restored(self->engine, lease, self);
+    on_changed(self->engine, lease, self);
+}
+
+void
+dlk_announcer_begin(DlkAnnouncer *self)
+{
+    DlkTable *table = dlk_engine_table(self->engine);
+
+    self->heard = TRUE;
+    for (DlkLease *lease = dlk_table_next(table, 0); lease; lease = dlk_table_next(table, lease->token))
+        catch_up_with(self, lease);
 }
 
 DlkAnnouncer *

@@ -47,6 +47,7 @@ void dlk_list_leases_run(DlkCall *call);
 gboolean dlk_lease_prepare(DlkCall *call, GError **error);
 gboolean dlk_convert_prepare(DlkCall *call, GError **error);
 void dlk_check_run(DlkCall *call);
+void dlk_claim_run(DlkCall *call);
 void dlk_convert_run(DlkCall *call);
 void dlk_suspend_run(DlkCall *call);
 void dlk_resume_run(DlkCall *call);

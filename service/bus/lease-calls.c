@@ -39,6 +39,20 @@ dlk_check_run(DlkCall *call)
         dlk_engine_check_async(call->engine, lease, on_checked, call);
 }
 
+void
+dlk_claim_run(DlkCall *call)
+{
+    DlkLease *lease = find_lease(call);
+    GError *error = NULL;
+
+    if (!lease)
+        return;
+    if (dlk_engine_claim(call->engine, lease, call->caller, &error))
+        dlk_call_reply(call, NULL);
+    else
+        dlk_call_fail(call, error);
+}
+
 static void
 on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
 {

@@ -31,6 +31,7 @@ static const DlkMember members[] = {
 
     {"Lease", "Release", DLK_ACCESS_OWNER, "release-any", dlk_lease_prepare, dlk_release_run},
     {"Lease", "Check", DLK_ACCESS_READER, "inspect", dlk_lease_prepare, dlk_check_run},
+    {"Lease", "Claim", DLK_ACCESS_OWNER, NULL, dlk_lease_prepare, dlk_claim_run},
     {"Lease", "Convert", DLK_ACCESS_OWNER, NULL, dlk_convert_prepare, dlk_convert_run},
     {"Lease", "Suspend", DLK_ACCESS_OWNER, NULL, dlk_lease_prepare, dlk_suspend_run},
     {"Lease", "Resume", DLK_ACCESS_OWNER, NULL, dlk_lease_prepare, dlk_resume_run},

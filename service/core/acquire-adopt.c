@@ -90,10 +90,19 @@ static gboolean
 hand_over(DlkAcquire *self, DlkLease *lease, GError **error)
 {
     const DlkOptions *options = self->request->options;
+    DlkCaller *caller = self->request->caller;
+    const DlkHandOver to = {self->process, options->lifetime,
+                            options->lifetime == DLK_LIFETIME_CONNECTION ? caller->name : NULL,
+                            options->on_break_given ? options->on_break : lease->on_break,
+                            options->why ? options->why : lease->why};
 
-    if (!dlk_holding_hand_over(self->engine, lease, self->process, options->lifetime, self->request->caller,
-                               error))
+    /* First: or a restart would end it with the process that it was for. */
+    if (!dlk_record_hand_over(self->engine, lease, &to, error))
         return FALSE;
+    if (!dlk_holding_hand_over(self->engine, lease, self->process, options->lifetime, caller, error)) {
+        dlk_record_change(self->engine, lease);
+        return FALSE;
+    }
     if (options->on_break_given)
         lease->on_break = options->on_break;
     if (options->why) {
@@ -101,7 +110,6 @@ hand_over(DlkAcquire *self, DlkLease *lease, GError **error)
         lease->why = g_ref_string_new(options->why);
     }
     lease->adopted = TRUE;
-    dlk_record_change(self->engine, lease);
     g_signal_emit_by_name(self->engine, "changed", lease);
     return TRUE;
 }

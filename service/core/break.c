@@ -42,6 +42,8 @@ dlk_break_set_at_risk(DlkEngine *engine, DlkLease *lease, const char *reason)
     if (lease->state != DLK_STATE_ACTIVE)
         return;
     enter(lease, DLK_STATE_AT_RISK);
+    g_free(lease->risk_reason);
+    lease->risk_reason = g_strdup(reason);
     /* A restart of the service gives no new time. */
     if (holding->risk_since == 0)
         holding->risk_since = g_get_monotonic_time();
@@ -86,10 +88,10 @@ dlk_break_give_up(DlkEngine *engine, DlkLease *lease)
     DlkHold *hold = g_steal_pointer(&holding->hold);
     gboolean released = holding->released;
 
-    dlk_record_unstore(engine, lease, TRUE);
+    const DlkStored stored = dlk_record_take_stored(lease, TRUE);
     dlk_holding_unwatch(engine, lease);
     dlk_holding_free(lease);
-    dlk_record_change(engine, lease);
+    dlk_record_unstore(engine, &stored, dlk_record_change(engine, lease));
     dlk_table_set_phase(engine->table, lease, DLK_PHASE_BROKEN);
     dlk_journal_lease(DLK_EVENT_GIVEN_UP, lease, lease->broken_reason,
                       "%s is free: the broken lease of %s has been given up", lease->path, lease->owner);

@@ -120,8 +120,6 @@ apply(DlkEngine *engine, Change *change)
         dlk_journal_lease(DLK_EVENT_SUSPENDED, lease, NULL, "The lease of %s on %s is suspended",
                           lease->owner, lease->path);
     } else {
-        /* Before it is written down that there is a lock. */
-        dlk_record_store(engine, lease);
         dlk_break_set_state(engine, lease, DLK_STATE_ACTIVE);
         dlk_journal_lease(DLK_EVENT_RESUMED, lease, NULL, "%s holds %s %s again", lease->owner, lease->path,
                           dlk_mode_adverb(lease->mode));
@@ -132,32 +130,49 @@ apply(DlkEngine *engine, Change *change)
 /*
  * Before the lock changes it is written down what it may be after, so that a restart in between finds a lock
  * that it expects. A suspended lease is not to be found without the lock that it gave up, so that it is
- * suspended first.
+ * suspended first. FALSE: it cannot be written down, and so must not be done.
  */
-static void
-announce_to_record(DlkEngine *engine, Change *change)
+static gboolean
+announce_to_record(DlkEngine *engine, Change *change, GError **error)
 {
     DlkLease *lease = change->lease;
     DlkHolding *holding = dlk_holding(lease);
 
-    if (change->kind == CHANGE_SUSPEND) {
-        dlk_record_suspension(engine, lease);
-    } else if (change->kind == CHANGE_CONVERT) {
-        /* Only a reader's descriptor has to be replaced, by one that can write. */
-        for (guint i = 0; i < DLK_HOLD_PARTS && !dlk_mode_writes(lease->mode); i++)
-            if (holding->stored[i] != 0)
-                change->spares[i] = dlk_fd_store_reserve(engine->fd_store);
-        dlk_record_conversion(engine, lease, change->mode, change->spares);
-        dlk_hold_set_spares(holding->hold, change->spares, dlk_fd_store_send);
-    }
+    if (change->kind == CHANGE_SUSPEND)
+        return dlk_record_state(engine, lease, DLK_STATE_SUSPENDED, error);
+    if (change->kind == CHANGE_RESUME)
+        return TRUE;
+    /* Only a reader's descriptor has to be replaced, by one that can write. */
+    for (guint i = 0; i < DLK_HOLD_PARTS && !dlk_mode_writes(lease->mode); i++)
+        if (holding->stored[i] != 0)
+            change->spares[i] = dlk_fd_store_reserve(engine->fd_store);
+    if (!dlk_record_conversion(engine, lease, change->mode, change->spares, error))
+        return FALSE;
+    dlk_hold_set_spares(holding->hold, change->spares, dlk_fd_store_send);
+    return TRUE;
+}
+
+/* The lock that was taken again is kept and written down; one that cannot be is given back. */
+static gboolean
+record_resumption(DlkEngine *engine, DlkLease *lease, GError **error)
+{
+    dlk_record_store(engine, lease);
+    if (dlk_record_state(engine, lease, DLK_STATE_ACTIVE, error))
+        return TRUE;
+    const DlkStored stored = dlk_record_take_stored(lease, FALSE);
+    dlk_record_unstore(engine, &stored, TRUE);
+    dlk_lock_job_undo(engine, dlk_hold_ref(dlk_holding(lease)->hold));
+    return FALSE;
 }
 
 static void
-drop_spares(DlkEngine *engine, Change *change)
+drop_spares(DlkEngine *engine, Change *change, gboolean written)
 {
-    for (guint i = 0; i < DLK_HOLD_PARTS; i++)
-        dlk_fd_store_remove(engine->fd_store, change->spares[i]);
+    DlkStored spares = {0};
+
+    memcpy(spares.parts, change->spares, sizeof spares.parts);
     memset(change->spares, 0, sizeof change->spares);
+    dlk_record_unstore(engine, &spares, written);
 }
 
 /* What the lease is now, whatever became of the change, is written down; then the store forgets what is of no
@@ -175,10 +190,12 @@ tell_record(DlkEngine *engine, Change *change)
         holding->stored[i] = change->spares[i];
         change->spares[i] = old;
     }
+    DlkStored stored = {0};
     if (lease->state == DLK_STATE_SUSPENDED)
-        dlk_record_unstore(engine, lease, FALSE);
-    dlk_record_change(engine, lease);
-    drop_spares(engine, change);
+        stored = dlk_record_take_stored(lease, FALSE);
+    const gboolean written = dlk_record_change(engine, lease);
+    dlk_record_unstore(engine, &stored, written);
+    drop_spares(engine, change, written);
 }
 
 static void
@@ -221,7 +238,7 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
     if (g_error_matches(error, DLK_ERROR, DLK_ERROR_UNREACHABLE))
         g_prefix_error(&error, "%s: ", lease->path);
     if (has_ended(lease)) {
-        drop_spares(engine, change);
+        drop_spares(engine, change, TRUE);
         if (!change->answered)
             g_task_return_error(task, ended_meanwhile(lease));
         dlk_acquire_wake(engine, lease->disk);
@@ -229,6 +246,8 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
     }
     dlk_holding(lease)->changing = FALSE;
     dlk_holding(lease)->changes++;
+    if (!error && change->kind == CHANGE_RESUME)
+        record_resumption(engine, lease, &error);
     if (!error && !change->answered)
         apply(engine, change);
     else
@@ -274,11 +293,17 @@ submit(GTask *task)
     Change *change = g_task_get_task_data(task);
     DlkLease *lease = change->lease;
     DlkHolding *holding = dlk_holding(lease);
-    Input *input = g_new0(Input, 1);
+    GError *error = NULL;
 
+    if (!announce_to_record(engine, change, &error)) {
+        drop_spares(engine, change, TRUE);
+        drop_claim(engine, change);
+        g_task_return_error(task, error);
+        return;
+    }
     holding->changing = TRUE;
     holding->changes++;
-    announce_to_record(engine, change);
+    Input *input = g_new0(Input, 1);
     input->kind = change->kind;
     input->hold = dlk_hold_ref(holding->hold);
     input->rule = dlk_rule_ref(lease->rule);

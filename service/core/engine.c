@@ -49,9 +49,12 @@ dlk_engine_finalize(GObject *object)
     forget_leases(self);
     g_clear_pointer(&self->pool, dlk_pool_free);
     dlk_timers_cancel(self->timers, &self->due_timer);
+    dlk_timers_cancel(self->timers, &self->record_timer);
     g_clear_pointer(&self->due, g_hash_table_unref);
     g_clear_pointer(&self->processes, g_hash_table_unref);
     g_clear_pointer(&self->connections, g_hash_table_unref);
+    g_clear_pointer(&self->unclaimed, g_hash_table_unref);
+    g_clear_pointer(&self->bus, g_ref_string_release);
     g_clear_pointer(&self->folder_watch, dlk_folder_watch_free);
     g_clear_pointer(&self->watcher, dlk_watcher_free);
     g_clear_pointer(&self->mounts, dlk_mount_table_free);

@@ -27,10 +27,12 @@ DlkEngine *dlk_engine_new(const char *runtime_dir, const char *config_file, GErr
 /**
  * dlk_engine_recover_async: once, before anything else: takes up the leases of an earlier run, by the journal
  * in the runtime folder and by the descriptors that systemd has kept. The answer comes when each of them is
- * known to be held, broken or at risk; it comes also where the storage hangs.
+ * known to be held, broken or at risk; it comes also where the storage hangs. FALSE with
+ * DLK_ERROR_BACKEND_FAILED: there is no room to take them up (descriptors, memory): everything is left to the
+ * next start, and the engine is of no use.
  */
 void dlk_engine_recover_async(DlkEngine *engine, GAsyncReadyCallback callback, gpointer user_data);
-void dlk_engine_recover_finish(DlkEngine *engine, GAsyncResult *result);
+gboolean dlk_engine_recover_finish(DlkEngine *engine, GAsyncResult *result, GError **error);
 
 /** The way to polkit, which comes and goes with the bus; %NULL: every question is answered no. Borrowed until
  * replaced. */
@@ -109,9 +111,25 @@ void dlk_engine_inspect_async(DlkEngine *self, const char *path, uid_t uid, GAsy
 GVariant *dlk_engine_inspect_finish(DlkEngine *self, GAsyncResult *result, GError **error);
 
 /**
- * The bus is gone, and its names with it: they will be given to others. A `connection` lease stays until it
- * is released; nobody knows whether its owner is still at work.
+ * dlk_engine_bus_joined: calls can come from now on. @bus_id: of the bus, new with each start of it: a name
+ * means somebody on one bus alone. `connection` leases whose connection may be gone have their rule's
+ * connection-grace from now on, until somebody claims them.
+ */
+void dlk_engine_bus_joined(DlkEngine *self, const char *bus_id);
+/**
+ * The bus is gone. A `connection` lease stays: nobody knows whether its owner is still at work, and he cannot
+ * say so.
  */
 void dlk_engine_bus_gone(DlkEngine *self);
+/** The names on this bus of those who may be there still, and whose leases nobody claimed; transfer full. */
+GPtrArray *dlk_engine_lost_callers(DlkEngine *self);
+/** @caller is still there: his leases end with him again. */
+void dlk_engine_caller_back(DlkEngine *self, DlkCaller *caller);
 /** The caller has left the bus: its `connection` leases end. */
 void dlk_engine_caller_gone(DlkEngine *self, const char *bus_name);
+/**
+ * dlk_engine_claim: @lease, whose connection was lost, ends from now on with @caller's. DLK_ERROR_NOT_OWNER:
+ * another uid's; DLK_ERROR_UNSUPPORTED: it ends with no connection; DLK_ERROR_BUSY: its connection is still
+ * there; DLK_ERROR_LEASE_LOST: it is broken; DLK_ERROR_BACKEND_FAILED: it cannot be written down.
+ */
+gboolean dlk_engine_claim(DlkEngine *self, DlkLease *lease, DlkCaller *caller, GError **error);

@@ -2,10 +2,11 @@
 
 #include "base/error.h"
 #include "base/fd.h"
+#include "core/connection.h"
 
 #include <errno.h>
 
-/* What ends together: the leases of one process, or of one connection. */
+/* What ends together: the leases of one process. */
 typedef struct {
     DlkEngine *engine;
     DlkPidRef *process;
@@ -24,25 +25,12 @@ process_entry_free(gpointer data)
     g_free(entry);
 }
 
-static GPtrArray *
-referenced_leases(GHashTable *set)
-{
-    GPtrArray *leases = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_lease_unref);
-    GHashTableIter iter;
-    gpointer lease;
-
-    g_hash_table_iter_init(&iter, set);
-    while (g_hash_table_iter_next(&iter, &lease, NULL))
-        g_ptr_array_add(leases, dlk_lease_ref(lease));
-    return leases;
-}
-
 static void
 on_process_ended(gpointer user_data)
 {
     DlkProcessEntry *entry = user_data;
     DlkEngine *engine = entry->engine;
-    g_autoptr(GPtrArray) leases = referenced_leases(entry->leases);
+    g_autoptr(GPtrArray) leases = dlk_holding_leases_of(entry->leases);
 
     entry->watch = NULL;
     g_hash_table_remove(engine->processes, entry->process);
@@ -100,64 +88,6 @@ unwatch_process(DlkEngine *engine, DlkLease *lease, DlkPidRef *process)
 }
 
 static void
-watch_connection(DlkEngine *engine, DlkLease *lease, const char *bus_name)
-{
-    GHashTable *leases = g_hash_table_lookup(engine->connections, bus_name);
-
-    if (!leases) {
-        leases = g_hash_table_new(NULL, NULL);
-        g_hash_table_insert(engine->connections, g_strdup(bus_name), leases);
-    }
-    g_hash_table_add(leases, lease);
-    dlk_holding(lease)->bus_name = g_strdup(bus_name);
-}
-
-static void
-unwatch_connection(DlkEngine *engine, DlkLease *lease)
-{
-    DlkHolding *holding = dlk_holding(lease);
-    GHashTable *leases =
-        holding->bus_name ? g_hash_table_lookup(engine->connections, holding->bus_name) : NULL;
-
-    if (leases) {
-        g_hash_table_remove(leases, lease);
-        if (g_hash_table_size(leases) == 0)
-            g_hash_table_remove(engine->connections, holding->bus_name);
-    }
-    g_clear_pointer(&holding->bus_name, g_free);
-}
-
-void
-dlk_engine_bus_gone(DlkEngine *self)
-{
-    GHashTableIter iter;
-    gpointer set;
-
-    g_hash_table_iter_init(&iter, self->connections);
-    while (g_hash_table_iter_next(&iter, NULL, &set)) {
-        g_autoptr(GPtrArray) leases = referenced_leases(set);
-
-        for (guint i = 0; i < leases->len; i++)
-            g_clear_pointer(&dlk_holding(g_ptr_array_index(leases, i))->bus_name, g_free);
-        g_hash_table_iter_remove(&iter);
-    }
-}
-
-void
-dlk_engine_caller_gone(DlkEngine *self, const char *bus_name)
-{
-    GHashTable *set = g_hash_table_lookup(self->connections, bus_name);
-    g_autoptr(GPtrArray) leases = set ? referenced_leases(set) : NULL;
-
-    for (guint i = 0; leases && i < leases->len; i++) {
-        DlkLease *lease = g_ptr_array_index(leases, i);
-
-        if (lease->phase == DLK_PHASE_HELD)
-            dlk_engine_release(self, lease, "its connection has left the bus");
-    }
-}
-
-static void
 on_keep_closed(gpointer user_data)
 {
     DlkLease *lease = user_data;
@@ -176,6 +106,19 @@ watch_keep(DlkEngine *engine, DlkLease *lease, int keep_fd, GError **error)
     if (holding->keep_watch)
         return TRUE;
     return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot watch the keep descriptor");
+}
+
+GPtrArray *
+dlk_holding_leases_of(GHashTable *set)
+{
+    GPtrArray *leases = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_lease_unref);
+    GHashTableIter iter;
+    gpointer lease;
+
+    g_hash_table_iter_init(&iter, set);
+    while (g_hash_table_iter_next(&iter, &lease, NULL))
+        g_ptr_array_add(leases, dlk_lease_ref(lease));
+    return leases;
 }
 
 DlkHolding *
@@ -199,7 +142,7 @@ dlk_holding_watch(DlkEngine *engine, DlkLease *lease, DlkCaller *caller, int kee
         return FALSE;
     }
     if (lease->lifetime == DLK_LIFETIME_CONNECTION && caller)
-        watch_connection(engine, lease, caller->name);
+        dlk_connection_watch(engine, lease, caller->name);
     if (keep_fd >= 0 && !watch_keep(engine, lease, keep_fd, error)) {
         dlk_holding_unwatch(engine, lease);
         return FALSE;
@@ -221,11 +164,11 @@ dlk_holding_hand_over(DlkEngine *engine, DlkLease *lease, DlkPidRef *process, Dl
     }
     if (before != process)
         unwatch_process(engine, lease, before);
-    unwatch_connection(engine, lease);
+    dlk_connection_unwatch(engine, lease);
     lease->pid = process ? dlk_pid_ref_pid(process) : 0;
     lease->lifetime = lifetime;
     if (lifetime == DLK_LIFETIME_CONNECTION)
-        watch_connection(engine, lease, caller->name);
+        dlk_connection_watch(engine, lease, caller->name);
     /* Whose locks on the disk are no stranger's. */
     g_atomic_int_set(&dlk_holding(lease)->hold->pid, (int)lease->pid);
     return TRUE;
@@ -237,7 +180,7 @@ dlk_holding_unwatch(DlkEngine *engine, DlkLease *lease)
     DlkHolding *holding = dlk_holding(lease);
 
     unwatch_process(engine, lease, lease->process);
-    unwatch_connection(engine, lease);
+    dlk_connection_unwatch(engine, lease);
     dlk_watcher_cancel(engine->watcher, &holding->keep_watch);
     dlk_close_fd(&holding->keep_fd);
     holding->keep_fd = -1;
@@ -260,6 +203,5 @@ void
 dlk_holding_init_engine(DlkEngine *engine)
 {
     engine->processes = g_hash_table_new_full(NULL, NULL, NULL, process_entry_free);
-    engine->connections =
-        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_hash_table_unref);
+    dlk_connection_init_engine(engine);
 }

@@ -16,9 +16,11 @@ typedef struct {
     guint stored[DLK_HOLD_PARTS]; /* of DlkFdStore: what keeps the lock while nobody runs; 0: nothing */
     guint stored_keep;            /* likewise the keep descriptor's other end */
     gint64 risk_since;            /* at risk: since when, monotonic µs; else 0 */
-    gboolean provisional; /* after a restart: the storage has not answered yet whether it is still held */
-    char *bus_name;       /* lifetime connection: whose */
-    int keep_fd;          /* lifetime fd: our end of the pipe, or -1 */
+    gboolean provisional;  /* after a restart: the storage has not answered yet whether it is still held */
+    GRefString *bus;       /* lifetime connection: the id of the bus, */
+    char *bus_name;        /* and the name there, of whom the lease ends with, or %NULL: not known */
+    DlkTimer *claim_timer; /* runs while nobody knows whether that connection still is, and calls can come */
+    int keep_fd;           /* lifetime fd: our end of the pipe, or -1 */
     DlkWatch *keep_watch;
     guint changes; /* convert, suspend, resume: begun and ended; an answer from before one is out of date */
     gboolean changing;      /* one of them is under way */
@@ -50,6 +52,8 @@ gboolean dlk_holding_hand_over(DlkEngine *engine, DlkLease *lease, DlkPidRef *pr
                                DlkCaller *caller, GError **error);
 /** Stops all watching; the hold is left. */
 void dlk_holding_unwatch(DlkEngine *engine, DlkLease *lease);
+/** The leases in @set, each with a reference, for who changes it while he goes through them. */
+GPtrArray *dlk_holding_leases_of(GHashTable *set);
 /** Sets up what the engine keeps of processes and connections. */
 void dlk_holding_init_engine(DlkEngine *engine);
 /** Frees the holding; the hold's last reference must not be here, because its close may block. */

@@ -33,10 +33,13 @@ struct _DlkEngine {
     DlkFolderWatch *folder_watch;
     DlkPolkit *polkit;
     DlkLeaseJournal *lease_journal;
+    DlkTimer *record_timer; /* runs while something could not be written into it */
     DlkFdStore *fd_store;
 
     GHashTable *processes;   /* DlkPidRef → set of the leases that it is the process of */
     GHashTable *connections; /* bus name → set of its `connection` leases */
+    GHashTable *unclaimed;   /* set of `connection` leases whose connection may be gone */
+    GRefString *bus;         /* the id of the bus that the service is on, or %NULL */
     GHashTable *due;         /* lane → GPtrArray of the leases that are to be checked next */
     DlkTimer *due_timer;
     GQueue rounds; /* of gint64 *: until when each round of checks that is under way has to be answered */

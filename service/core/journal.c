@@ -111,24 +111,3 @@ dlk_journal_not_recovered(const DlkLease *lease, const char *why)
                       "The lock of %s on %s was lost while the service was away: %s", lease->owner,
                       lease->path, why);
 }
-
-void
-dlk_journal_record_damaged(const char *file, guint line, const char *why)
-{
-    g_autofree char *number = line > 0 ? g_strdup_printf("%u", line) : NULL;
-    const DlkLogField fields[] = {
-        {"DISKLOCK_FILE", file}, {"DISKLOCK_LINE", number}, {"DISKLOCK_REASON", why}, {0}};
-    g_autofree char *text = g_strdup_printf("%s%s%s: %s", file, number ? ":" : "", number ? number : "", why);
-
-    dlk_log_event(DLK_EVENT_RECORD_DAMAGED, fields, text);
-}
-
-void
-dlk_journal_recovery_done(guint recovered, guint dropped, guint not_recovered)
-{
-    g_autofree char *text = g_strdup_printf("Leases of before the start: %u held as before, %u had ended, %u "
-                                            "have lost their lock",
-                                            recovered, dropped, not_recovered);
-
-    dlk_log_event(DLK_EVENT_RECOVERY_DONE, NULL, text);
-}

@@ -27,8 +27,3 @@ void dlk_journal_dropped(const DlkLease *lease, const char *why);
 /** The lock of the lease is gone; the lease is going to be broken. @why: "the disk is held by another host".
  */
 void dlk_journal_not_recovered(const DlkLease *lease, const char *why);
-/** A record that cannot be read, so that what it said is lost. @file: where it stands. @line: 0: the whole.
- */
-void dlk_journal_record_damaged(const char *file, guint line, const char *why);
-/** At the end of a recovery that found anything. */
-void dlk_journal_recovery_done(guint recovered, guint dropped, guint not_recovered);

@@ -17,7 +17,7 @@ dlk_leftover_new(DlkBackend *backend, DlkDisk *disk, DlkRule *rule)
 {
     DlkLeftover *self = g_atomic_rc_box_new0(DlkLeftover);
 
-    self->backend = g_object_ref(backend);
+    self->backend = backend ? g_object_ref(backend) : NULL;
     self->disk = dlk_disk_ref(disk);
     self->rule = dlk_rule_ref(rule);
     for (guint i = 0; i < DLK_HOLD_PARTS; i++)
@@ -36,7 +36,7 @@ clear(gpointer data)
 {
     DlkLeftover *self = data;
 
-    g_object_unref(self->backend);
+    g_clear_object(&self->backend);
     dlk_disk_unref(self->disk);
     dlk_rule_unref(self->rule);
     g_clear_pointer(&self->mounts, dlk_mounts_unref);
@@ -195,6 +195,7 @@ dlk_leftover_revive(DlkLeftover *self, DlkFolderWatch *folder_watch, DlkRevived 
     if (!self->suspended)
         revived->answer = dlk_backend_check(self->backend, hold, &revived->text);
     revived->reason = revived->text;
+    revived->kept = self->fds[0] >= 0;
     if (revived->answer == DLK_CHECK_HELD)
         revived->hold = g_steal_pointer(&hold);
 }
@@ -227,7 +228,7 @@ leftover_release(DlkBackend *backend, DlkHold *hold, GError **error)
 {
     DlkLeftover *self = hold->state;
     DlkRevived revived = {.answer = DLK_CHECK_HELD, .folder_watch = -1};
-    g_autoptr(DlkTarget) target = find_disk(self, &revived);
+    g_autoptr(DlkTarget) target = self->backend ? find_disk(self, &revived) : NULL;
     g_autoptr(DlkHold) found = target ? adopt(self, target, &revived) : NULL;
 
     /* What is lost may have left something all the same: a registration without its reservation, say. */

@@ -7,10 +7,10 @@
  * Immutable once made; reference-counted (atomic).
  */
 typedef struct {
-    DlkBackend *backend;
-    DlkDisk *disk; /* as it was */
-    char *path;    /* where the disk really was, or its URI; %NULL: only its descriptor is known */
-    char *lane;    /* of the filesystem that @path is on now */
+    DlkBackend *backend; /* %NULL: this version has it not; then its lock can only be given up */
+    DlkDisk *disk;       /* as it was */
+    char *path;          /* where the disk really was, or its URI; %NULL: only its descriptor is known */
+    char *lane;          /* of the filesystem that @path is on now */
     DlkMounts *mounts;
     DlkMode mode, other_mode; /* the lock may have either */
     gboolean strict;
@@ -41,6 +41,7 @@ typedef struct {
     const char *reason; /* for LOST and UNKNOWN: DLK_REASON_…, or of @text */
     char *text;         /* what is wrong in full, or %NULL */
     DlkHold *hold;      /* HELD: it is */
+    gboolean kept;      /* by a descriptor of the store, all the time */
     int folder_watch;
 } DlkRevived;
 

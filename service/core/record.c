@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+/* So often it is tried again to write what could not be written. */
+#define TRY_AGAIN_US G_USEC_PER_SEC
 #define NAMES_SIZE (DLK_HOLD_PARTS * DLK_FD_STORE_NAME_SIZE)
 
 /* A record that borrows from its lease, and what it cannot borrow. */
@@ -49,6 +51,7 @@ fill_from_holding(Writing *writing, const DlkLease *lease)
         dlk_fd_store_name(holding->stored_keep, writing->keep);
         record->keep = writing->keep;
     }
+    record->bus = holding->bus;
     record->bus_name = holding->bus_name;
     if (holding->provisional && holding->hold)
         record->other_mode = ((const DlkLeftover *)holding->hold->state)->other_mode;
@@ -105,15 +108,51 @@ next_record(DlkLeaseRecord *record, gpointer user_data)
     return &lease->recorded_at;
 }
 
+static void rewrite_until_done(gpointer user_data);
+
+/* What could not be written is no longer true: until it is, a restart would find the leases as they were. */
+static void
+try_later(DlkEngine *engine)
+{
+    if (!engine->record_timer)
+        engine->record_timer =
+            dlk_timers_add(engine->timers, g_get_monotonic_time() + TRY_AGAIN_US, rewrite_until_done, engine);
+}
+
+static gboolean
+rewrite(DlkEngine *engine, GError **error)
+{
+    g_autofree Rewriting *rewriting = g_new0(Rewriting, 1);
+
+    rewriting->engine = engine;
+    if (!dlk_lease_journal_rewrite(engine->lease_journal, next_record, rewriting, error))
+        return FALSE;
+    dlk_fd_store_remove_put_off(engine->fd_store);
+    return TRUE;
+}
+
+static void
+rewrite_until_done(gpointer user_data)
+{
+    DlkEngine *engine = user_data;
+
+    engine->record_timer = NULL;
+    if (rewrite(engine, NULL))
+        g_message("The journal of the leases could be written again");
+    else
+        try_later(engine);
+}
+
 void
 dlk_record_rewrite(DlkEngine *engine)
 {
-    g_autofree Rewriting *rewriting = g_new0(Rewriting, 1);
     g_autoptr(GError) error = NULL;
 
-    rewriting->engine = engine;
-    if (!dlk_lease_journal_rewrite(engine->lease_journal, next_record, rewriting, &error))
-        dlk_log_event(DLK_EVENT_RECORD_DAMAGED, NULL, error->message);
+    if (rewrite(engine, &error))
+        return;
+    if (!engine->record_timer)
+        dlk_log_event(DLK_EVENT_NOT_RECORDED, NULL, error->message);
+    try_later(engine);
 }
 
 static void
@@ -124,23 +163,28 @@ rewrite_if_stale(DlkEngine *engine)
 }
 
 /* The new record first: of two that stand the later counts. */
-static void
-replace(DlkEngine *engine, DlkLease *lease, DlkLeaseRecord *record)
+static gboolean
+replace(DlkEngine *engine, DlkLease *lease, DlkLeaseRecord *record, GError **error)
 {
-    g_autoptr(GError) error = NULL;
     gint64 place;
 
     /* One that has ended, or is not granted yet, is not to be written down. */
     if (lease->recorded_at == 0)
-        return;
+        return TRUE;
     rewrite_if_stale(engine);
-    if (!dlk_lease_journal_append(engine->lease_journal, record, 1, &place, &error)) {
-        dlk_journal_lease(DLK_EVENT_RECORD_DAMAGED, lease, error->message, "%s: %s", lease->path,
-                          error->message);
-        return;
-    }
+    if (!dlk_lease_journal_append(engine->lease_journal, record, 1, &place, error))
+        return FALSE;
     dlk_lease_journal_strike(engine->lease_journal, lease->recorded_at);
     lease->recorded_at = place;
+    return TRUE;
+}
+
+static void
+unstore_all(DlkEngine *engine, DlkLease *lease)
+{
+    const DlkStored stored = dlk_record_take_stored(lease, TRUE);
+
+    dlk_record_unstore(engine, &stored, TRUE);
 }
 
 gboolean
@@ -162,48 +206,84 @@ dlk_record_grants(DlkEngine *engine, DlkLease *const *leases, guint n, GError **
         if (written)
             leases[i]->recorded_at = places[i];
         else
-            dlk_record_unstore(engine, leases[i], TRUE);
+            unstore_all(engine, leases[i]);
     return written;
 }
 
-void
-dlk_record_change(DlkEngine *engine, DlkLease *lease)
+gboolean
+dlk_record_try_change(DlkEngine *engine, DlkLease *lease, GError **error)
 {
     Writing writing;
 
-    replace(engine, lease, fill(&writing, lease));
+    return replace(engine, lease, fill(&writing, lease), error);
 }
 
-void
-dlk_record_conversion(DlkEngine *engine, DlkLease *lease, DlkMode mode, const guint spares[DLK_HOLD_PARTS])
+gboolean
+dlk_record_change(DlkEngine *engine, DlkLease *lease)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (dlk_record_try_change(engine, lease, &error))
+        return TRUE;
+    if (!engine->record_timer)
+        dlk_journal_lease(DLK_EVENT_NOT_RECORDED, lease, error->message, "%s: %s", lease->path,
+                          error->message);
+    try_later(engine);
+    return FALSE;
+}
+
+gboolean
+dlk_record_conversion(DlkEngine *engine, DlkLease *lease, DlkMode mode, const guint spares[DLK_HOLD_PARTS],
+                      GError **error)
 {
     Writing writing;
     DlkLeaseRecord *record = fill(&writing, lease);
 
     record->other_mode = mode;
     record->spares = list_names(spares, writing.spares);
-    replace(engine, lease, record);
+    return replace(engine, lease, record, error);
 }
 
-void
-dlk_record_suspension(DlkEngine *engine, DlkLease *lease)
+gboolean
+dlk_record_state(DlkEngine *engine, DlkLease *lease, DlkLeaseState state, GError **error)
 {
     Writing writing;
     DlkLeaseRecord *record = fill(&writing, lease);
 
-    record->state = DLK_STATE_SUSPENDED;
+    record->state = state;
     record->risk_since = 0;
-    replace(engine, lease, record);
+    return replace(engine, lease, record, error);
+}
+
+gboolean
+dlk_record_hand_over(DlkEngine *engine, DlkLease *lease, const DlkHandOver *to, GError **error)
+{
+    Writing writing;
+    DlkLeaseRecord *record = fill(&writing, lease);
+
+    record->pid = to->process ? dlk_pid_ref_pid(to->process) : 0;
+    record->process_start = to->process ? dlk_pid_ref_start(to->process) : 0;
+    record->lifetime = to->lifetime;
+    record->on_break = to->on_break;
+    record->why = to->why;
+    record->bus = to->bus_name ? engine->bus : NULL;
+    record->bus_name = to->bus_name;
+    return replace(engine, lease, record, error);
 }
 
 void
 dlk_record_end(DlkEngine *engine, DlkLease *lease)
 {
-    if (lease->recorded_at != 0)
-        dlk_lease_journal_strike(engine->lease_journal, lease->recorded_at);
-    lease->recorded_at = 0;
+    DlkStored stored = {0};
+
     if (dlk_holding(lease))
-        dlk_record_unstore(engine, lease, TRUE);
+        stored = dlk_record_take_stored(lease, TRUE);
+    const gboolean written =
+        lease->recorded_at == 0 || dlk_lease_journal_strike(engine->lease_journal, lease->recorded_at);
+    if (!written)
+        try_later(engine);
+    dlk_record_unstore(engine, &stored, written);
+    lease->recorded_at = 0;
 }
 
 /* ---- the store ---- */
@@ -222,17 +302,27 @@ dlk_record_store(DlkEngine *engine, DlkLease *lease)
         holding->stored_keep = dlk_fd_store_add(engine->fd_store, holding->keep_fd);
 }
 
-void
-dlk_record_unstore(DlkEngine *engine, DlkLease *lease, gboolean all)
+DlkStored
+dlk_record_take_stored(DlkLease *lease, gboolean all)
 {
     DlkHolding *holding = dlk_holding(lease);
+    DlkStored stored = {.keep = all ? holding->stored_keep : 0};
 
-    for (guint i = 0; i < DLK_HOLD_PARTS; i++) {
-        dlk_fd_store_remove(engine->fd_store, holding->stored[i]);
-        holding->stored[i] = 0;
-    }
-    if (!all)
-        return;
-    dlk_fd_store_remove(engine->fd_store, holding->stored_keep);
-    holding->stored_keep = 0;
+    memcpy(stored.parts, holding->stored, sizeof stored.parts);
+    memset(holding->stored, 0, sizeof holding->stored);
+    if (all)
+        holding->stored_keep = 0;
+    return stored;
+}
+
+void
+dlk_record_unstore(DlkEngine *engine, const DlkStored *stored, gboolean written)
+{
+    /* During a start the file is still the earlier run's. */
+    const gboolean at_once = written && dlk_lease_journal_is_open(engine->lease_journal);
+    void (*remove)(DlkFdStore * store, guint number) = at_once ? dlk_fd_store_remove : dlk_fd_store_put_off;
+
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++)
+        remove(engine->fd_store, stored->parts[i]);
+    remove(engine->fd_store, stored->keep);
 }

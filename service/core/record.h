@@ -11,24 +11,46 @@
  * down, all or none. FALSE with DLK_ERROR_BACKEND_FAILED: nothing is stored or written.
  */
 gboolean dlk_record_grants(DlkEngine *engine, DlkLease *const *leases, guint n, GError **error);
-/** Something about @lease is different from now on, or may be when its lock is. A failure is told and no
- * more. */
-void dlk_record_change(DlkEngine *engine, DlkLease *lease);
+/** Something about @lease is different from now on. DLK_ERROR_BACKEND_FAILED: that could not be written. */
+gboolean dlk_record_try_change(DlkEngine *engine, DlkLease *lease, GError **error);
+/** The same where it cannot be undone: a failure is told, and is tried again until it can be written. */
+gboolean dlk_record_change(DlkEngine *engine, DlkLease *lease);
 /**
  * The lock of @lease is about to be converted to @mode: until the next dlk_record_change() it may have
  * either.
  * @spares: where a new descriptor of each part would be stored.
  */
-void dlk_record_conversion(DlkEngine *engine, DlkLease *lease, DlkMode mode,
-                           const guint spares[DLK_HOLD_PARTS]);
-/** The lock of @lease is about to be given up, but not the lease. */
-void dlk_record_suspension(DlkEngine *engine, DlkLease *lease);
+gboolean dlk_record_conversion(DlkEngine *engine, DlkLease *lease, DlkMode mode,
+                               const guint spares[DLK_HOLD_PARTS], GError **error);
+/** @lease is about to have @state: before its lock is given up for a while, or when that was taken again. */
+gboolean dlk_record_state(DlkEngine *engine, DlkLease *lease, DlkLeaseState state, GError **error);
+
+/** DlkHandOver: whom a lease is about to be for. */
+typedef struct {
+    DlkPidRef *process; /* or %NULL */
+    DlkLifetime lifetime;
+    const char *bus_name; /* lifetime connection: whose; else %NULL */
+    DlkOnBreak on_break;
+    const char *why;
+} DlkHandOver;
+gboolean dlk_record_hand_over(DlkEngine *engine, DlkLease *lease, const DlkHandOver *to, GError **error);
 /** Before the lock of @lease is given up: it has ended, and the store forgets it. */
 void dlk_record_end(DlkEngine *engine, DlkLease *lease);
 
 /** Stores what keeps the lock of @lease. */
 void dlk_record_store(DlkEngine *engine, DlkLease *lease);
-/** The store forgets what keeps the lock of @lease; its keep descriptor too with @all. */
-void dlk_record_unstore(DlkEngine *engine, DlkLease *lease, gboolean all);
-/** Writes the journal anew, with every lease. A failure is told and no more. */
+/** DlkStored: the names in the store of what keeps one lease; 0: nothing. */
+typedef struct {
+    guint parts[DLK_HOLD_PARTS];
+    guint keep; /* descriptor's other end */
+} DlkStored;
+/** @lease is without them from now on; with its keep descriptor's where @all. See dlk_record_unstore(). */
+DlkStored dlk_record_take_stored(DlkLease *lease, gboolean all);
+/**
+ * dlk_record_unstore: the store forgets @stored, whose names are free then: at once where it is @written down
+ * that the lease is without them, else when the journal was written anew. A name that the last record still
+ * gives must not be another lease's.
+ */
+void dlk_record_unstore(DlkEngine *engine, const DlkStored *stored, gboolean written);
+/** Writes the journal anew, with every lease. A failure is told, and it is tried again. */
 void dlk_record_rewrite(DlkEngine *engine);

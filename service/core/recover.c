@@ -1,14 +1,10 @@
 #include "core/recover.h"
 
-#include "backend/backends.h"
 #include "base/error.h"
-#include "base/fd.h"
 #include "base/log.h"
 #include "core/holding.h"
 #include "core/leftover.h"
 #include "core/record.h"
-
-#include <string.h>
 
 /*
  * The start after an earlier run: every lease that was written down stands in the table again before the
@@ -23,69 +19,18 @@
 #define PATIENCE_US (20 * G_USEC_PER_SEC)
 
 typedef struct {
+    guint leases, broken, at_risk, ended;
+} Tally;
+
+typedef struct {
     DlkEngine *engine;
     GTask *task;
     GHashTable *processes; /* "PID START" → DlkPidRef, or %NULL of one that has ended */
     GHashTable *lanes;     /* lane → GPtrArray of DlkLease, to be taken up together */
     guint jobs;            /* that have not come back */
-    guint leases, broken, at_risk, ended;
+    Tally tally;
     gint64 began_at;
 } Recovery;
-
-/* ---- one lease ---- */
-
-/* "3,1x" → numbers of the store. */
-static void
-read_names(const char *names, guint numbers[DLK_HOLD_PARTS])
-{
-    g_auto(GStrv) parts = g_strsplit(names ? names : "", ",", DLK_HOLD_PARTS);
-
-    for (guint i = 0; i < DLK_HOLD_PARTS; i++)
-        numbers[i] = i < g_strv_length(parts) ? dlk_fd_store_number(parts[i]) : 0;
-}
-
-static void
-take_fds(DlkEngine *engine, const DlkLeaseRecord *record, DlkLeftover *leftover, guint stored[DLK_HOLD_PARTS])
-{
-    guint spares[DLK_HOLD_PARTS];
-
-    read_names(record->fds, stored);
-    read_names(record->spares, spares);
-    for (guint i = 0; i < DLK_HOLD_PARTS; i++) {
-        leftover->fds[i] = dlk_fd_store_take(engine->fd_store, stored[i]);
-        const int spare = dlk_fd_store_take(engine->fd_store, spares[i]);
-        if (spare < 0) {
-            dlk_fd_store_remove(engine->fd_store, spares[i]);
-            continue;
-        }
-        /* A conversion had begun to use it: the lock is on it, and no longer on the other for sure. */
-        leftover->old_fds[i] = leftover->fds[i];
-        leftover->fds[i] = spare;
-        dlk_fd_store_remove(engine->fd_store, stored[i]);
-        stored[i] = spares[i];
-    }
-}
-
-static DlkLeftover *
-make_leftover(Recovery *self, const DlkLeaseRecord *record, DlkLease *lease, DlkBackend *backend)
-{
-    DlkEngine *engine = self->engine;
-    DlkLeftover *leftover = dlk_leftover_new(backend, record->disk, lease->rule);
-    DlkMounts *mounts = dlk_mount_table_get(engine->mounts);
-    const char *path = record->disk->path;
-    const DlkMount *mount = path && *path == '/' ? dlk_mounts_of_path(mounts, path) : NULL;
-
-    leftover->path = g_strdup(path);
-    leftover->lane = g_strdup(mount ? mount->lane : "");
-    leftover->mounts = dlk_mounts_ref(mounts);
-    leftover->mode = record->mode;
-    leftover->other_mode = record->other_mode;
-    leftover->strict = record->strict;
-    leftover->suspended = record->state == DLK_STATE_SUSPENDED;
-    leftover->pid = lease->process ? lease->pid : 0;
-    leftover->holder = dlk_holder_new_of_lease(lease, engine->host_id, engine->host_name);
-    return leftover;
-}
 
 /* The lane of the jobs: that of the device, or of the filesystem where the file is now. */
 static const char *
@@ -96,96 +41,6 @@ lane_of(const DlkLeftover *leftover)
     if (disk->kind == DLK_KIND_FILE && leftover->lane[0] != '\0')
         return leftover->lane;
     return disk->lane ? disk->lane : "";
-}
-
-static void
-add_to_lane(Recovery *self, DlkLease *lease, const char *lane)
-{
-    GPtrArray *leases = g_hash_table_lookup(self->lanes, lane);
-
-    if (!leases) {
-        leases = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_lease_unref);
-        g_hash_table_insert(self->lanes, g_strdup(lane), leases);
-    }
-    g_ptr_array_add(leases, dlk_lease_ref(lease));
-}
-
-/*
- * The end of a keep descriptor is lost where there was no store; the caller's copy shows a hangup since then.
- * Whoever took the lease is the best that is left to go by.
- */
-static void
-restore_lifetime(DlkEngine *engine, DlkLease *lease, const DlkLeaseRecord *record)
-{
-    g_autoptr(GError) error = NULL;
-    const guint number = record->keep ? dlk_fd_store_number(record->keep) : 0;
-    int keep = dlk_fd_store_take(engine->fd_store, number);
-
-    dlk_holding(lease)->stored_keep = number;
-    if (lease->lifetime == DLK_LIFETIME_FD && keep < 0) {
-        lease->lifetime = DLK_LIFETIME_PROCESS;
-        dlk_fd_store_remove(engine->fd_store, number);
-        dlk_holding(lease)->stored_keep = 0;
-        dlk_journal_lease(
-            DLK_EVENT_RECOVERED, lease, NULL,
-            "The descriptor that kept the lease of %s on %s was lost with the service: it now ends with "
-            "process %d",
-            lease->owner, lease->path, (int)lease->pid);
-    }
-    if (!dlk_holding_watch(engine, lease, NULL, keep, &error))
-        dlk_journal_lease(DLK_EVENT_NOT_RECOVERED, lease, error->message, "%s: %s", lease->path,
-                          error->message);
-}
-
-static void
-insert_broken(DlkEngine *engine, DlkLease *lease, const char *reason)
-{
-    lease->state = DLK_STATE_BROKEN;
-    if (!lease->broken_reason)
-        lease->broken_reason = g_strdup(reason);
-    g_clear_pointer(&lease->process, dlk_pid_ref_unref);
-    dlk_table_insert(engine->table, lease, DLK_PHASE_LOCKING);
-    dlk_table_set_phase(engine->table, lease, DLK_PHASE_BROKEN);
-}
-
-static void
-insert_held(Recovery *self, DlkLease *lease, const DlkLeaseRecord *record, DlkBackend *backend)
-{
-    DlkEngine *engine = self->engine;
-    g_autoptr(DlkLeftover) leftover = make_leftover(self, record, lease, backend);
-    DlkHolding *holding = dlk_holding_attach(engine, lease, dlk_leftover_hold(leftover), -1);
-
-    holding->provisional = TRUE;
-    holding->released = record->released;
-    holding->risk_since = record->risk_since;
-    take_fds(engine, record, leftover, holding->stored);
-    dlk_table_insert(engine->table, lease, DLK_PHASE_LOCKING);
-    dlk_table_set_phase(engine->table, lease, DLK_PHASE_HELD);
-    restore_lifetime(engine, lease, record);
-    add_to_lane(self, lease, lane_of(leftover));
-}
-
-static void
-take_up(Recovery *self, const DlkLeaseRecord *record)
-{
-    DlkEngine *engine = self->engine;
-    DlkBackend *backend = dlk_backends_get(record->backend);
-    const DlkLease *same_token = dlk_table_next(engine->table, record->token - 1);
-
-    /* Cannot be but by a forged file, which is not to confuse the table. */
-    if (same_token && same_token->token == record->token)
-        return;
-    g_autoptr(DlkLease) lease = dlk_recorded_lease_new(engine, record, self->processes);
-    dlk_tokens_pass(engine->tokens, record->token);
-    self->leases++;
-    if (record->state == DLK_STATE_BROKEN && record->given_up)
-        insert_broken(engine, lease, NULL);
-    else if (!backend)
-        insert_broken(engine, lease, "this version has no such backend");
-    else if (dlk_table_conflict(engine->table, lease))
-        insert_broken(engine, lease, "another lease has the disk after a restart");
-    else
-        insert_held(self, lease, record, backend);
 }
 
 /* ---- disk and lock ---- */
@@ -243,7 +98,7 @@ typedef struct {
     char *lane;
 } Round;
 
-static void finish_if_done(Recovery *self);
+static void one_job_done(gpointer recovery);
 
 static void
 on_dropped(GObject *source, GAsyncResult *result, gpointer user_data)
@@ -264,16 +119,18 @@ go_on_with(DlkEngine *engine, DlkLease *lease, DlkRevived *revived, GPtrArray *d
     holding->folder_watch = revived->folder_watch;
     holding->provisional = FALSE;
     lease->mode = holding->hold->mode;
+    /* It may have been handed over, or its process may have ended, meanwhile. */
+    g_atomic_int_set(&holding->hold->pid, lease->process ? (int)lease->pid : 0);
     lease->checked_at = g_get_real_time();
+    DlkStored stored = {0};
     if (lease->state == DLK_STATE_SUSPENDED)
-        dlk_record_unstore(engine, lease, FALSE);
+        stored = dlk_record_take_stored(lease, FALSE);
     else
         dlk_record_store(engine, lease);
     dlk_monitor_watch(engine, lease);
     if (lease->state == DLK_STATE_AT_RISK)
         dlk_break_restore(engine, lease);
-    else
-        dlk_record_change(engine, lease);
+    dlk_record_unstore(engine, &stored, dlk_record_change(engine, lease));
 }
 
 static void
@@ -288,39 +145,54 @@ stay_at_risk(DlkEngine *engine, DlkLease *lease, const char *reason)
     dlk_monitor_try_later(engine, lease);
 }
 
-/* TRUE: it was to end with something that has ended while nobody ran. */
+/* Was it to end with something that has ended while nobody ran? */
 static gboolean
-end_if_over(DlkEngine *engine, DlkLease *lease)
+is_over(const DlkLease *lease)
 {
-    if (lease->lifetime != DLK_LIFETIME_PROCESS || lease->process)
-        return FALSE;
-    dlk_engine_release(engine, lease, "its process ended while the service was away");
-    return TRUE;
+    return lease->lifetime == DLK_LIFETIME_PROCESS && !lease->process;
+}
+
+static void
+end_late(DlkEngine *engine, DlkLease *lease)
+{
+    static const char why[] = "its process ended while the service was away";
+
+    dlk_journal_dropped(lease, why);
+    dlk_engine_release(engine, lease, why);
+}
+
+static void
+tell(DlkLease *lease, const DlkRevived *revived)
+{
+    const char *text = revived->text ? revived->text : revived->reason;
+
+    if (revived->answer == DLK_CHECK_LOST)
+        dlk_journal_not_recovered(lease, text);
+    else if (revived->hold)
+        dlk_journal_recovered(lease, revived->kept ? "its lock was kept" : "its lock was taken again");
+    else if (revived->text)
+        g_message("%s: %s", lease->path, revived->text);
 }
 
 static void
 apply(Round *round, DlkLease *lease, DlkRevived *revived, GPtrArray *dropped)
 {
     DlkEngine *engine = round->engine;
-    Recovery *recovery = round->recovery;
+    Tally nobody = {0}, *tally = round->recovery ? &round->recovery->tally : &nobody;
 
     dlk_holding(lease)->checking = FALSE;
-    if (revived->text && revived->answer != DLK_CHECK_HELD)
-        dlk_journal_lease(DLK_EVENT_NOT_RECOVERED, lease, revived->reason,
-                          "The lease of %s on %s could not be taken up: %s", lease->owner, lease->path,
-                          revived->text);
+    if (!is_over(lease))
+        tell(lease, revived);
     if (revived->hold)
         go_on_with(engine, lease, revived, dropped);
-    if (end_if_over(engine, lease)) {
-        if (recovery)
-            recovery->ended++;
+    if (is_over(lease)) {
+        tally->ended++;
+        end_late(engine, lease);
     } else if (revived->answer == DLK_CHECK_LOST) {
-        if (recovery)
-            recovery->broken++;
+        tally->broken++;
         dlk_break_now(engine, lease, revived->reason);
     } else if (revived->answer == DLK_CHECK_UNKNOWN) {
-        if (recovery)
-            recovery->at_risk++;
+        tally->at_risk++;
         stay_at_risk(engine, lease, revived->reason);
     }
 }
@@ -356,10 +228,8 @@ on_revived(GObject *source, GAsyncResult *result, gpointer user_data)
     }
     dlk_pool_run_async(engine->pool, &drop_job, g_steal_pointer(&dropped), round->lane, NULL, G_MAXINT64,
                        on_dropped, g_object_ref(engine));
-    if (round->recovery) {
-        round->recovery->jobs--;
-        finish_if_done(round->recovery);
-    }
+    if (round->recovery)
+        one_job_done(round->recovery);
     g_ptr_array_unref(round->leases);
     g_free(round->lane);
     g_object_unref(round->engine);
@@ -419,21 +289,8 @@ revive_lane(Recovery *self, const char *lane, GPtrArray *leases)
 /* ---- all together ---- */
 
 static void
-finish_if_done(Recovery *self)
+recovery_free(Recovery *self)
 {
-    if (self->jobs > 0)
-        return;
-    /* Until now whatever ends this process leaves the next one with what this one had. */
-    dlk_record_rewrite(self->engine);
-    if (self->leases > 0) {
-        g_autofree char *text = g_strdup_printf(
-            "%u leases were taken up again in %.2f s: %u are broken, %u at risk, %u have ended meanwhile",
-            self->leases, (double)(g_get_monotonic_time() - self->began_at) / G_USEC_PER_SEC, self->broken,
-            self->at_risk, self->ended);
-
-        dlk_log_event(DLK_EVENT_RECOVERY_DONE, NULL, text);
-    }
-    g_task_return_boolean(self->task, TRUE);
     g_hash_table_unref(self->processes);
     g_hash_table_unref(self->lanes);
     g_object_unref(self->task);
@@ -442,37 +299,149 @@ finish_if_done(Recovery *self)
 }
 
 static void
+finish_if_done(Recovery *self)
+{
+    const Tally *tally = &self->tally;
+
+    if (self->jobs > 0)
+        return;
+    /* Until now whatever ends this process leaves the next one with what this one had. */
+    dlk_record_rewrite(self->engine);
+    if (tally->leases > 0) {
+        g_autofree char *text = g_strdup_printf(
+            "%u leases were taken up again in %.2f s: %u are broken, %u at risk, %u have ended meanwhile",
+            tally->leases, (double)(g_get_monotonic_time() - self->began_at) / G_USEC_PER_SEC, tally->broken,
+            tally->at_risk, tally->ended);
+
+        dlk_log_event(DLK_EVENT_RECOVERY_DONE, NULL, text);
+    }
+    g_task_return_boolean(self->task, TRUE);
+    recovery_free(self);
+}
+
+static void
+one_job_done(gpointer recovery)
+{
+    ((Recovery *)recovery)->jobs--;
+    finish_if_done(recovery);
+}
+
+static void
 process_unref(gpointer process)
 {
     g_clear_pointer((DlkPidRef **)&process, dlk_pid_ref_unref);
+}
+
+static void
+add_to_lane(Recovery *self, DlkLease *lease)
+{
+    const char *lane = lane_of(dlk_holding(lease)->hold->state);
+    GPtrArray *leases = g_hash_table_lookup(self->lanes, lane);
+
+    if (!leases) {
+        leases = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_lease_unref);
+        g_hash_table_insert(self->lanes, g_strdup(lane), leases);
+    }
+    g_ptr_array_add(leases, dlk_lease_ref(lease));
+}
+
+typedef struct {
+    DlkLease *lease;
+    const char *reason;
+} Fault;
+
+static void
+fault_clear(gpointer fault)
+{
+    dlk_lease_unref(((Fault *)fault)->lease);
+}
+
+static gboolean
+take_up(Recovery *self, const DlkLeaseRecord *record, GArray *faults, GError **error)
+{
+    DlkEngine *engine = self->engine;
+    const DlkLease *same_token = dlk_table_next(engine->table, record->token - 1);
+    Fault fault;
+
+    /* Cannot be but by a forged file, which is not to confuse the table. */
+    if (same_token && same_token->token == record->token) {
+        dlk_log_event(DLK_EVENT_RECORD_DAMAGED, NULL,
+                      "Of two records of leases with one token one is passed over");
+        return TRUE;
+    }
+    fault.lease = dlk_recorded_lease_take_up(engine, record, self->processes, &fault.reason, error);
+    if (!fault.lease)
+        return FALSE;
+    self->tally.leases++;
+    dlk_tokens_pass(engine->tokens, record->token);
+    if (fault.reason)
+        g_array_append_val(faults, fault);
+    else if (dlk_holding(fault.lease))
+        add_to_lane(self, fault.lease);
+    if (!fault.reason)
+        dlk_lease_unref(fault.lease);
+    return TRUE;
+}
+
+/* Its lock is of no use; its process must not go on as if it had one. */
+static void
+break_faulty(Recovery *self, GArray *faults)
+{
+    for (guint i = 0; i < faults->len; i++) {
+        const Fault *fault = &g_array_index(faults, Fault, i);
+
+        if (fault->lease->state == DLK_STATE_BROKEN) {
+            break_again(self->engine, fault->lease);
+            continue;
+        }
+        self->tally.broken++;
+        dlk_journal_not_recovered(fault->lease, fault->reason);
+        dlk_break_now(self->engine, fault->lease, fault->reason);
+    }
+}
+
+static gboolean
+take_up_all(Recovery *self, GError **error)
+{
+    g_autoptr(GPtrArray) records = dlk_lease_journal_take_records(self->engine->lease_journal);
+    g_autoptr(GArray) faults = g_array_new(FALSE, FALSE, sizeof(Fault));
+
+    g_array_set_clear_func(faults, fault_clear);
+    for (guint i = 0; i < records->len; i++)
+        if (!take_up(self, g_ptr_array_index(records, i), faults, error))
+            return FALSE;
+    break_faulty(self, faults);
+    return TRUE;
 }
 
 void
 dlk_engine_recover_async(DlkEngine *engine, GAsyncReadyCallback callback, gpointer user_data)
 {
     Recovery *self = g_new0(Recovery, 1);
-    g_autoptr(GPtrArray) records = dlk_lease_journal_take_records(engine->lease_journal);
     GHashTableIter iter;
     gpointer lane, leases;
+    GError *error = NULL;
 
     self->engine = g_object_ref(engine);
     self->task = g_task_new(engine, NULL, callback, user_data);
     self->began_at = g_get_monotonic_time();
     self->processes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, process_unref);
     self->lanes = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
-    for (guint i = 0; i < records->len; i++)
-        take_up(self, g_ptr_array_index(records, i));
-    dlk_orphans_drop(engine);
+    if (!take_up_all(self, &error)) {
+        g_task_return_error(self->task, error);
+        recovery_free(self);
+        return;
+    }
     self->jobs++; /* no answer before all are asked */
+    self->jobs += dlk_orphans_drop(engine, self->began_at + PATIENCE_US, one_job_done, self);
     g_hash_table_iter_init(&iter, self->lanes);
     while (g_hash_table_iter_next(&iter, &lane, &leases))
         revive_lane(self, lane, leases);
-    self->jobs--;
-    finish_if_done(self);
+    one_job_done(self);
 }
 
-void
-dlk_engine_recover_finish(DlkEngine *engine, GAsyncResult *result)
+gboolean
+dlk_engine_recover_finish(DlkEngine *engine, GAsyncResult *result, GError **error)
 {
-    g_task_propagate_boolean(G_TASK(result), NULL);
+    return g_task_propagate_boolean(G_TASK(result), error);
 }

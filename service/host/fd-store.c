@@ -28,6 +28,7 @@ struct _DlkFdStore {
     guint lowest;   /* no free number is lower */
     GArray *passed; /* of Passed, by number; those with number 0 first */
     guint next;     /* of take_any() */
+    GArray *later;  /* of guint: numbers that are to be removed */
 };
 
 /* ---- names ---- */
@@ -117,6 +118,7 @@ dlk_fd_store_new(void)
     self->used = g_new0(guint8, DLK_FD_STORE_MAX + 1);
     self->lowest = 1;
     self->passed = g_array_new(FALSE, FALSE, sizeof(Passed));
+    self->later = g_array_new(FALSE, FALSE, sizeof(guint));
     take_passed(self);
     return self;
 }
@@ -130,6 +132,7 @@ dlk_fd_store_free(DlkFdStore *self)
     while ((fd = dlk_fd_store_take_any(self, &number)) >= 0)
         close(fd);
     g_array_unref(self->passed);
+    g_array_unref(self->later);
     g_free(self->used);
     g_free(self);
 }
@@ -142,9 +145,9 @@ dlk_fd_store_take(DlkFdStore *self, guint number)
 
     if (number == 0 || number > DLK_FD_STORE_MAX)
         return -1;
-    self->used[number] = TAKEN;
     if (!g_array_binary_search(self->passed, &wanted, compare_passed, &index))
         return -1;
+    self->used[number] = TAKEN;
     return g_steal_fd(&g_array_index(self->passed, Passed, index).fd);
 }
 
@@ -218,4 +221,19 @@ dlk_fd_store_remove(DlkFdStore *self, guint number)
     sd_notifyf(FALSE, "FDSTOREREMOVE=1\nFDNAME=%s", name);
     self->used[number] = FREE;
     self->lowest = MIN(self->lowest, number);
+}
+
+void
+dlk_fd_store_put_off(DlkFdStore *self, guint number)
+{
+    if (number != 0)
+        g_array_append_val(self->later, number);
+}
+
+void
+dlk_fd_store_remove_put_off(DlkFdStore *self)
+{
+    for (guint i = 0; i < self->later->len; i++)
+        dlk_fd_store_remove(self, g_array_index(self->later, guint, i));
+    g_array_set_size(self->later, 0);
 }

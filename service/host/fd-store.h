@@ -41,7 +41,12 @@ guint dlk_fd_store_add(DlkFdStore *self, int fd);
 /** The store closes what it has under @number, which is free then. @number 0: nothing. */
 void dlk_fd_store_remove(DlkFdStore *self, guint number);
 
-/** What systemd passed under @number, given away, and the number is taken; -1: nothing. */
+/** Likewise, but when dlk_fd_store_remove_put_off() is called: until then nobody else gets the number. */
+void dlk_fd_store_put_off(DlkFdStore *self, guint number);
+void dlk_fd_store_remove_put_off(DlkFdStore *self);
+
+/** What systemd passed under @number, given away, and the number is taken; -1: nothing, or it was given away
+ * before. */
 int dlk_fd_store_take(DlkFdStore *self, guint number);
 /**
  * Any descriptor that was passed and nobody took, given away; -1: no more. @number: its own, or 0 where the

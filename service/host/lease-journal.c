@@ -298,20 +298,21 @@ dlk_lease_journal_append(DlkLeaseJournal *self, DlkLeaseRecord *records, guint n
     return TRUE;
 }
 
-void
+gboolean
+dlk_lease_journal_is_open(const DlkLeaseJournal *self)
+{
+    return self->fd >= 0;
+}
+
+gboolean
 dlk_lease_journal_strike(DlkLeaseJournal *self, gint64 place)
 {
     static const char ended[] = {DLK_LEASE_RECORD_ENDED};
 
     /* The page is there already: this cannot fail for want of space. */
-    if (self->fd < 0)
-        return;
-    if (write_at(self->fd, ended, sizeof ended, place) < 0) {
-        tell(self, 0, g_strerror(errno));
-        self->stale_at = 0; /* a new file is the other way to say that it has ended */
-    }
     self->live--;
     self->struck++;
+    return self->fd >= 0 && write_at(self->fd, ended, sizeof ended, place) == 0;
 }
 
 gboolean

@@ -32,8 +32,10 @@ GPtrArray *dlk_lease_journal_take_records(DlkLeaseJournal *self);
  */
 gboolean dlk_lease_journal_append(DlkLeaseJournal *self, DlkLeaseRecord *records, guint n, gint64 *places,
                                   GError **error);
-/** The record at @place has ended. */
-void dlk_lease_journal_strike(DlkLeaseJournal *self, gint64 place);
+/** Can it be written, because dlk_lease_journal_rewrite() was done once? */
+gboolean dlk_lease_journal_is_open(const DlkLeaseJournal *self);
+/** The record at @place has ended. FALSE: that could not be written; a new file would say so too. */
+gboolean dlk_lease_journal_strike(DlkLeaseJournal *self, gint64 place);
 
 /** Are there so many ended records that the file should be written anew? */
 gboolean dlk_lease_journal_is_stale(const DlkLeaseJournal *self);

@@ -128,5 +128,6 @@ dlk_lease_unref(DlkLease *self)
     dlk_rule_unref(self->rule);
     g_free(self->path);
     g_free(self->broken_reason);
+    g_free(self->risk_reason);
     g_free(self);
 }

@@ -54,6 +54,7 @@ typedef struct {
     guint references;
     DlkPhase phase;
     DlkLeaseState state;
+    DlkLeaseState told; /* active, at risk or broken: what the bus was told of last; the bus's */
     DlkLeaseId id;
     DlkMode mode;
     DlkLifetime lifetime;
@@ -69,6 +70,7 @@ typedef struct {
     GRefString *why;        /* or %NULL */
     const char *backend;    /* interned */
     char *broken_reason;    /* or %NULL */
+    char *risk_reason;      /* of the last time at risk, or %NULL */
     DlkDisk *disk;
     DlkRule *rule;
     DlkPidRef *process; /* or %NULL once it has ended */

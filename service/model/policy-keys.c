@@ -187,6 +187,7 @@ static const DlkPolicyKey keys[] = {
     {RULE("risk-timeout", risk_timeout), SECONDS, dlk_policy_read_seconds},
     {RULE("grace", grace), SECONDS, dlk_policy_read_seconds},
     {RULE("unreachable-after", unreachable_after), SECONDS, dlk_policy_read_seconds},
+    {RULE("connection-grace", connection_grace), SECONDS, dlk_policy_read_seconds},
 
     {RULE("on-break", on_break), "signal, pause, terminate, kill or exec", dlk_policy_read_word,
      .word = on_break_word},

@@ -19,6 +19,7 @@ dlk_rule_new(const char *name)
     self->check_interval = 10 * G_USEC_PER_SEC;
     /* Shorter than the 90 seconds after which an NFS server may give a silent client's lock to another. */
     self->risk_timeout = 60 * G_USEC_PER_SEC;
+    self->connection_grace = 60 * G_USEC_PER_SEC;
     self->grace = 10 * G_USEC_PER_SEC;
     /* Well below the 25 seconds after which D-Bus clients give up on a call. */
     self->unreachable_after = 10 * G_USEC_PER_SEC;

@@ -38,6 +38,7 @@ typedef struct {
     gint64 risk_timeout;
     gint64 grace;
     gint64 unreachable_after;
+    gint64 connection_grace;
     char *open_as; /* a user's name, "owner", or %NULL */
     DlkReach reach;
     gboolean refuse_unseen_loss; /* a lock must be one whose loss is always seen */

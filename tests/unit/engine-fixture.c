@@ -155,7 +155,7 @@ answer_free(gpointer data)
 static void
 on_recovered(GObject *source, GAsyncResult *result, gpointer user_data)
 {
-    dlk_engine_recover_finish(DLK_ENGINE(source), result);
+    g_assert_true(dlk_engine_recover_finish(DLK_ENGINE(source), result, NULL));
     *(gboolean *)user_data = TRUE;
 }
 

@@ -67,6 +67,7 @@ static const Wrong wrongs[] = {
     {"Rule r", "grace=inf", A_NUMBER_OF_SECONDS},
     {"Rule r", "grace=nan", A_NUMBER_OF_SECONDS},
     {"Rule r", "unreachable-after=1e3", A_NUMBER_OF_SECONDS},
+    {"Rule r", "connection-grace=0", A_NUMBER_OF_SECONDS},
     {"Rule r", "unreachable-after=1,5", A_NUMBER_OF_SECONDS},
     {"Rule r", "on-break=reboot", "must be signal, pause, terminate, kill or exec, not \"reboot\""},
     {"Rule r", "on-break=exec", "on-break=exec runs a program: say with exec= which one"},

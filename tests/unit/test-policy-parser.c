@@ -20,6 +20,7 @@
     "risk-timeout=30\n"                                                                                      \
     "grace=0.25\n"                                                                                           \
     "unreachable-after=3\n"                                                                                  \
+    "connection-grace=2.5\n"                                                                                 \
     "open-as=owner\n"                                                                                        \
     "on-break=exec\n"                                                                                        \
     "on-break-allowed=exec;kill\n"                                                                           \
@@ -91,6 +92,7 @@ test_durations_become_microseconds(void)
     g_assert_cmpint(web->risk_timeout, ==, 30000000);
     g_assert_cmpint(web->grace, ==, 250000);
     g_assert_cmpint(web->unreachable_after, ==, 3000000);
+    g_assert_cmpint(web->connection_grace, ==, 2500000);
 }
 
 static void

@@ -17,6 +17,7 @@ test_a_new_rule_has_the_documented_defaults(void)
     g_assert_cmpint(rule->risk_timeout, ==, 60 * G_USEC_PER_SEC);
     g_assert_cmpint(rule->grace, ==, 10 * G_USEC_PER_SEC);
     g_assert_cmpint(rule->unreachable_after, ==, 10 * G_USEC_PER_SEC);
+    g_assert_cmpint(rule->connection_grace, ==, 60 * G_USEC_PER_SEC);
     g_assert_cmpint(rule->on_break, ==, DLK_ON_BREAK_SIGNAL);
     g_assert_false(rule->on_break_allowed & 1u << DLK_ON_BREAK_EXEC);
     g_assert_false(rule->deny);

@@ -27,9 +27,18 @@ class Bus:
         self.address = f"unix:path={folder}/bus"
         config = folder / "bus.conf"
         config.write_text(self._config())
-        self.process = Process("dbus-daemon", ["dbus-daemon", "--nofork", f"--config-file={config}"], folder)
+        self._config_file = config
         self._connections = []
+        self.start()
+
+    def start(self):
+        """Another bus in the place of the one that has ended, if there was one."""
+        self.process = Process("dbus-daemon", ["dbus-daemon", "--nofork", f"--config-file={self._config_file}"], self.folder)
         self.watcher = wait_until(self._try_to_connect, "the bus")
+
+    def crash(self):
+        """SIGKILL: every connection is closed."""
+        self.process.kill()
 
     def _try_to_connect(self):
         assert self.process.is_alive(), f"dbus-daemon ended:\n{self.process.output()}"

@@ -1,0 +1,121 @@
+"""What a start of the service makes of what an earlier run left: what it tells, and what hostile or unlucky remains do to it."""
+
+import fcntl
+import signal
+
+import pytest
+
+from harness import POLICY, Signals, lock_of, wait_until
+
+
+@pytest.fixture
+def service(start_service):
+    return start_service()
+
+
+@pytest.fixture
+def stored(start_service):
+    return start_service(managed={})
+
+
+# ---- what was lost is told, and acted on ----
+
+def test_a_lease_that_the_start_breaks_is_signalled(service, signals, client, disk):
+    lease = client().acquire(disk)
+    service.crash()
+    disk.unlink()
+    service.start()
+    assert signals.wait_for("LeaseBroken")[:2] == (str(lease), "deleted")
+    assert [path for name, path, _, _ in signals.seen if name == "Broken"] == [str(lease)]
+
+
+def test_what_was_signalled_once_is_not_signalled_by_the_next_start(service, signals, client, image):
+    root, path = client(), image("1.img")
+    first, second = root.acquire(image("0.img")), root.acquire(path)
+    root.call("Break", "(osa{sv})", str(first), "test", {})
+    service.crash()
+    path.unlink()
+    service.start()
+    signals.wait_for("LeaseBroken", lambda path, *_: path == str(second))
+    assert [path for path, *_ in signals.named("LeaseBroken")] == [str(first), str(second)]
+
+
+def test_a_lease_that_breaks_while_there_is_no_bus_is_signalled_on_the_next(service, bus, client, disk, process):
+    child = process()
+    lease = client().acquire(disk, pid=child.pid, on_break="kill")
+    bus.crash()
+    disk.unlink()
+    assert child.wait(60) == -signal.SIGKILL
+    bus.start()
+    heard = Signals(bus)
+    assert heard.wait_for("LeaseBroken")[0] == str(lease)
+
+
+# ---- descriptors ----
+
+def test_a_lock_that_was_taken_again_is_stored_again(stored, client, image):
+    """systemd before 254 drops the store when the service is stopped."""
+    paths = [image(f"{i}.img") for i in range(3)]
+    leases = [client().acquire(path) for path in paths]
+    stored.stop()
+    stored.manager.drop()
+    stored.start()
+    assert len(set(stored.manager.names())) == 3
+    stored.crash()
+    assert [lock_of(path) for path in paths] == [fcntl.F_WRLCK] * 3
+    stored.start()
+    leases[0].release()
+    assert len(stored.manager.names()) == 2
+
+
+# ---- the policy is another ----
+
+def test_readers_stay_together_with_a_writer_under_a_policy_that_would_not_allow_it(service, client, disk):
+    root = client()
+    leases = [root.acquire(disk, mode) for mode in ("shared", "read-only")]
+    service.crash()
+    service.policy_file.write_text(POLICY + "readers=strict\n")
+    service.start()
+    assert [lease["State"] for lease in leases] == ["active"] * 2
+
+
+@pytest.mark.parametrize("readers", ["strict", "together"])
+def test_strict_readers_keep_writers_out_over_a_restart(start_service, client, disk, readers):
+    service = start_service(POLICY + "readers=strict\n")
+    root = client()
+    lease = root.acquire(disk, "read-only")
+    service.crash()
+    service.policy_file.write_text(POLICY + f"readers={readers}\n")
+    service.start()
+    assert lease.call("Check") == ("active",)
+    assert (root.start_acquire(disk, "shared").error().name == "Busy") if readers == "strict" else root.acquire(disk, "shared")
+
+
+def test_a_backend_that_this_version_does_not_have_breaks_the_lease(start_service, client, process, disk, signals):
+    child = process()
+    service = start_service(POLICY.replace("fcntl;host", "fake"), fake=True)
+    lease = client().acquire(disk, pid=child.pid, on_break="kill")
+    service.crash()
+    service.policy_file.write_text(POLICY)
+    service.binary = service.binary.with_name("disklockd")
+    service.start()
+    assert "backend" in signals.wait_for("LeaseBroken")[1]
+    assert child.wait(60) == -signal.SIGKILL
+    wait_until(lambda: lease["State"] == "broken", "the lease")
+    client().acquire(disk, wait=30000)
+
+
+# ---- processes ----
+
+def test_an_adopted_lease_ends_after_a_restart_with_whom_it_was_adopted_for(service, client, process, disk):
+    root, first, child = client(), client(0), process()
+    prepared = first.acquire(disk, owner="web01")
+    first.close()
+    lease = root.acquire(disk, owner="web01", lifetime="process", pid=child.pid, adopt=True, why="running", on_break="pause")
+    assert str(lease) == str(prepared)
+    service.restart()
+    assert lease["State"] == "active" and lease["Pid"] == child.pid and lease["Lifetime"] == "process"
+    assert lease["Why"] == "running" and lease["OnBreak"] == "pause"
+    child.kill()
+    wait_until(lambda: not lease.exists(), "the lease to end")
+    wait_until(lambda: lock_of(disk) == fcntl.F_UNLCK, "the lock to go")
