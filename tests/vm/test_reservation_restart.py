@@ -2,7 +2,7 @@
 
 import errno
 
-from initiators import fresh_initiators, register, registered_keys, reservation, unregister, write_through
+from initiators import fresh_initiators, preempt, register, registered_keys, reservation, unregister, write_through
 
 
 def test_a_service_that_was_killed_goes_on_with_its_reservation(world):
@@ -37,7 +37,7 @@ def test_what_was_preempted_while_no_service_ran_is_broken_and_not_taken_again(w
     key = registered_keys(world, stranger)[0]
     a.kill()
     register(world, stranger, 0x5)
-    world.run("sg_persist", "--no-inquiry", "--out", "--preempt", "--param-rk=0x5", f"--param-sark={key}", "--prout-type=5", stranger)
+    preempt(world, stranger, 0x5, key)
     unregister(world, stranger, 0x5)
     b.acquire()
     a.start()

@@ -46,6 +46,16 @@ class Initiator:
     def refused(self, mode="exclusive", **values):
         return self.root.refused_acquire(self.node, mode, **values)
 
+    def key(self, world):
+        """That it is registered with now: what it can be changed to itself from."""
+        for key in registered_keys(world, self.node):
+            try:
+                ask(world, self.node, "--out", "--register", f"--param-rk={key}", f"--param-sark={key}")
+                return key
+            except AssertionError:
+                continue
+        raise AssertionError(f"{self.name} is not registered")
+
     def write(self):
         """None where a write past the cache gets through to the disk, else the number of the error."""
         return write_through(self.node)
@@ -101,16 +111,24 @@ class Initiator:
         self._host.release_all()
 
 
-def write_through(node):
-    """As Initiator.write()."""
-    fd = os.open(node, os.O_WRONLY | os.O_DIRECT)
+def past_the_cache(node, flags, access):
+    """None where access(fd, page, offset) gets through to the disk, else the number of the error."""
+    fd = os.open(node, flags | os.O_DIRECT)
     try:
-        os.pwrite(fd, mmap.mmap(-1, 4096), 1 << 20)
+        access(fd, mmap.mmap(-1, 4096), 1 << 20)
         return None
     except OSError as problem:
         return problem.errno
     finally:
         os.close(fd)
+
+
+def write_through(node):
+    return past_the_cache(node, os.O_WRONLY, os.pwrite)
+
+
+def read_through(node):
+    return past_the_cache(node, os.O_RDONLY, lambda fd, page, offset: os.preadv(fd, [page], offset))
 
 
 def ask(world, node, *question):
@@ -132,6 +150,12 @@ def register(world, node, key):
 
 def unregister(world, node, key):
     ask(world, node, "--out", "--register", f"--param-rk={key:#x}", "--param-sark=0")
+
+
+def preempt(world, node, key, victim, kind=5):
+    """By the nexus of `node`, which is registered with `key`; `kind`: the reservation's, by SCSI's number."""
+    key = key if isinstance(key, str) else f"{key:#x}"
+    ask(world, node, "--out", "--preempt", f"--param-rk={key}", f"--param-sark={victim}", f"--prout-type={kind}")
 
 
 def registered_keys(world, node):
