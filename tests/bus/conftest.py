@@ -47,14 +47,6 @@ def process():
 
 
 @pytest.fixture
-def ctl(bus):
-    """Runs disklockctl."""
-    ctl = harness.Disklockctl(bus)
-    yield ctl
-    ctl.close()
-
-
-@pytest.fixture
 def signals(bus):
     return harness.Signals(bus)
 

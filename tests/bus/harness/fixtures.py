@@ -11,6 +11,7 @@ import pytest
 
 from .bus import Bus
 from .client import Client
+from .disklockctl import Disklockctl
 from .service import Service
 
 # Where the tests are run in the background these are ignored, and every child would inherit that.
@@ -103,3 +104,11 @@ def image(folder):
         os.chown(path, owner, owner)
         return path
     return make
+
+
+@pytest.fixture
+def ctl(bus):
+    """Runs disklockctl."""
+    ctl = Disklockctl(bus)
+    yield ctl
+    ctl.close()

@@ -1,0 +1,108 @@
+"""With the hook beside the lock driver every disk of a domain is locked, each once, and whoever is refused reads why."""
+
+import os
+import signal
+
+import pytest
+
+from harness import wait_until
+from harness.domain import backing, disk, small_domain
+
+
+@pytest.fixture
+def hooks(folder, ctl):
+    """A folder of hooks with ours in it."""
+    place = folder / "hooks" / "qemu.d"
+    place.mkdir(parents=True)
+    script = place / "disklock"
+    script.write_text(f'#!/bin/sh\nexport DBUS_SYSTEM_BUS_ADDRESS="{ctl.bus.address}"\nexec "{ctl.binary}" libvirt hook -- "$@"\n')
+    script.chmod(0o755)
+    return place.parent
+
+
+@pytest.fixture
+def libvirt(service, start_libvirt, hooks):
+    """A host whose libvirtd has both the lock driver and the hook."""
+    return start_libvirt(hooks=hooks)
+
+
+@pytest.fixture
+def web01(image, qcow2):
+    """A domain with a disk on a base, and a cdrom; and the paths of these."""
+    base, cdrom = image("base.img"), image("setup.iso")
+    overlay = qcow2("web01.qcow2", base, "raw")
+    xml = small_domain(disk(overlay, form="qcow2", inside=backing(base)), disk(cdrom, "sda", device="cdrom", bus="scsi"), name="web01")
+    return xml, {str(overlay): "exclusive", str(base): "read-only", str(cdrom): "read-only"}
+
+
+def test_every_disk_of_the_domain_is_leased_once_for_its_qemu(libvirt, root, web01):
+    xml, modes = web01
+    libvirt.create(xml)
+    assert root.held() == modes
+    assert len(root.list()) == len(modes)
+    assert {(lease["Owner"], lease["Lifetime"], lease["Pid"]) for lease in root.list().values()} == {("web01", "process", libvirt.pid())}
+
+
+def test_who_wants_the_base_reads_who_reads_it(libvirt, root, web01, image):
+    xml, modes = web01
+    libvirt.create(xml)
+    base = next(path for path in modes if path.endswith("base.img"))
+    said = libvirt.refused_create(small_domain(disk(base), name="web02"))
+    assert f"{base} is held read-only by web01 (qemu-system-x86, pid {libvirt.pid()}, uid 0)" in said
+    assert "hooks/qemu.d/disklock" in said  # before QEMU opened anything
+    assert root.held() == modes
+
+
+def test_two_domains_on_one_base_run_together(libvirt, root, qcow2, image):
+    base = image("base.img")
+    for name in ("web01", "web02"):
+        libvirt.create(small_domain(disk(qcow2(f"{name}.qcow2", base, "raw"), form="qcow2"), name=name))
+    assert libvirt.running() == {"web01", "web02"}
+    assert [lease["Mode"] for lease in root.list().values() if lease["Path"] == str(base)] == ["read-only"] * 2
+
+
+@pytest.mark.parametrize("end", ["destroy", "shutdown by the guest", "killed"])
+def test_nothing_is_left_when_the_domain_has_ended(libvirt, root, web01, end):
+    xml, _ = web01
+    libvirt.create(xml)
+    if end == "destroy":
+        libvirt.virsh("destroy", "web01")
+    else:
+        os.kill(libvirt.pid(), signal.SIGKILL if end == "killed" else signal.SIGTERM)
+    wait_until(lambda: not root.list(), "the leases to end")
+    wait_until(lambda: libvirt.running() == set(), "libvirt to know")
+    libvirt.create(xml)
+
+
+def test_a_start_that_fails_later_leaves_nothing(libvirt, root, web01):
+    xml, _ = web01
+    said = libvirt.refused_create(xml.replace("<os>", "<os><kernel>/nowhere/kernel</kernel>", 1))
+    assert "/nowhere/kernel" in said
+    wait_until(lambda: not root.list(), "the leases to end")
+
+
+def test_a_libvirtd_that_comes_back_locks_what_ran_without(libvirt, root, web01):
+    xml, modes = web01
+    libvirt.create(xml)
+    for lease in root.list():
+        root.release(lease)
+    libvirt.restart()
+    wait_until(lambda: root.held() == modes, "the leases to be taken")
+    assert {lease["Pid"] for lease in root.list().values()} == {libvirt.pid()}
+
+
+def test_a_libvirtd_that_comes_back_stops_nobody_whose_disk_is_taken(libvirt, root, web01):
+    xml, modes = web01
+    libvirt.create(xml)
+    for lease in root.list():
+        root.release(lease)
+    root.acquire(next(path for path in modes if path.endswith("setup.iso")), owner="db01", pid=libvirt.pid())
+    libvirt.restart()
+    assert libvirt.running() == {"web01"}
+
+
+def test_nothing_starts_where_the_service_does_not_answer(libvirt, service, web01):
+    service.stop()
+    said = libvirt.refused_create(web01[0])
+    assert "disklockd" in said
+    assert libvirt.running() == set()
