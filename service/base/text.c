@@ -22,9 +22,22 @@ clean_character(const char *text, gsize length)
     return (gsize)g_unichar_to_utf8(character, NULL);
 }
 
+/* The bytes of printable ASCII that @text begins with: of most texts all. */
+static gsize
+plain_length(const char *text)
+{
+    gsize length = 0;
+
+    while (text[length] >= ' ' && text[length] <= '~')
+        length++;
+    return length;
+}
+
 gboolean
 dlk_text_is_clean(const char *text)
 {
+    text += plain_length(text);
+
     gsize left = strlen(text);
     while (left > 0) {
         const gsize size = clean_character(text, left);
@@ -39,6 +52,10 @@ dlk_text_is_clean(const char *text)
 char *
 dlk_text_printable(const char *text, gsize max_bytes)
 {
+    const gsize plain = plain_length(text);
+    if (text[plain] == '\0' && (max_bytes == 0 || plain <= max_bytes))
+        return g_strndup(text, plain);
+
     GString *line = g_string_new(NULL);
     gsize left = strlen(text);
     gsize cut = 0; /* where the line can end and still leave room for the ellipsis */

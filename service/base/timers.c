@@ -82,6 +82,36 @@ take_out(DlkTimers *self, DlkTimer *timer)
         sift_down(self, last, place);
 }
 
+/* Microseconds until the first is due, or -1. */
+static gint64
+time_left(GSource *source)
+{
+    const DlkTimers *self = ((TimersSource *)source)->timers;
+
+    if (self->heap->len == 0)
+        return -1;
+    return MAX(timer_at(self, 0)->due - g_source_get_time(source), 0);
+}
+
+/*
+ * The loop asks before it sleeps. A ready time would be the shorter way, but to set one writes to the loop's
+ * eventfd and costs it another turn, and deadlines are set with every call.
+ */
+static gboolean
+prepare(GSource *source, int *timeout)
+{
+    const gint64 left = time_left(source);
+
+    *timeout = left < 0 ? -1 : (int)MIN((left + 999) / 1000, G_MAXINT);
+    return left == 0;
+}
+
+static gboolean
+check(GSource *source)
+{
+    return time_left(source) == 0;
+}
+
 static gboolean
 dispatch(GSource *source, GSourceFunc callback, gpointer user_data)
 {
@@ -96,11 +126,10 @@ dispatch(GSource *source, GSourceFunc callback, gpointer user_data)
         take_out(self, timer);
         timer->func(timer->user_data);
     }
-    g_source_set_ready_time(source, self->heap->len > 0 ? timer_at(self, 0)->due : -1);
     return G_SOURCE_CONTINUE;
 }
 
-static GSourceFuncs source_funcs = {.dispatch = dispatch};
+static GSourceFuncs source_funcs = {.prepare = prepare, .check = check, .dispatch = dispatch};
 
 DlkTimers *
 dlk_timers_new(GMainContext *context)
@@ -130,10 +159,6 @@ dlk_timers_add(DlkTimers *self, gint64 due, GSourceOnceFunc func, gpointer user_
     *timer = (DlkTimer){.due = MAX(due, 0), .order = ++self->added, .func = func, .user_data = user_data};
     g_ptr_array_add(self->heap, timer);
     sift_up(self, timer, self->heap->len - 1);
-
-    gint64 ready = g_source_get_ready_time(self->source);
-    if (ready == -1 || timer->due < ready)
-        g_source_set_ready_time(self->source, timer->due);
     return timer;
 }
 
@@ -141,11 +166,8 @@ void
 dlk_timers_cancel(DlkTimers *self, DlkTimer **timer)
 {
     g_autofree DlkTimer *cancelled = g_steal_pointer(timer);
-    if (cancelled == NULL)
-        return;
-    /* The source keeps its time: to move it wakes the loop, and a deadline is set and taken back with every
-     * call. */
-    take_out(self, cancelled);
+    if (cancelled != NULL)
+        take_out(self, cancelled);
 }
 
 gint64

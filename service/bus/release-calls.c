@@ -17,15 +17,14 @@ dlk_release_prepare(DlkCall *call, GError **error)
 }
 
 static void
-on_released(GObject *source, GAsyncResult *result, gpointer user_data)
+on_released(GError *error, gpointer user_data)
 {
     DlkCall *call = user_data;
-    GError *error = NULL;
 
-    if (dlk_engine_release_finish(call->engine, result, &error))
-        dlk_call_reply(call, NULL);
-    else
+    if (error)
         dlk_call_fail(call, error);
+    else
+        dlk_call_reply(call, NULL);
 }
 
 void
@@ -35,7 +34,7 @@ dlk_release_run(DlkCall *call)
     DlkLease *lease = dlk_call_find_lease(call, &error);
 
     if (lease)
-        dlk_engine_release_async(call->engine, lease, call->caller, on_released, call);
+        dlk_engine_release_by(call->engine, lease, call->caller, on_released, call);
     else
         dlk_call_fail(call, error);
 }
@@ -60,12 +59,16 @@ owner_release_step(OwnerRelease *self)
 }
 
 static void
-on_one_released(GObject *source, GAsyncResult *result, gpointer user_data)
+on_one_released(GError *error, gpointer user_data)
 {
     OwnerRelease *self = user_data;
 
-    if (dlk_engine_release_finish(self->call->engine, result, self->error ? NULL : &self->error))
+    if (!error)
         self->released++;
+    else if (!self->error)
+        self->error = error;
+    else
+        g_error_free(error);
     owner_release_step(self);
 }
 
@@ -93,8 +96,8 @@ release_owner(DlkCall *call, gboolean all)
     self->call = call;
     self->under_way = leases->len + 1;
     for (guint i = 0; i < leases->len; i++)
-        dlk_engine_release_async(call->engine, g_ptr_array_index(leases, i), call->caller, on_one_released,
-                                 self);
+        dlk_engine_release_by(call->engine, g_ptr_array_index(leases, i), call->caller, on_one_released,
+                              self);
     owner_release_step(self);
 }
 

@@ -58,16 +58,17 @@ void dlk_engine_acquire_async(DlkEngine *engine, DlkRequest *request, GAsyncRead
  */
 GPtrArray *dlk_engine_acquire_finish(DlkEngine *engine, GAsyncResult *result, int *keep_fd, GError **error);
 
+/** How a release went: @error (transfer full) or %NULL. */
+typedef void (*DlkReleasedFunc)(GError *error, gpointer user_data);
 /**
- * dlk_engine_release_async: ends @lease, which is on the bus. It leaves the bus at once; the answer comes
- * when its lock is gone, or DLK_ERROR_UNREACHABLE when the storage takes longer than the rule allows; it then
- * goes as soon as the storage answers, and keeps others out until then. A broken lease whose on-break action
- * is under way is answered at once, and leaves the bus when that is over. @by: who releases it; for the
- * journal if it is not the lease's own user.
+ * dlk_engine_release_by: ends @lease, which is on the bus. It leaves the bus at once; @answer is called once,
+ * before this returns where nothing can block, when its lock is gone, or with DLK_ERROR_UNREACHABLE when the
+ * storage takes longer than the rule allows; it then goes as soon as the storage answers, and keeps others
+ * out until then. A broken lease whose on-break action is under way is answered at once, and leaves the bus
+ * when that is over. @by: who releases it; for the journal if it is not the lease's own user.
  */
-void dlk_engine_release_async(DlkEngine *self, DlkLease *lease, const DlkCaller *by,
-                              GAsyncReadyCallback callback, gpointer user_data);
-gboolean dlk_engine_release_finish(DlkEngine *self, GAsyncResult *result, GError **error);
+void dlk_engine_release_by(DlkEngine *self, DlkLease *lease, const DlkCaller *by, DlkReleasedFunc answer,
+                           gpointer user_data);
 /** As above, when nobody waits for the answer. @why: for the journal: "its process ended". */
 void dlk_engine_release(DlkEngine *self, DlkLease *lease, const char *why);
 

@@ -10,7 +10,8 @@
 typedef struct {
     DlkEngine *engine;
     DlkLease *lease;
-    GTask *task;     /* NULL once answered */
+    DlkReleasedFunc answer; /* %NULL once answered, or where nobody waits */
+    gpointer user_data;
     DlkTimer *timer; /* the answer's deadline */
 } DlkEnding;
 
@@ -29,14 +30,14 @@ static void
 on_unreachable(gpointer user_data)
 {
     DlkEnding *ending = user_data;
-    g_autoptr(GTask) task = g_steal_pointer(&ending->task);
+    DlkReleasedFunc answer = g_steal_pointer(&ending->answer);
 
     ending->timer = NULL;
-    g_task_return_new_error(
-        task, DLK_ERROR, DLK_ERROR_UNREACHABLE,
-        "%s: the storage does not answer; the lease has ended, and its lock goes as soon as the "
-        "storage answers",
-        ending->lease->path);
+    answer(g_error_new(DLK_ERROR, DLK_ERROR_UNREACHABLE,
+                       "%s: the storage does not answer; the lease has ended, and its lock goes as soon as "
+                       "the storage answers",
+                       ending->lease->path),
+           ending->user_data);
 }
 
 /* The lock is gone: others may have the disk. */
@@ -59,9 +60,8 @@ on_released(GObject *source, GAsyncResult *result, gpointer user_data)
                           ending->lease->path, error->message);
     give_disk_free(ending->engine, ending->lease);
     dlk_timers_cancel(ending->engine->timers, &ending->timer);
-    if (ending->task)
-        g_task_return_boolean(ending->task, TRUE);
-    g_clear_object(&ending->task);
+    if (ending->answer)
+        ending->answer(NULL, ending->user_data);
     dlk_lease_unref(ending->lease);
     g_object_unref(ending->engine);
     g_free(ending);
@@ -76,14 +76,16 @@ leave_bus(DlkEngine *engine, DlkLease *lease, const char *why)
 }
 
 static void
-release_in_worker(DlkEngine *engine, DlkLease *lease, DlkHold *hold, GTask *task)
+release_in_worker(DlkEngine *engine, DlkLease *lease, DlkHold *hold, DlkReleasedFunc answer,
+                  gpointer user_data)
 {
     DlkEnding *ending = g_new0(DlkEnding, 1);
 
     ending->engine = g_object_ref(engine);
     ending->lease = dlk_lease_ref(lease);
-    if (task) {
-        ending->task = g_object_ref(task);
+    if (answer) {
+        ending->answer = answer;
+        ending->user_data = user_data;
         ending->timer = dlk_timers_add(
             engine->timers, g_get_monotonic_time() + lease->rule->unreachable_after, on_unreachable, ending);
     }
@@ -91,8 +93,9 @@ release_in_worker(DlkEngine *engine, DlkLease *lease, DlkHold *hold, GTask *task
                        on_released, ending);
 }
 
-static void
-end_held(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
+/* TRUE: its lock is gone already. FALSE: @answer is called later. */
+static gboolean
+end_held(DlkEngine *engine, DlkLease *lease, const char *why, DlkReleasedFunc answer, gpointer user_data)
 {
     DlkHolding *holding = dlk_holding(lease);
     DlkHold *hold = g_steal_pointer(&holding->hold);
@@ -108,17 +111,16 @@ end_held(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
     /* Whatever is under way on this disk has to come first. */
     if (dlk_pool_has_disk(engine->pool, lease->disk->id) ||
         !dlk_backend_release_at_once(hold->backend, hold)) {
-        release_in_worker(engine, lease, hold, task);
-        return;
+        release_in_worker(engine, lease, hold, answer, user_data);
+        return FALSE;
     }
     dlk_lock_job_drop_hold(engine, hold);
     give_disk_free(engine, lease);
-    if (task)
-        g_task_return_boolean(task, TRUE);
+    return TRUE;
 }
 
 static void
-end(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
+end(DlkEngine *engine, DlkLease *lease, const char *why, DlkReleasedFunc answer, gpointer user_data)
 {
     g_autoptr(DlkLease) kept G_GNUC_UNUSED = dlk_lease_ref(lease);
 
@@ -129,38 +131,30 @@ end(DlkEngine *engine, DlkLease *lease, const char *why, GTask *task)
         if (dlk_holding(lease)->action_failed)
             dlk_break_give_up(engine, lease);
     } else if (lease->phase == DLK_PHASE_HELD) {
-        end_held(engine, lease, why, task);
-        return;
+        if (!end_held(engine, lease, why, answer, user_data))
+            return;
     }
     if (lease->phase == DLK_PHASE_BROKEN) {
         dlk_record_end(engine, lease);
         dlk_table_remove(engine->table, lease);
         leave_bus(engine, lease, why);
     }
-    if (task)
-        g_task_return_boolean(task, TRUE);
+    if (answer)
+        answer(NULL, user_data);
 }
 
 void
-dlk_engine_release_async(DlkEngine *self, DlkLease *lease, const DlkCaller *by, GAsyncReadyCallback callback,
-                         gpointer user_data)
+dlk_engine_release_by(DlkEngine *self, DlkLease *lease, const DlkCaller *by, DlkReleasedFunc answer,
+                      gpointer user_data)
 {
-    g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
-
     if (by->uid != lease->uid)
         dlk_journal_forced(DLK_EVENT_FORCED_RELEASE, lease, by, NULL);
 
-    end(self, lease, "released", task);
-}
-
-gboolean
-dlk_engine_release_finish(DlkEngine *self, GAsyncResult *result, GError **error)
-{
-    return g_task_propagate_boolean(G_TASK(result), error);
+    end(self, lease, "released", answer, user_data);
 }
 
 void
 dlk_engine_release(DlkEngine *self, DlkLease *lease, const char *why)
 {
-    end(self, lease, why, NULL);
+    end(self, lease, why, NULL, NULL);
 }

@@ -7,7 +7,8 @@
 /* So long the end of the pool waits for what expired jobs left to be freed. */
 #define SWEEP_US (2 * G_USEC_PER_SEC)
 
-typedef struct {
+/* References: its thread's, and one of whoever is about to wake it. */
+typedef struct _DlkPoolWorker {
     DlkPool *pool;
     DlkPoolJob *job; /* what to do next, given by whoever woke it */
     pthread_cond_t wake;
@@ -20,6 +21,7 @@ dlk_pool_unref(DlkPool *self)
     if (!g_atomic_int_dec_and_test(&self->references))
         return;
     g_source_unref(self->source);
+    g_main_context_unref(self->context);
     dlk_pool_queue_free(self->queue);
     pthread_mutex_destroy(&self->mutex);
     pthread_cond_destroy(&self->changed);
@@ -63,21 +65,26 @@ start_next(DlkPool *self)
 static void *worker_main(void *data);
 
 static void
-worker_free(Worker *worker)
+worker_clear(gpointer data)
 {
-    pthread_cond_destroy(&worker->wake);
-    g_free(worker);
+    pthread_cond_destroy(&((Worker *)data)->wake);
+}
+
+static void
+worker_unref(Worker *worker)
+{
+    g_atomic_rc_box_release_full(worker, worker_clear);
 }
 
 static Worker *
 new_worker(DlkPool *self)
 {
-    Worker *worker = g_new0(Worker, 1);
+    Worker *worker = g_atomic_rc_box_new0(Worker);
     worker->pool = self;
     worker->idle.data = worker;
     dlk_cond_init(&worker->wake);
     if (!dlk_thread_start(worker_main, worker)) {
-        worker_free(worker);
+        worker_unref(worker);
         return NULL;
     }
     self->threads++;
@@ -86,9 +93,9 @@ new_worker(DlkPool *self)
 }
 
 void
-dlk_pool_start_jobs(DlkPool *self)
+dlk_pool_start_jobs(DlkPool *self, DlkPoolWoken *woken)
 {
-    while (may_start(self)) {
+    while (may_start(self) && woken->n < G_N_ELEMENTS(woken->workers)) {
         GList *link = g_queue_pop_head_link(&self->idle);
         Worker *worker = link != NULL ? link->data : new_worker(self);
         if (worker == NULL) {
@@ -96,7 +103,16 @@ dlk_pool_start_jobs(DlkPool *self)
             return;
         }
         worker->job = start_next(self);
-        pthread_cond_signal(&worker->wake);
+        woken->workers[woken->n++] = g_atomic_rc_box_acquire(worker);
+    }
+}
+
+void
+dlk_pool_wake(DlkPoolWoken *woken)
+{
+    for (guint i = 0; i < woken->n; i++) {
+        pthread_cond_signal(&woken->workers[i]->wake);
+        worker_unref(woken->workers[i]);
     }
 }
 
@@ -147,8 +163,7 @@ finish(DlkPool *self, DlkPoolJob *job, gpointer result, GError *error)
     job->step = DLK_POOL_DONE;
     g_queue_push_tail_link(&self->done, &job->queue);
     /* One that nobody waits for is taken off the books with the next answer. */
-    gboolean wake = job->callback != NULL && !self->woken;
-    self->woken = self->woken || wake;
+    gboolean wake = job->callback != NULL && !g_atomic_int_get(&self->woken);
     g_object_unref(job);
     return wake;
 }
@@ -179,36 +194,51 @@ run(DlkPool *self, DlkPoolJob *job)
     return finish(self, job, result, error);
 }
 
+/* Mutex held, given up meanwhile: what follows from the end of a job. */
+static void
+go_on(Worker *worker, gboolean wake_main)
+{
+    DlkPool *self = worker->pool;
+    DlkPoolWoken woken = {.n = 0};
+
+    worker->job = start_next(self);
+    dlk_pool_start_jobs(self, &woken);
+    wake_main = (wake_main || self->no_thread) && !self->closing;
+    if (self->closing)
+        pthread_cond_signal(&self->changed);
+    if (!wake_main && woken.n == 0)
+        return;
+    if (wake_main)
+        g_atomic_int_set(&self->woken, TRUE);
+    pthread_mutex_unlock(&self->mutex);
+    dlk_pool_wake(&woken);
+    if (wake_main)
+        g_main_context_wakeup(self->context);
+    pthread_mutex_lock(&self->mutex);
+}
+
 static void *
 worker_main(void *data)
 {
     Worker *worker = data;
     DlkPool *self = worker->pool;
-    gboolean wake = FALSE;
 
     pthread_mutex_lock(&self->mutex);
     while (worker->job != NULL || wait_for_job(worker)) {
         DlkPoolJob *job = g_steal_pointer(&worker->job);
+        gboolean wake = FALSE;
+
         if (job->expired)
             sweep(self, job);
         else
             wake = run(self, job);
-        worker->job = start_next(self);
-        dlk_pool_start_jobs(self);
-        if (self->closing)
-            pthread_cond_signal(&self->changed);
-        if (self->closing || (!wake && !self->no_thread))
-            continue;
-        wake = FALSE;
-        pthread_mutex_unlock(&self->mutex);
-        g_source_set_ready_time(self->source, 0);
-        pthread_mutex_lock(&self->mutex);
+        go_on(worker, wake);
     }
     self->threads--;
     if (self->closing)
         pthread_cond_signal(&self->changed);
     pthread_mutex_unlock(&self->mutex);
-    worker_free(worker);
+    worker_unref(worker);
     dlk_pool_unref(self);
     return NULL;
 }

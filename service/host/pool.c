@@ -27,14 +27,17 @@ answer(DlkPool *self, DlkPoolJob *job)
 
 static void retry(gpointer data);
 
-static void
-start_jobs_from_main(DlkPool *self)
+void
+dlk_pool_start_jobs_from_main(DlkPool *self)
 {
+    DlkPoolWoken woken = {.n = 0};
+
     pthread_mutex_lock(&self->mutex);
     self->no_thread = FALSE;
-    dlk_pool_start_jobs(self);
+    dlk_pool_start_jobs(self, &woken);
     gboolean failed = self->no_thread;
     pthread_mutex_unlock(&self->mutex);
+    dlk_pool_wake(&woken);
     if (failed && self->retry == NULL)
         self->retry = dlk_timers_add(self->timers, g_get_monotonic_time() + RETRY_US, retry, self);
 }
@@ -44,7 +47,7 @@ retry(gpointer data)
 {
     DlkPool *self = data;
     self->retry = NULL;
-    start_jobs_from_main(self);
+    dlk_pool_start_jobs_from_main(self);
 }
 
 /* The finished job that has waited longest for its answer, or %NULL. */
@@ -57,27 +60,41 @@ pop_done(DlkPool *self)
     return link != NULL ? link->data : NULL;
 }
 
+/* No ready time: to set one takes the context's lock, which the loop may have, and wakes it even from itself.
+ */
+static gboolean
+check(GSource *source)
+{
+    return g_atomic_int_get(&((PoolSource *)source)->pool->woken);
+}
+
+static gboolean
+prepare(GSource *source, int *timeout)
+{
+    *timeout = -1;
+    return check(source);
+}
+
 static gboolean
 dispatch(GSource *source, GSourceFunc callback, gpointer user_data)
 {
     DlkPool *self = ((PoolSource *)source)->pool;
-    g_source_set_ready_time(source, -1);
 
     pthread_mutex_lock(&self->mutex);
     GQueue done = self->done;
     g_queue_init(&self->done);
-    self->woken = FALSE;
+    g_atomic_int_set(&self->woken, FALSE);
     gboolean no_thread = self->no_thread;
     pthread_mutex_unlock(&self->mutex);
 
     if (no_thread)
-        start_jobs_from_main(self);
+        dlk_pool_start_jobs_from_main(self);
     for (GList *link = g_queue_pop_head_link(&done); link != NULL; link = g_queue_pop_head_link(&done))
         answer(self, link->data);
     return G_SOURCE_CONTINUE;
 }
 
-static GSourceFuncs source_funcs = {.dispatch = dispatch};
+static GSourceFuncs source_funcs = {.prepare = prepare, .check = check, .dispatch = dispatch};
 
 DlkPool *
 dlk_pool_new(GMainContext *context)
@@ -88,6 +105,7 @@ dlk_pool_new(GMainContext *context)
     dlk_cond_init(&self->changed);
     self->queue = dlk_pool_queue_new();
     self->timers = dlk_timers_new(context);
+    self->context = g_main_context_ref(context != NULL ? context : g_main_context_default());
     self->source = g_source_new(&source_funcs, sizeof(PoolSource));
     ((PoolSource *)self->source)->pool = self;
     g_source_set_static_name(self->source, "disklock pool");
@@ -122,7 +140,7 @@ deadline_passed(gpointer data)
     job->timer = NULL;
     if (!give_up(self, job))
         return;
-    start_jobs_from_main(self);
+    dlk_pool_start_jobs_from_main(self);
     g_set_error(&job->error, DLK_ERROR, DLK_ERROR_UNREACHABLE,
                 "the storage did not answer within %.3g s (%s)",
                 (double)(job->deadline - job->asked_at) / G_USEC_PER_SEC, job->job.name);
@@ -146,12 +164,12 @@ patience_over(gpointer data)
         job->timer = dlk_timers_add(self->timers, g_get_monotonic_time() + PATIENCE_US, patience_over, job);
     }
     pthread_mutex_unlock(&self->mutex);
-    start_jobs_from_main(self);
+    dlk_pool_start_jobs_from_main(self);
 }
 
 void
-dlk_pool_run_async(DlkPool *self, const DlkJob *job, gpointer input, const char *lane, const char *disk,
-                   gint64 deadline, GAsyncReadyCallback callback, gpointer user_data)
+dlk_pool_submit(DlkPool *self, const DlkJob *job, gpointer input, const char *lane, const char *disk,
+                gint64 deadline, GAsyncReadyCallback callback, gpointer user_data)
 {
     DlkPoolJob *queued = dlk_pool_job_new(job, input, callback, user_data);
     queued->pool = self;
@@ -165,20 +183,15 @@ dlk_pool_run_async(DlkPool *self, const DlkJob *job, gpointer input, const char 
     pthread_mutex_lock(&self->mutex);
     dlk_pool_queue_add(self->queue, g_object_ref(queued), lane, disk);
     pthread_mutex_unlock(&self->mutex);
-    start_jobs_from_main(self);
-}
-
-static gpointer
-run_nothing(gpointer input, GError **error)
-{
-    return NULL;
 }
 
 void
-dlk_pool_drop(DlkPool *self, gpointer data, GDestroyNotify free_data, const char *lane)
+dlk_pool_run_async(DlkPool *self, const DlkJob *job, gpointer input, const char *lane, const char *disk,
+                   gint64 deadline, GAsyncReadyCallback callback, gpointer user_data)
 {
-    const DlkJob job = {"let go", run_nothing, free_data, NULL};
-    dlk_pool_run_async(self, &job, data, lane, NULL, G_MAXINT64, NULL, NULL);
+    dlk_pool_submit(self, job, input, lane, disk, deadline, callback, user_data);
+    dlk_pool_start_jobs_from_main(self);
+    dlk_pool_queue_drops(self);
 }
 
 gpointer
@@ -225,6 +238,7 @@ dlk_pool_stuck(DlkPool *self)
 static void
 refuse_queued(DlkPool *self)
 {
+    dlk_pool_queue_drops(self);
     for (GList *link = self->pending.head; link != NULL;) {
         DlkPoolJob *job = link->data;
         link = link->next;
@@ -232,9 +246,10 @@ refuse_queued(DlkPool *self)
             continue;
         g_set_error_literal(&job->error, DLK_ERROR, DLK_ERROR_UNREACHABLE, "the service is ending");
         answer(self, job);
+        dlk_pool_queue_drops(self);
         link = self->pending.head;
     }
-    start_jobs_from_main(self);
+    dlk_pool_start_jobs_from_main(self);
 }
 
 /* Waits until a worker has done something or the first deadline has passed, and gives up what is due. */

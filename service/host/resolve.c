@@ -52,11 +52,15 @@ dlk_resolved_free(DlkResolved *self)
 char *
 dlk_resolve_normalize(const char *path)
 {
-    GString *plain = g_string_new(NULL);
-    g_auto(GStrv) parts = g_strsplit(path, "/", -1);
-    for (guint i = 0; parts[i] != NULL; i++)
-        if (parts[i][0] != '\0' && !g_str_equal(parts[i], "."))
-            g_string_append_printf(plain, "/%s", parts[i]);
+    GString *plain = g_string_sized_new(strlen(path) + 2);
+    for (gsize length = 0; *path != '\0'; path += length) {
+        path += strspn(path, "/");
+        length = strcspn(path, "/");
+        if (length == 0 || (length == 1 && path[0] == '.'))
+            continue;
+        g_string_append_c(plain, '/');
+        g_string_append_len(plain, path, (gssize)length);
+    }
     if (plain->len == 0)
         g_string_append_c(plain, '/');
     return g_string_free(plain, FALSE);

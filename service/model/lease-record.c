@@ -110,20 +110,41 @@ checksum(const char *boot, const char *text, gsize length, char digits[CHECKSUM_
 
 /* ---- out ---- */
 
+static gsize
+plain_length(const char *value)
+{
+    gsize length = 0;
+
+    while (g_ascii_isgraph(value[length]) && value[length] != '\\' && value[length] != '=')
+        length++;
+    return length;
+}
+
 static void
 append_escaped(GString *text, const char *value)
 {
-    for (; *value != '\0'; value++) {
-        const guint8 byte = (guint8)*value;
+    for (;; value++) {
+        const gsize plain = plain_length(value);
 
-        if (g_ascii_isgraph(*value) && byte != '\\' && byte != '=') {
-            g_string_append_c(text, *value);
-            continue;
-        }
-        g_string_append(text, "\\x");
-        g_string_append_c(text, HEX_DIGITS[byte >> 4]);
-        g_string_append_c(text, HEX_DIGITS[byte & 15]);
+        g_string_append_len(text, value, (gssize)plain);
+        value += plain;
+        if (*value == '\0')
+            return;
+        const char escaped[] = {'\\', 'x', HEX_DIGITS[(guint8)*value >> 4], HEX_DIGITS[(guint8)*value & 15]};
+        g_string_append_len(text, escaped, sizeof escaped);
     }
+}
+
+static void
+append_number(GString *text, guint64 number)
+{
+    char digits[20];
+    guint i = sizeof digits;
+
+    do
+        digits[--i] = (char)('0' + number % 10);
+    while (number /= 10);
+    g_string_append_len(text, digits + i, (gssize)(sizeof digits - i));
 }
 
 static gconstpointer
@@ -132,39 +153,61 @@ place_of(const DlkLeaseRecord *self, const Field *field)
     return (const char *)(field->of_disk ? (gconstpointer)self->disk : self) + field->offset;
 }
 
-/* FALSE: there is nothing to be written of it. */
+/* Is there nothing to be written of it? */
 static gboolean
+is_unset(const Field *field, gconstpointer place)
+{
+    switch (field->type) {
+    case FIELD_TEXT:
+    case FIELD_TEXTS:
+        return *(const gconstpointer *)place == NULL;
+    case FIELD_FLAG:
+    case FIELD_UINT32:
+        return *(const guint32 *)place == 0 && !field->required;
+    case FIELD_UINT64:
+        return *(const guint64 *)place == 0 && !field->required;
+    case FIELD_WORD:
+    case FIELD_ID:
+        return FALSE;
+    }
+    return FALSE;
+}
+
+static void
+append_texts(GString *text, char **values)
+{
+    g_autofree char *joined = g_strjoinv("\n", values);
+
+    append_escaped(text, joined);
+}
+
+static void
 append_value(GString *text, const Field *field, gconstpointer place)
 {
     char id[DLK_LEASE_ID_LENGTH + 1];
 
     switch (field->type) {
     case FIELD_TEXT:
-        if (*(const char *const *)place)
-            append_escaped(text, *(const char *const *)place);
-        return *(const char *const *)place != NULL;
+        append_escaped(text, *(const char *const *)place);
+        return;
     case FIELD_TEXTS:
-        if (*(char **const *)place) {
-            g_autofree char *joined = g_strjoinv("\n", *(char **const *)place);
-            append_escaped(text, joined);
-        }
-        return *(char **const *)place != NULL;
+        append_texts(text, *(char **const *)place);
+        return;
     case FIELD_WORD:
         g_string_append(text, field->word(*(const guint32 *)place));
-        return TRUE;
+        return;
     case FIELD_FLAG:
     case FIELD_UINT32:
-        g_string_append_printf(text, "%u", *(const guint32 *)place);
-        return *(const guint32 *)place != 0 || field->required;
+        append_number(text, *(const guint32 *)place);
+        return;
     case FIELD_UINT64:
-        g_string_append_printf(text, "%" G_GUINT64_FORMAT, *(const guint64 *)place);
-        return *(const guint64 *)place != 0 || field->required;
+        append_number(text, *(const guint64 *)place);
+        return;
     case FIELD_ID:
         dlk_lease_id_format(place, id);
-        g_string_append(text, id);
-        return TRUE;
+        g_string_append_len(text, id, DLK_LEASE_ID_LENGTH);
+        return;
     }
-    return FALSE;
 }
 
 gboolean
@@ -173,15 +216,17 @@ dlk_lease_record_format(const DlkLeaseRecord *self, const char *boot, GString *t
     char digits[CHECKSUM_DIGITS + 1];
     const gsize start = text->len;
 
-    g_string_append_printf(text, "%c %0*d", DLK_LEASE_RECORD_STANDS, CHECKSUM_DIGITS, 0);
+    g_string_append_c(text, DLK_LEASE_RECORD_STANDS);
+    g_string_append(text, " ----------------"); /* the checksum's place */
     for (guint i = 0; i < G_N_ELEMENTS(fields); i++) {
-        const gsize before = text->len;
+        gconstpointer place = place_of(self, &fields[i]);
 
+        if (is_unset(&fields[i], place))
+            continue;
         g_string_append_c(text, ' ');
         g_string_append(text, fields[i].key);
         g_string_append_c(text, '=');
-        if (!append_value(text, &fields[i], place_of(self, &fields[i])))
-            g_string_truncate(text, before);
+        append_value(text, &fields[i], place);
     }
     g_string_append_c(text, '\n');
     if (text->len - start > DLK_LEASE_RECORD_MAX) {

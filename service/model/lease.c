@@ -35,11 +35,19 @@ dlk_lease_id_parse(const char *text, DlkLeaseId *id)
            parse_half(text + 16, &id->low);
 }
 
+static void
+format_half(guint64 half, char *text)
+{
+    for (guint i = 16; i-- > 0; half >>= 4)
+        text[i] = "0123456789abcdef"[half & 15];
+}
+
 void
 dlk_lease_id_format(const DlkLeaseId *id, char text[DLK_LEASE_ID_LENGTH + 1])
 {
-    g_snprintf(text, DLK_LEASE_ID_LENGTH + 1, "%016" G_GINT64_MODIFIER "x%016" G_GINT64_MODIFIER "x",
-               id->high, id->low);
+    format_half(id->high, text);
+    format_half(id->low, text + 16);
+    text[DLK_LEASE_ID_LENGTH] = '\0';
 }
 
 guint

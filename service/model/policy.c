@@ -132,11 +132,20 @@ no_rule(void)
     return g_once(&once, make_no_rule, NULL);
 }
 
-/* Most are plain words, the types of filesystems, and fnmatch() converts both sides to wide characters. */
+/*
+ * Most are plain words, the types of filesystems, or words with a star at the end, and fnmatch() converts
+ * both sides to wide characters.
+ */
 static gboolean
 glob_matches(const char *glob, const char *text)
 {
-    return strpbrk(glob, "*?[\\") ? fnmatch(glob, text, 0) == 0 : g_str_equal(glob, text);
+    const char *special = strpbrk(glob, "*?[\\");
+
+    if (!special)
+        return g_str_equal(glob, text);
+    if (strncmp(glob, text, (gsize)(special - glob)) != 0)
+        return FALSE;
+    return g_str_equal(special, "*") || fnmatch(glob, text, 0) == 0;
 }
 
 static gboolean

@@ -50,12 +50,12 @@ engine_ask_set(EngineFixture *self, const char *images, const char *options)
 }
 
 static void
-on_release_answered(GObject *source, GAsyncResult *result, gpointer user_data)
+on_release_answered(GError *error, gpointer user_data)
 {
     EngineAnswer *answer = user_data;
-    gboolean good = dlk_engine_release_finish(DLK_ENGINE(source), result, &answer->error);
 
-    g_assert_true(good == (answer->error == NULL));
+    g_assert_false(answer->done);
+    answer->error = error;
     answer->done = TRUE;
 }
 
@@ -64,7 +64,7 @@ engine_ask_release(EngineFixture *self, DlkLease *lease)
 {
     EngineAnswer *answer = new_answer(self);
 
-    dlk_engine_release_async(self->engine, lease, self->root, on_release_answered, answer);
+    dlk_engine_release_by(self->engine, lease, self->root, on_release_answered, answer);
     return answer;
 }
 

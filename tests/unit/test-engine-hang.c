@@ -77,6 +77,7 @@ test_release_that_cannot_block_is_over_at_once(EngineFixture *f, gconstpointer d
 
         engine_settle(f);
         EngineAnswer *answer = engine_ask_release(f, lease);
+        g_assert_true(answer->done);
         g_assert_cmpuint(dlk_table_live_count(dlk_engine_table(f->engine)), ==, 0);
         engine_assert_good(answer);
     }

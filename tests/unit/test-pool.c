@@ -323,6 +323,30 @@ test_job_that_nobody_waits_for_is_done_all_the_same(Fixture *f, gconstpointer da
     WAIT_UNTIL(f, f->answers == 1);
 }
 
+/* What closing the last descriptor of a disk is on storage that hangs. */
+static void
+pass_and_free(gpointer data)
+{
+    pass(data, NULL);
+    input_free(data);
+}
+
+static void
+test_what_is_dropped_on_storage_that_hangs_keeps_one_thread(Fixture *f, gconstpointer data)
+{
+    for (guint i = 0; i < 10; i++)
+        dlk_pool_drop(f->pool, g_memdup2(&(Input){.gate = &f->gate, .waits = TRUE}, sizeof(Input)),
+                      pass_and_free, "8:1");
+    WAIT_UNTIL(f, gate_get(&f->gate, &f->gate.inside) == 1);
+    dlk_pool_drop(f->pool, g_memdup2(&(Input){.gate = &f->gate}, sizeof(Input)), input_free, "8:2");
+    WAIT_UNTIL(f, gate_get(&f->gate, &f->gate.inputs_freed) == 1);
+    run(f, (Input){.letter = 'a'}, "8:1", NULL, LONG);
+    WAIT_UNTIL(f, f->answers == 1);
+    g_assert_cmpuint(gate_get(&f->gate, &f->gate.inside), ==, 1);
+    gate_open(&f->gate);
+    WAIT_UNTIL(f, gate_get(&f->gate, &f->gate.inputs_freed) == 12);
+}
+
 static void
 test_disk_is_known_while_it_has_jobs(Fixture *f, gconstpointer data)
 {
@@ -406,6 +430,7 @@ main(int argc, char **argv)
     TEST(ten_thousand_jobs_on_a_hundred_disks);
     TEST(free_waits_for_the_running_and_refuses_the_queued);
     TEST(job_that_nobody_waits_for_is_done_all_the_same);
+    TEST(what_is_dropped_on_storage_that_hangs_keeps_one_thread);
     TEST(disk_is_known_while_it_has_jobs);
     TEST(workers_take_no_process_signals);
     TEST(jobs_wait_while_the_kernel_gives_no_thread);
