@@ -219,13 +219,16 @@ dlk_lock_begin(const DlkVm *vm, const DlkWish *wishes, size_t count, const char 
 
 /* ---- giving back ---- */
 
+/* Of a domain that is paused libvirt also gives back the overlay of a snapshot that it has just taken. */
 static bool
 release(DlkBus *bus, const DlkVm *vm, const DlkLeaseInfo *lease, DlkFailure *failure)
 {
-    if (vm->pid <= 0 || dlk_process_has_open(vm->pid, lease->path) != DLK_OPEN_YES)
-        return dlk_lease_call(bus, lease->object, "Release", failure);
-    if (is_read_only(lease))
+    DlkOpen open = vm->pid > 0 ? dlk_process_has_open(vm->pid, lease->path) : DLK_OPEN_NO;
+
+    if (open == DLK_OPEN_WRITABLE || (open == DLK_OPEN_READ_ONLY && is_read_only(lease)))
         return true;
+    if (open != DLK_OPEN_READ_ONLY)
+        return dlk_lease_call(bus, lease->object, "Release", failure);
     return (!is_suspended(lease) || dlk_lease_call(bus, lease->object, "Resume", failure)) &&
            dlk_lease_convert(bus, lease->object, READ_ONLY, failure);
 }

@@ -22,8 +22,9 @@ bool dlk_lock_begin(const DlkVm *vm, const DlkWish *wishes, size_t count, const 
 bool dlk_lock_acquire(const DlkVm *vm, const DlkWish *wishes, size_t count, const char *on_break,
                       bool resuming, DlkFailure *failure);
 /**
- * The VM is done with the disks @wishes. One that its process has open still, as after a snapshot, becomes
- * read-only: it is a backing file now. And backing files that the process has closed are given back.
+ * The VM is done with the disks @wishes. One that its process has open for reading still, as after a
+ * snapshot, becomes read-only: it is a backing file now; one that it has open for writing stays. And backing
+ * files that the process has closed are given back.
  */
 bool dlk_lock_release(const DlkVm *vm, const DlkWish *wishes, size_t count, DlkFailure *failure);
 /** The VM is paused: its leases stay on this host, other hosts may take the disks. */

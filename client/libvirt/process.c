@@ -55,6 +55,15 @@ is_same(const Identity *a, const Identity *b)
     return a->type == b->type && a->major == b->major && a->minor == b->minor && a->inode == b->inode;
 }
 
+/* The mode of the link says how the descriptor was opened: proc_pid_fd(5). */
+static bool
+is_writable(int folder, const char *name)
+{
+    struct stat status;
+
+    return fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_mode & S_IWUSR;
+}
+
 DlkOpen
 dlk_process_has_open(pid_t pid, const char *path)
 {
@@ -68,10 +77,10 @@ dlk_process_has_open(pid_t pid, const char *path)
     DIR *descriptors = opendir(folder);
     if (!descriptors)
         return DLK_OPEN_UNKNOWN;
-    while (open == DLK_OPEN_NO && (entry = readdir(descriptors)))
+    while (open != DLK_OPEN_WRITABLE && (entry = readdir(descriptors)))
         if (*entry->d_name != '.' && identify(dirfd(descriptors), entry->d_name, 0, &found) &&
             is_same(&found, &wanted))
-            open = DLK_OPEN_YES;
+            open = is_writable(dirfd(descriptors), entry->d_name) ? DLK_OPEN_WRITABLE : DLK_OPEN_READ_ONLY;
     closedir(descriptors);
     return open;
 }

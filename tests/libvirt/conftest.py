@@ -1,5 +1,8 @@
 """The fixtures of the tests with libvirtd: those of the bus tests, and hosts with libvirt."""
 
+import fcntl
+import os
+import struct
 import sys
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bus"))
 import harness  # noqa: E402
+from vm import Vm  # noqa: E402
 
 pytest_plugins = ["harness.fixtures"]
 
@@ -34,3 +38,30 @@ def start_libvirt(bus, cache):
 def libvirt(service, start_libvirt):
     """The host that most tests need: disklockd runs, and libvirtd has the plugin."""
     return start_libvirt()
+
+
+@pytest.fixture(params=["running", "paused"])
+def vm(request, libvirt, root, qcow2):
+    """A domain with one disk, base.qcow2."""
+    return Vm(libvirt, root, qcow2("base.qcow2"), paused=request.param == "paused")
+
+
+@pytest.fixture
+def running(libvirt, root, qcow2):
+    """The same, running."""
+    return Vm(libvirt, root, qcow2("base.qcow2"))
+
+
+@pytest.fixture
+def other_host():
+    """Locks an image as disklockd and virtlockd of another host do, by its byte 0; call what it returns to end that."""
+    files = []
+
+    def lock(path):
+        file = open(path, "r+b")
+        files.append(file)
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
+        return file.close
+    yield lock
+    for file in files:
+        file.close()

@@ -4,16 +4,19 @@ There it has folders of the test's in place of its own, and the private bus for 
 their processors emulated; the guests have no operating system. What is not private is the disk images.
 """
 
+import contextlib
 import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 from .process import Process, wait_until
 from .service import build_dir
 
 LIBRARIES = next(Path("/usr/lib").glob("*/libvirt"), Path("/usr/lib/libvirt"))
+REAPER = Path(__file__).resolve().parent / "reap.py"
 OWN_FOLDERS = ("run", "etc/libvirt", "var/lib/libvirt", "var/log/libvirt")
 CACHE = "var/cache/libvirt"
 # libvirt drops nothing here, but looks for its users all the same. The last process keeps the namespaces.
@@ -104,18 +107,27 @@ class Libvirt:
 
     def start(self):
         """Until it answers calls."""
-        self.process = Process(f"libvirtd-{self.name}", [*self.inside, "libvirtd"], self.bus.folder, env=self.environment())
+        file = self.folder / "libvirtd.pid"
+        file.unlink(missing_ok=True)
+        self._reaper = Process(f"libvirtd-{self.name}", [*self.inside, sys.executable, REAPER, file, "libvirtd"],
+                               self.bus.folder, env=self.environment())
+        self.daemon_pid = int(wait_until(lambda: file.exists() and file.read_text(), "libvirtd's pid"))
 
         def ready():
-            assert self.process.is_alive(), f"libvirtd ended:\n{self.process.output()}"
+            assert self.is_alive(), f"libvirtd ended:\n{self._reaper.output()}"
             return self._run("uri").returncode == 0
         wait_until(ready, "libvirtd")
 
-    def stop(self):
-        self.process.stop()
+    def is_alive(self):
+        return Path(f"/proc/{self.daemon_pid}").exists()
+
+    def stop(self, number=signal.SIGTERM):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.daemon_pid, number)
+        wait_until(lambda: not self.is_alive(), "libvirtd to end")
 
     def kill(self):
-        self.process.kill()
+        self.stop(signal.SIGKILL)
 
     def restart(self, kill=True):
         if kill:
@@ -127,7 +139,7 @@ class Libvirt:
     def close(self):
         """With all that runs in it: a QEMU is no child of anybody's."""
         namespace = os.readlink(f"/proc/{self.keeper.pid}/ns/mnt")
-        self.process.kill()
+        self.kill()
         for task in Path("/proc").glob("[0-9]*"):
             try:
                 if os.readlink(task / "ns/mnt") == namespace and int(task.name) != self.keeper.pid:

@@ -1,0 +1,74 @@
+"""Disks that come and go while a domain is there, and those that several domains have."""
+
+from harness.domain import disk, small_domain
+from vm import Vm
+
+
+def cdrom(source="", target="sda"):
+    return (f"<disk type='file' device='cdrom'><driver name='qemu' type='qcow2'/>{source}"
+            f"<target dev='{target}' bus='scsi'/><readonly/></disk>")
+
+
+def medium(path):
+    return f"<source file='{path}'/>"
+
+
+def test_a_plugged_disk_is_leased_until_it_is_unplugged(vm, qcow2):
+    vm.attach(disk(qcow2("data.qcow2"), "sda", form="qcow2", bus="scsi"))
+    vm.has(base="exclusive", data="exclusive")
+    vm.detach("sda")
+    vm.has(base="exclusive")
+    vm.runs()
+
+
+def test_a_disk_plugged_while_paused_lets_the_domain_resume(libvirt, root, qcow2):
+    vm = Vm(libvirt, root, qcow2("base.qcow2"), paused=True)
+    vm.attach(disk(qcow2("data.qcow2"), "sda", form="qcow2", bus="scsi"))
+    vm.runs()
+    vm.has(base="exclusive", data="exclusive")
+
+
+def test_plugging_a_disk_that_another_has_names_the_other(vm, qcow2, libvirt):
+    data = disk(qcow2("data.qcow2"), "sda", form="qcow2", bus="scsi")
+    libvirt.create(small_domain(data, name="db01"))
+    assert "data.qcow2 is held exclusively by db01" in vm.refused_attach(data)
+    assert str(vm.path("data.qcow2")) not in vm.open_images()
+    vm.runs()
+
+
+def test_media_are_leased_read_only_while_they_are_in(libvirt, root, qcow2):
+    first, second = qcow2("first.qcow2"), qcow2("second.qcow2")
+    libvirt.create(small_domain(cdrom(medium(first))))
+    assert root.held() == {str(first): "read-only"}
+    libvirt.virsh("change-media", "web01", "sda", second, "--update", "--force")
+    assert root.held() == {str(second): "read-only"}
+    libvirt.virsh("change-media", "web01", "sda", "--eject", "--force")
+    assert root.held() == {}
+    libvirt.virsh("change-media", "web01", "sda", first, "--insert")
+    assert root.held() == {str(first): "read-only"}
+
+
+def test_a_medium_that_is_being_written_is_refused(libvirt, root, qcow2):
+    path = qcow2("written.qcow2")
+    libvirt.create(small_domain(disk(path, form="qcow2"), name="db01"))
+    libvirt.create(small_domain(cdrom(), name="web01"))
+    assert "is held exclusively by db01" in libvirt.refused("change-media", "web01", "sda", path, "--insert")
+    assert root.held() == {str(path): "exclusive"}
+
+
+def test_two_domains_share_a_disk_that_both_call_shareable(libvirt, root, image):
+    path = image()
+    for name in ("web01", "web02"):
+        libvirt.create(small_domain(disk(path, inside="<shareable/>"), name=name))
+    assert [lease["Mode"] for lease in root.list().values()] == ["shared", "shared"]
+    assert "web0" in libvirt.refused_create(small_domain(disk(path), name="web03"))
+
+
+def test_two_domains_read_a_disk_that_both_call_read_only(libvirt, root, image):
+    path = image()
+    for name in ("web01", "web02"):
+        libvirt.create(small_domain(disk(path, inside="<readonly/>"), name=name))
+    assert [lease["Mode"] for lease in root.list().values()] == ["read-only", "read-only"]
+    assert "is held read-only by" in libvirt.refused_create(small_domain(disk(path), name="web03"))
+    libvirt.virsh("destroy", "web01")
+    assert "is held read-only by web02" in libvirt.refused_create(small_domain(disk(path), name="web03"))
