@@ -1,93 +1,146 @@
 #include "backend/pr-read.h"
 #include "base/error.h"
+#include "model/nvme-report.h"
 
 #include <errno.h>
-#include <linux/pr.h>
+#include <linux/nvme_ioctl.h>
 #include <sys/ioctl.h>
 
-/* include/uapi/linux/pr.h of Linux 7.0, where Debian's headers are older. */
-typedef struct {
-    guint32 generation;
-    guint32 num_keys; /* in: room; out: how many there are */
-    guint64 keys_ptr;
-} ReadKeys;
-
-typedef struct {
-    guint64 key;
-    guint32 generation;
-    guint32 type;
-} ReadReservation;
-
-#define READ_KEYS _IOWR('p', 206, ReadKeys)
-#define READ_RESERVATION _IOR('p', 207, ReadReservation)
-#define ROOM 1024
-#define TRIES 5
+/* NVM Express Base Specification 2.0: opcodes, and status codes with their type above them. */
+enum {
+    IDENTIFY = 0x06,
+    RESERVATION_REGISTER = 0x0d,
+    RESERVATION_REPORT = 0x0e
+};
+enum {
+    UNREGISTER = 1
+};
+enum {
+    INVALID_OPCODE = 0x01,
+    INVALID_FIELD = 0x02,
+    HOST_ID_FORMAT = 0x18,
+    RESERVATION_CONFLICT = 0x83
+};
+#define STATUS(result) ((guint)(result)&0x7ffU)
+#define TIMEOUT_MS 30000
+#define USUAL_ROOM 4096U
+#define IDENTIFY_LENGTH 4096U
+#define MAX_ROOM (1U << 20)
 
 static gboolean
-cannot_be_asked(const DlkPrPath *path, int result, int errsv, GError **error)
+judge(const DlkPrPath *path, int result, int errsv, GError **error)
 {
-    if (result >= 0) {
-        g_set_error(error, DLK_ERROR, DLK_ERROR_UNREACHABLE, "%s does not answer (status %#x)", path->name,
-                    (guint)result);
-        return FALSE;
-    }
-    if (errsv == ENOTTY)
-        g_set_error(
-            error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
-            "%s: this kernel cannot tell who has reserved a namespace of NVMe; Linux 7.0 and later can",
-            path->name);
-    else if (errsv == EOPNOTSUPP || errsv == EINVAL)
-        g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED, "%s has no reservations", path->name);
-    else if (errsv == EPERM || errsv == EACCES)
-        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv,
-                            "%s: reading reservations takes CAP_SYS_ADMIN", path->name);
-    else
-        dlk_set_error_errno(error, DLK_ERROR_UNREACHABLE, errsv, "%s does not answer", path->name);
+    if (result == 0)
+        return TRUE;
+    if (result < 0 && (errsv == EPERM || errsv == EACCES))
+        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv,
+                                   "%s: a reservation takes CAP_SYS_ADMIN", path->name);
+    if (result < 0)
+        return dlk_set_error_errno(error, DLK_ERROR_UNREACHABLE, errsv, "%s does not answer", path->name);
+    DlkError code = DLK_ERROR_UNREACHABLE;
+    if (STATUS(result) == RESERVATION_CONFLICT)
+        code = DLK_ERROR_BUSY;
+    else if (STATUS(result) == INVALID_OPCODE || STATUS(result) == INVALID_FIELD ||
+             STATUS(result) == HOST_ID_FORMAT)
+        code = DLK_ERROR_UNSUPPORTED;
+    g_set_error(error, DLK_ERROR, (gint)code, "%s refuses: NVMe status %#x", path->name, STATUS(result));
     return FALSE;
 }
 
+/* A command to the namespace itself; @admin: about it. @data: what goes there, or comes. */
 static gboolean
-read_keys(const DlkPrPath *path, DlkPrState *state, GError **error)
+run(const DlkPrPath *path, gboolean admin, guint8 opcode, guint32 cdw10, guint32 cdw11, GByteArray *data,
+    GError **error)
 {
-    g_array_set_size(state->keys, ROOM);
-    ReadKeys request = {.num_keys = ROOM, .keys_ptr = (guintptr)state->keys->data};
-    const int result = ioctl(path->fd, READ_KEYS, &request);
-    if (result != 0)
-        return cannot_be_asked(path, result, errno, error);
-    if (request.num_keys > ROOM) {
-        g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED, "%s has more registrants than can be told",
-                    path->name);
-        return FALSE;
-    }
-    g_array_set_size(state->keys, request.num_keys);
-    state->generation = request.generation;
-    return TRUE;
+    const int id = ioctl(path->fd, NVME_IOCTL_ID);
+    if (id < 0)
+        return judge(path, id, errno, error);
+    struct nvme_passthru_cmd command = {
+        .opcode = opcode,
+        .nsid = (guint32)id,
+        .addr = (guintptr)data->data,
+        .data_len = data->len,
+        .cdw10 = cdw10,
+        .cdw11 = cdw11,
+        .timeout_ms = TIMEOUT_MS,
+    };
+    const int result = ioctl(path->fd, admin ? NVME_IOCTL_ADMIN_CMD : NVME_IOCTL_IO_CMD, &command);
+    return judge(path, result, errno, error);
+}
+
+static GByteArray *
+zeroes(guint length)
+{
+    GByteArray *bytes = g_byte_array_sized_new(length);
+    g_byte_array_set_size(bytes, length);
+    for (guint i = 0; i < length; i++)
+        bytes->data[i] = 0;
+    return bytes;
+}
+
+static DlkPrState *
+report_with_room(const DlkPrPath *path, gboolean extended, guint room, gsize *needed, GError **error)
+{
+    g_autoptr(DlkPrState) state = dlk_pr_state_new();
+    g_autoptr(GByteArray) answer = zeroes(room);
+    if (!run(path, FALSE, RESERVATION_REPORT, room / 4 - 1, extended, answer, error) ||
+        !dlk_nvme_report_read(answer->data, answer->len, extended, state, needed, error))
+        return NULL;
+    return g_steal_pointer(&state);
+}
+
+/* By one command keys and reservation are of one moment. */
+static DlkPrState *
+report(const DlkPrPath *path, gboolean extended, GError **error)
+{
+    gsize needed = 0;
+    g_autoptr(DlkPrState) state = report_with_room(path, extended, USUAL_ROOM, &needed, error);
+    if (state == NULL || needed <= USUAL_ROOM)
+        return g_steal_pointer(&state);
+    const guint room = (guint)MIN(needed, MAX_ROOM);
+    g_clear_pointer(&state, dlk_pr_state_free);
+    state = report_with_room(path, extended, room, &needed, error);
+    if (state == NULL || needed <= room)
+        return g_steal_pointer(&state);
+    g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED, "%s has more registrants than can be told",
+                path->name);
+    return NULL;
 }
 
 DlkPrState *
 dlk_pr_read_nvme(const DlkPrPath *path, GError **error)
 {
-    g_autoptr(DlkPrState) state = dlk_pr_state_new();
-    for (guint i = 0; i < TRIES; i++) {
-        ReadReservation request = {0};
-        if (!read_keys(path, state, error))
-            return NULL;
-        const int result = ioctl(path->fd, READ_RESERVATION, &request);
-        if (result != 0) {
-            cannot_be_asked(path, result, errno, error);
-            return NULL;
-        }
-        if (request.type >= DLK_PR_N_TYPES) {
-            g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED, "%s has a reservation of no known type",
-                        path->name);
-            return NULL;
-        }
-        state->type = request.type;
-        state->holder = dlk_pr_type_is_all(state->type) ? 0 : request.key;
-        if (request.generation == state->generation)
-            return g_steal_pointer(&state);
+    g_autoptr(GError) local = NULL;
+    DlkPrState *state = report(path, TRUE, &local);
+    /* A host on PCI Express may have an id of 64 bits, which is told in the other format alone. */
+    if (state == NULL && g_error_matches(local, DLK_ERROR, DLK_ERROR_UNSUPPORTED)) {
+        g_clear_error(&local);
+        state = report(path, FALSE, &local);
     }
-    g_set_error(error, DLK_ERROR, DLK_ERROR_UNREACHABLE,
-                "%s: the reservations change faster than they can be read", path->name);
-    return NULL;
+    if (state == NULL)
+        g_propagate_error(error, g_steal_pointer(&local));
+    return state;
+}
+
+gboolean
+dlk_pr_read_nvme_types(const DlkPrPath *path, guint *types, GError **error)
+{
+    g_autoptr(GByteArray) answer = zeroes(IDENTIFY_LENGTH);
+    if (!run(path, TRUE, IDENTIFY, 0, 0, answer, error))
+        return FALSE;
+    *types = dlk_nvme_namespace_types(answer->data, answer->len);
+    if (*types != 0)
+        return TRUE;
+    g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED, "%s is a namespace that cannot be reserved",
+                path->name);
+    return FALSE;
+}
+
+gboolean
+dlk_pr_unregister_nvme(const DlkPrPath *path, guint64 key, GError **error)
+{
+    g_autoptr(GByteArray) keys = zeroes(16);
+    for (guint i = 0; i < 8; i++)
+        keys->data[i] = (guint8)(key >> (8 * i));
+    return run(path, FALSE, RESERVATION_REGISTER, UNREGISTER, 0, keys, error);
 }

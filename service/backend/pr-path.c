@@ -105,6 +105,8 @@ dlk_pr_path_register(const DlkPrPath *self, guint64 old, guint64 new, GError **e
 {
     struct pr_registration request = {.old_key = old, .new_key = new};
     g_autoptr(GError) local = NULL;
+    if (self->nvme && new == 0)
+        return dlk_pr_unregister_nvme(self, old, error);
     if (call(self, IOC_PR_REGISTER, &request, &local))
         return TRUE;
     /* sd asks that it survive a loss of power; a target that cannot do that refuses. Why it refused is not
@@ -165,13 +167,8 @@ dlk_pr_path_read(const DlkPrPath *self, GError **error)
 gboolean
 dlk_pr_path_read_types(const DlkPrPath *self, guint *types, GError **error)
 {
-    if (!self->nvme)
-        return dlk_pr_read_scsi_types(self, types, error);
-    /* That a namespace can be asked who has reserved it says that it can be reserved; and NVMe has all types
-     * (NVM Command Set, Reservation Capabilities, are all or nothing in practice). */
-    g_autoptr(DlkPrState) state = dlk_pr_read_nvme(self, error);
-    *types = ~0U;
-    return state != NULL;
+    return self->nvme ? dlk_pr_read_nvme_types(self, types, error)
+                      : dlk_pr_read_scsi_types(self, types, error);
 }
 
 GPtrArray *

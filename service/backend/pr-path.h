@@ -5,7 +5,8 @@
 
 /*
  * The commands of persistent reservations, by one path to a disk: an sd device, or a namespace of NVMe, of
- * which the kernel knows the paths. Changes go by linux/pr.h; what that cannot ask of SCSI goes by SG_IO.
+ * which the kernel knows the paths. Changes go by linux/pr.h; what that cannot ask goes by SG_IO and NVMe's
+ * own commands, as on every kernel that has those.
  *
  * May block as long as the kernel tries: worker threads. What stands in the way is said by the error's code:
  * DLK_ERROR_BUSY: reservation conflict: this path is not registered with that key, or somebody else has it;

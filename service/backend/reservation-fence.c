@@ -88,11 +88,13 @@ fence_for_now(GPtrArray *paths, guint64 key, const DlkPrState *state, const char
     if (!register_for_now(self, paths, state, error))
         return FALSE;
     self->nexus = 1;
+    /* Of this host itself the registration is left that has just been made, and goes now. */
     const gboolean own = dlk_pr_key_is_of(key, host);
     const gboolean fenced = fence_by(self, paths, host, own ? 1 : 0, label, removed, error);
     if (!dlk_reservation_give_back(self, paths, label, &local))
         g_message("%s", local->message);
-    *removed += own && fenced;
+    if (own && fenced)
+        *removed = count_of_host(state, host);
     return fenced;
 }
 

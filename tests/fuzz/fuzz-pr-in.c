@@ -1,5 +1,6 @@
 #include "base/error.h"
 #include "base/text.h"
+#include "model/nvme-report.h"
 #include "model/pr-in.h"
 #include "model/scsi-sense.h"
 
@@ -53,6 +54,18 @@ check_full_status(const guint8 *data, size_t size)
         g_assert_true(dlk_text_is_clean(((DlkPrRegistrant *)registrants->pdata[i])->initiator));
 }
 
+static void
+check_report(const guint8 *data, size_t size, gboolean extended)
+{
+    gsize needed = 0;
+    g_autoptr(DlkPrState) state = dlk_pr_state_new();
+    g_autoptr(GError) error = NULL;
+    const gboolean read = dlk_nvme_report_read(data, size, extended, state, &needed, &error);
+    check_result(read, error);
+    g_assert_cmpint(state->type, <, DLK_PR_N_TYPES);
+    g_assert_true(state->keys->len * 24 + 24 <= MAX(size, 24));
+}
+
 int
 LLVMFuzzerTestOneInput(const guint8 *data, size_t size)
 {
@@ -64,5 +77,8 @@ LLVMFuzzerTestOneInput(const guint8 *data, size_t size)
     check_full_status(data, size);
     check_result(dlk_pr_in_report_capabilities(data, size, &types, &error), error);
     (void)dlk_scsi_sense_read(data, size, &sense);
+    check_report(data, size, TRUE);
+    check_report(data, size, FALSE);
+    (void)dlk_nvme_namespace_types(data, size);
     return 0;
 }
