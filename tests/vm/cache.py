@@ -14,7 +14,7 @@ from kept import Failed, run  # noqa: E402
 KERNEL = "linux-image-amd64"
 # What the guests use and the machine may lack.
 PACKAGES = ["busybox-static", "dmsetup", "e2fsprogs", "fdisk", "iproute2", "kmod", "lvm2", "mdadm", "mount", "multipath-tools",
-            "nfs-common", "nfs-kernel-server", "rpcbind", "sg3-utils", "udev", "util-linux"]
+            "nfs-common", "nfs-kernel-server", "nvme-cli", "rpcbind", "sg3-utils", "udev", "util-linux"]
 # No guest of ours has any of this, and it is most of what a kernel brings along.
 LEFT_OUT = ["./usr/share/doc", "./usr/share/man", "./usr/share/locale", "*/kernel/sound", "*/kernel/drivers/media", "*/kernel/drivers/gpu",
             "*/kernel/drivers/iio", "*/kernel/drivers/usb", "*/kernel/drivers/hid", "*/kernel/drivers/hwmon",
@@ -38,7 +38,7 @@ def kernel_packages():
     found, asked = [], [KERNEL]
     for name in asked:
         depends = run("apt-cache", "depends", "--important", name, text=True)
-        more = re.findall(r"Depends: (linux-(?:image|modules|binary)-\S+)", depends)
+        more = re.findall(r"Depends: (linux-(?:base|image|modules|binary)-\S+)", depends)
         asked += [name for name in more if name not in asked]
         found += [name for name in more if name not in found]
     if not found:
@@ -90,8 +90,10 @@ def make(folder):
     unpack(packages, boot.root)
     shutil.rmtree(folder / "packages")
     list_modules(boot.root, boot.modules.name)
-    shutil.copy(boot.root / "boot" / f"vmlinuz-{boot.modules.name}", boot.kernel)
-    shutil.rmtree(boot.root / "boot")
+    # Newer packages have it beside the modules.
+    places = boot.root / "boot" / f"vmlinuz-{boot.modules.name}", boot.modules / "vmlinuz"
+    shutil.copy(next(place for place in places if place.exists()), boot.kernel)
+    shutil.rmtree(boot.root / "boot", ignore_errors=True)
 
 
 def prepare():
