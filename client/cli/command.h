@@ -39,6 +39,7 @@ extern const DlkCommand dlk_command_acquire;
 extern const DlkCommand dlk_command_release;
 extern const DlkCommand dlk_command_run;
 extern const DlkCommand dlk_command_break;
+extern const DlkCommand dlk_command_fence;
 extern const DlkCommand dlk_command_domain_acquire;
 extern const DlkCommand dlk_command_domain_release;
 extern const DlkCommand dlk_command_domain_inspect;

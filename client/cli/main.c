@@ -17,6 +17,7 @@ static const DlkCommand *const commands[] = {
     &dlk_command_domain_release,
     &dlk_command_domain_inspect,
     &dlk_command_break,
+    &dlk_command_fence,
     &dlk_command_monitor,
     &dlk_command_status,
     &dlk_command_reload,

@@ -33,6 +33,7 @@ G_DEFINE_TYPE(DlkFakeBackend, dlk_fake_backend, DLK_TYPE_BACKEND)
 static const char *const call_names[DLK_FAKE_N_CALLS] = {
     [DLK_FAKE_ACQUIRE] = "acquire", [DLK_FAKE_CHECK] = "check", [DLK_FAKE_CONVERT] = "convert",
     [DLK_FAKE_RELEASE] = "release", [DLK_FAKE_ADOPT] = "adopt", [DLK_FAKE_HOLDERS] = "holders",
+    [DLK_FAKE_FENCE] = "fence",
 };
 
 static void
@@ -259,6 +260,24 @@ fake_holders(DlkBackend *backend, const DlkTarget *target, const DlkRule *rule, 
     return TRUE;
 }
 
+static gboolean
+fake_fence(DlkBackend *backend, const DlkTarget *target, const DlkRule *rule, const char *host,
+           guint *removed, GError **error)
+{
+    DlkFakeBackend *self = DLK_FAKE_BACKEND(backend);
+    const gboolean fenced = begin_and_succeed(self, DLK_FAKE_FENCE, error);
+    g_mutex_lock(&self->mutex);
+    for (guint i = self->holders->len; fenced && i > 0; i--) {
+        const DlkHolder *holder = g_ptr_array_index(self->holders, i - 1);
+        if (g_strcmp0(holder->host, host) != 0)
+            continue;
+        g_ptr_array_remove_index(self->holders, i - 1);
+        (*removed)++;
+    }
+    g_mutex_unlock(&self->mutex);
+    return fenced;
+}
+
 DlkFakeBackend *
 dlk_fake_backend_new(void)
 {
@@ -408,6 +427,7 @@ dlk_fake_backend_class_init(DlkFakeBackendClass *klass)
     backend->release = fake_release;
     backend->adopt = fake_adopt;
     backend->holders = fake_holders;
+    backend->fence = fake_fence;
 }
 
 static void

@@ -16,12 +16,13 @@
  * they were given. A call that finds no step succeeds at once.
  *
  * - From outside: the environment's DISKLOCK_FAKE_DIR is a folder (read when the backend is made). Files in
- * it named "acquire", "check", "convert", "release", "adopt" and "holders" are read at each such call that
- * has no step from C, for as long as they are there: fail TEXT     BackendFailed with TEXT busy TEXT     Busy
- * with TEXT delay MS succeeds after that many milliseconds hang          waits until the file is gone or says
- * something else, and then does that lost          check only: the lock is lost ("lock taken by another
- * holder") unknown TEXT check only: no answer, for the reason TEXT An empty file is as none; anything else is
- * BackendFailed (a check: unknown). Write such a file elsewhere and rename it into the folder.
+ * it named "acquire", "check", "convert", "release", "adopt", "holders" and "fence" are read at each such
+ * call that has no step from C, for as long as they are there: fail TEXT     BackendFailed with TEXT busy
+ * TEXT     Busy with TEXT delay MS succeeds after that many milliseconds hang          waits until the file
+ * is gone or says something else, and then does that lost          check only: the lock is lost ("lock taken
+ * by another holder") unknown TEXT check only: no answer, for the reason TEXT An empty file is as none;
+ * anything else is BackendFailed (a check: unknown). Write such a file elsewhere and rename it into the
+ * folder.
  */
 #define DLK_TYPE_FAKE_BACKEND dlk_fake_backend_get_type()
 G_DECLARE_FINAL_TYPE(DlkFakeBackend, dlk_fake_backend, DLK, FAKE_BACKEND, DlkBackend)
@@ -33,6 +34,7 @@ typedef enum {
     DLK_FAKE_RELEASE,
     DLK_FAKE_ADOPT,
     DLK_FAKE_HOLDERS,
+    DLK_FAKE_FENCE,
     DLK_FAKE_N_CALLS
 } DlkFakeCall;
 
@@ -58,7 +60,7 @@ void dlk_fake_backend_answer(DlkFakeBackend *self, DlkCheck check, const char *r
 void dlk_fake_backend_hang(DlkFakeBackend *self, DlkFakeCall call);
 /** Lets every call go on that hangs now. */
 void dlk_fake_backend_go_on(DlkFakeBackend *self);
-/** From now on @holder is among those that the records name, of every disk. */
+/** From now on @holder is among those that the records name, of every disk, until its host is fenced. */
 void dlk_fake_backend_add_holder(DlkFakeBackend *self, DlkHolder *holder);
 /** Locks granted from now on can be given up without blocking, or cannot (the default). A release that hangs
  * hangs all the same. */

@@ -18,6 +18,9 @@ typedef enum {
     /* What an administrator does to the leases of others. */
     DLK_EVENT_FORCED_RELEASE,
     DLK_EVENT_REVOKED,
+    /* What he does to the hold of another host. */
+    DLK_EVENT_FENCED,
+    DLK_EVENT_NOT_FENCED,
     /* What happens to a lease. */
     DLK_EVENT_AT_RISK,
     DLK_EVENT_RESTORED,

@@ -116,6 +116,18 @@ dlk_call_dup_fd(const DlkCall *call, int index, GError **error)
 }
 
 gboolean
+dlk_call_check_line(const DlkCall *call, const char *what, const char *text, GError **error)
+{
+    const guint limit = dlk_engine_limits(call->engine)->string_length;
+
+    if (*text != '\0' && strlen(text) <= limit && dlk_text_is_clean(text))
+        return TRUE;
+    g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
+                "the %s must have 1 to %u bytes in one line without control characters", what, limit);
+    return FALSE;
+}
+
+gboolean
 dlk_call_check_no_options(GVariant *options, GError **error)
 {
     const char *key;

@@ -36,8 +36,9 @@ void dlk_break_run(DlkCall *call);
 /* manager-calls.c */
 gboolean dlk_inspect_prepare(DlkCall *call, GError **error);
 void dlk_inspect_run(DlkCall *call);
+gboolean dlk_fence_prepare(DlkCall *call, GError **error);
+void dlk_fence_run(DlkCall *call);
 void dlk_reload_run(DlkCall *call);
-void dlk_unsupported_run(DlkCall *call);
 
 /* listing.c */
 gboolean dlk_list_leases_prepare(DlkCall *call, GError **error);

@@ -18,7 +18,7 @@ static const DlkMember members[] = {
     {"Manager", "Inspect", DLK_ACCESS_POLKIT, "inspect", dlk_inspect_prepare, dlk_inspect_run},
     {"Manager", "ListLeases", DLK_ACCESS_READER, "inspect", dlk_list_leases_prepare, dlk_list_leases_run},
     {"Manager", "Break", DLK_ACCESS_POLKIT, "break", dlk_break_prepare, dlk_break_run},
-    {"Manager", "Fence", DLK_ACCESS_POLKIT, "fence", NULL, dlk_unsupported_run},
+    {"Manager", "Fence", DLK_ACCESS_POLKIT, "fence", dlk_fence_prepare, dlk_fence_run},
     {"Manager", "CanAcquire", DLK_ACCESS_ANYONE, "acquire", dlk_can_acquire_prepare, dlk_can_acquire_run},
     {"Manager", "Reload", DLK_ACCESS_POLKIT, "reload", NULL, dlk_reload_run},
 

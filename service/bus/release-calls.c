@@ -1,9 +1,6 @@
 #include "base/error.h"
-#include "base/text.h"
 #include "bus/handlers.h"
 #include "core/authority.h"
-
-#include <string.h>
 
 /* Release, ReleaseOwner and Break: what ends leases. */
 
@@ -132,16 +129,12 @@ dlk_break_prepare(DlkCall *call, GError **error)
 {
     g_autoptr(GVariant) options = NULL;
     const char *path, *reason;
-    guint limit = dlk_engine_limits(call->engine)->string_length;
 
     g_variant_get(call->parameters, "(&o&s@a{sv})", &path, &reason, &options);
     if (!dlk_call_check_no_options(options, error))
         return FALSE;
-    if (*reason == '\0' || strlen(reason) > limit || !dlk_text_is_clean(reason)) {
-        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
-                    "the reason must have 1 to %u bytes in one line without control characters", limit);
+    if (!dlk_call_check_line(call, "reason", reason, error))
         return FALSE;
-    }
     return dlk_call_set_lease_path(call, path, error);
 }
 

@@ -166,12 +166,12 @@ say(const Question *question, const DlkHolder *obstacle, guint others)
 
     if (!obstacle->confirmed)
         return g_strdup_printf("%s; its records say: %s", question->busy, holder);
-    if (others == 0)
-        return g_strdup_printf("%s is %s: wait for it, or release it there", question->lease->path, holder);
+    g_autofree char *more =
+        others > 0 ? g_strdup_printf("; %u more in the way: disklockctl inspect lists them", others) : NULL;
     return g_strdup_printf(
-        "%s is %s: wait for it, or release it there; %u more in the way: disklockctl inspect "
-        "lists them",
-        question->lease->path, holder, others);
+        "%s is %s: wait for it, or release it there; if that host is dead, disklockctl fence "
+        "removes its hold%s",
+        question->lease->path, holder, more ? more : "");
 }
 
 static void

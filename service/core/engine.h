@@ -104,6 +104,17 @@ void dlk_engine_unwatch_progress(DlkEngine *self);
 gboolean dlk_engine_break(DlkEngine *self, DlkLease *lease, const DlkCaller *by, const char *reason,
                           GError **error);
 
+/**
+ * dlk_engine_fence_async: removes what another host holds of a disk. The caller must have been authorised for
+ * the path; polkit is asked again for the disk that it leads to. @fencing is copied. DLK_ERROR_UNSUPPORTED:
+ * it cannot be done from here, and the message says what has to be done where; DLK_ERROR_UNREACHABLE: the
+ * storage does not answer; it may be done all the same when it does.
+ */
+void dlk_engine_fence_async(DlkEngine *self, const DlkFencing *fencing, GAsyncReadyCallback callback,
+                            gpointer user_data);
+/** @removed (out): how many holds went. */
+gboolean dlk_engine_fence_finish(DlkEngine *self, GAsyncResult *result, guint *removed, GError **error);
+
 /** What @path is and who has it: a{sv} as the contract lists it. @caller: whose view; must have been
  * authorised. */
 void dlk_engine_inspect_async(DlkEngine *self, const char *path, uid_t uid, GAsyncReadyCallback callback,

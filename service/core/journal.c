@@ -90,6 +90,29 @@ dlk_journal_refused(const DlkRequest *request, const GError *error)
 }
 
 void
+dlk_journal_fenced(const DlkFencing *fencing, const char *disk, guint removed, const GError *error)
+{
+    const DlkCaller *by = fencing->caller;
+    g_autofree char *uid = g_strdup_printf("%u", by->uid);
+    g_autofree char *pid = by->process ? g_strdup_printf("%d", (int)dlk_pid_ref_pid(by->process)) : NULL;
+    g_autofree char *count = g_strdup_printf("%u", removed);
+    const char *reason = fencing->reason ? fencing->reason : "no reason was given";
+    const DlkLogField fields[] = {
+        {"DISKLOCK_DISK", disk},          {"DISKLOCK_PATH", fencing->path},
+        {"DISKLOCK_HOST", fencing->host}, {"DISKLOCK_REASON", error ? error->message : reason},
+        {"DISKLOCK_REMOVED", count},      {"DISKLOCK_BY_UID", uid},
+        {"DISKLOCK_BY_PID", pid},         {0},
+    };
+    g_autofree char *text =
+        error ? g_strdup_printf("%s (uid %u) could not fence host %s from %s: %s", by->command, by->uid,
+                                fencing->host, fencing->path, error->message)
+              : g_strdup_printf("%s (uid %u) fenced host %s from %s, %u removed: %s", by->command, by->uid,
+                                fencing->host, fencing->path, removed, reason);
+
+    dlk_log_event(error ? DLK_EVENT_NOT_FENCED : DLK_EVENT_FENCED, fields, text);
+}
+
+void
 dlk_journal_recovered(const DlkLease *lease, const char *how)
 {
     dlk_journal_lease(DLK_EVENT_RECOVERED, lease, how, "%s holds %s as before the service's start: %s",

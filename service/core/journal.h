@@ -18,6 +18,11 @@ void dlk_journal_forced(DlkEvent event, const DlkLease *lease, const DlkCaller *
 /** Nothing was granted. All disks of @request are named, in a DISKLOCK_PATH each. */
 void dlk_journal_refused(const DlkRequest *request, const GError *error);
 
+/* ---- fencing ---- */
+
+/** @removed: how many holds. @error: why it could not be done, or %NULL. @disk: its id. */
+void dlk_journal_fenced(const DlkFencing *fencing, const char *disk, guint removed, const GError *error);
+
 /* ---- a start that finds leases of an earlier one ---- */
 
 /** The lease is held as before. @how: "its descriptor was kept", "its lock was taken again". */

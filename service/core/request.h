@@ -47,3 +47,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkRequest, dlk_request_free)
 GVariant *dlk_request_details(const DlkRequest *self, const DlkWanted *wanted, const DlkLease *lease);
 /** Puts what the first of several disks was called before the message of *@error, which is about that one. */
 void dlk_request_say_which(const DlkRequest *self, GError **error);
+
+/** DlkFencing: who wants which host's hold on which disk gone. */
+typedef struct {
+    DlkCaller *caller;
+    const char *path;     /* as the caller named it */
+    const char *host;     /* its HostId */
+    const char *reason;   /* or %NULL */
+    gboolean interactive; /* a person may be asked */
+    gboolean prompted;    /* a person was asked about the path, and agreed */
+} DlkFencing;

@@ -10,7 +10,7 @@ from gi.repository import GLib
 from conftest import ALICE
 from harness import Lines, wait_until
 
-COMMANDS = ["list", "show", "inspect", "acquire", "run", "release", "break", "monitor", "status", "reload", "check-config"]
+COMMANDS = ["list", "show", "inspect", "acquire", "run", "release", "break", "fence", "monitor", "status", "reload", "check-config"]
 DONE, FAILURE, USAGE, BUSY, DENIED, UNREACHABLE, MISSING = range(7)
 
 

@@ -192,3 +192,24 @@ engine_check(EngineFixture *self, DlkLease *lease)
     engine_assert_good(answer);
     return answer->state;
 }
+
+static void
+on_fence_answered(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    EngineAnswer *answer = user_data;
+    gboolean good = dlk_engine_fence_finish(DLK_ENGINE(source), result, &answer->removed, &answer->error);
+
+    g_assert_true(good == (answer->error == NULL));
+    answer->done = TRUE;
+}
+
+EngineAnswer *
+engine_ask_fence(EngineFixture *self, const char *image, const char *host)
+{
+    EngineAnswer *answer = new_answer(self);
+    const DlkFencing fencing = {
+        .caller = self->root, .path = engine_image(self, image), .host = host, .reason = "test"};
+
+    dlk_engine_fence_async(self->engine, &fencing, on_fence_answered, answer);
+    return answer;
+}

@@ -27,6 +27,7 @@ typedef struct {
     int keep_fd;         /* acquire */
     DlkLeaseState state; /* check */
     GVariant *report;    /* inspect */
+    guint removed;       /* fence */
 } EngineAnswer;
 
 typedef struct {
@@ -103,6 +104,7 @@ EngineAnswer *engine_ask_convert(EngineFixture *self, DlkLease *lease, DlkMode m
 EngineAnswer *engine_ask_suspend(EngineFixture *self, DlkLease *lease);
 EngineAnswer *engine_ask_resume(EngineFixture *self, DlkLease *lease);
 EngineAnswer *engine_ask_inspect(EngineFixture *self, const char *path);
+EngineAnswer *engine_ask_fence(EngineFixture *self, const char *image, const char *host);
 
 /* Waits for @answer. */
 void engine_assert_good(EngineAnswer *answer);

@@ -9,10 +9,10 @@ AS_HOST = 'echo "$1" > /proc/sys/kernel/hostname; shift; exec "$@"'
 
 
 class Host:
-    """`name`: its HostId; people know it as NAME-node."""
+    """`name`: its HostId; `node`: by what people know it."""
 
-    def __init__(self, folder, name, policy, **options):
-        self.name, self.node = name, f"{name}-node"
+    def __init__(self, folder, name, policy, node=None, **options):
+        self.name, self.node, self.policy = name, node or f"{name}-node", policy
         folder = folder / name
         folder.mkdir(mode=0o755)
         self.bus = Bus(folder)
