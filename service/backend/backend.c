@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 G_DEFINE_ABSTRACT_TYPE(DlkBackend, dlk_backend, G_TYPE_OBJECT)
@@ -111,6 +112,15 @@ lost(const char *because, char **reason)
     return DLK_CHECK_LOST;
 }
 
+/* On storage of this host alone: the inode that is held open, whose number is nobody else's as long as it is.
+ */
+static gboolean
+is_known(const DlkDisk *disk, const struct statx *found)
+{
+    return disk->lock_limit != NULL && found->stx_ino == disk->inode &&
+           makedev(found->stx_dev_major, found->stx_dev_minor) == disk->device;
+}
+
 /*
  * Both sides are asked afresh: an overlay filesystem may number a file anew when it is first written to.
  * ESTALE for a file whose folder still answers: the server has it no more.
@@ -131,6 +141,8 @@ check_name(const DlkTarget *target, char **reason)
             return storage_gave_no_answer(errno, reason);
         is_named = FALSE; /* moved away, or deleted */
     }
+    if (is_named && is_known(disk, &found))
+        return DLK_CHECK_HELD;
     if (!ask_status(disk, target->fd, "", &ours)) {
         if (errno == ESTALE && target->folder_fd >= 0)
             return lost(is_named ? DLK_REASON_REPLACED : DLK_REASON_DELETED, reason);

@@ -97,13 +97,15 @@ interval_of(const DlkLease *lease)
 
 /*
  * Every lease has a place of its own in the interval, by its random id: so the checks are spread evenly,
- * however many leases came at once, and are so again after all of them were asked after at once.
+ * however many leases came at once, and are so again after all of them were asked after at once. The places
+ * are no closer than what is gathered, so that the loop wakes for many leases at once.
  */
 static gint64
 next_turn(const DlkLease *lease, gint64 now)
 {
     const gint64 interval = interval_of(lease);
-    const gint64 place = (gint64)(lease->id.low % (guint64)interval);
+    const gint64 exact = (gint64)(lease->id.low % (guint64)interval);
+    const gint64 place = exact - exact % MIN(GATHER_US, interval);
 
     return now + interval - (now + interval - place) % interval;
 }
