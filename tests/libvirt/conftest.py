@@ -27,7 +27,7 @@ def start_libvirt(bus, cache):
     hosts = []
 
     def start(**options):
-        hosts.append(harness.Libvirt(bus, cache, **options))
+        hosts.append(harness.Libvirt(bus, **{"cache": cache, **options}))
         return hosts[-1]
     yield start
     for host in hosts:

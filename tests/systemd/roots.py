@@ -6,14 +6,12 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+import debian  # noqa: E402
 import kept  # noqa: E402
 
 RELEASES = {"12": "bookworm", "13": "trixie"}
 # What disklockd takes, and python3-gi for the callers.
 PACKAGES = ["systemd-sysv", "dbus", "polkitd", "libjson-glib-1.0-0", "libxml2", "libglib2.0-0", "python3-gi"]
-
-
-PROGRAMS = {"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container"}
 
 
 def releases():
@@ -27,16 +25,9 @@ def releases():
 
 def prepare(release):
     """Returns the root's folder, and an open file: as long as that is open, nobody replaces the root."""
-    for program, package in PROGRAMS.items():
-        if not shutil.which(program):
-            raise kept.Failed(f"{program} is missing: install the package {package}, or run tools/packages test")
-
-    def make(folder):
-        # A mirror that stands still is a mirror too.
-        kept.run("mmdebstrap", "--variant=essential", "--format=directory", f"--include={','.join(PACKAGES)}",
-                 '--aptopt=Acquire::Check-Valid-Until "false"', "--dpkgopt=path-exclude=/usr/share/doc/*",
-                 "--dpkgopt=path-exclude=/usr/share/locale/*", RELEASES[release], folder)
-    return kept.prepare(f"debian{release}", Path(__file__).read_bytes(), make)
+    if not shutil.which("systemd-nspawn"):
+        raise kept.Failed("systemd-nspawn is missing: install the package systemd-container, or run tools/packages test")
+    return debian.prepare(f"debian{release}", RELEASES[release], PACKAGES)
 
 
 if __name__ == "__main__":

@@ -20,14 +20,18 @@ REAPER = Path(__file__).resolve().parent / "reap.py"
 OWN_FOLDERS = ("run", "etc/libvirt", "var/lib/libvirt", "var/log/libvirt")
 CACHE = "var/cache/libvirt"
 # libvirt drops nothing here, but looks for its users all the same. The last process keeps the namespaces.
+# Another release's root sees nothing of this machine but the folder for temporary files, and is not written to.
 ENTER = """
 set -e
 hostname "$2"
 mount --make-rprivate / 2>/dev/null || nsenter --mount=/proc/self/ns/mnt mount --make-rprivate /
 for folder in run etc/libvirt var/lib/libvirt var/log/libvirt var/cache/libvirt etc/passwd etc/group; do
-    mount --bind "$1/$folder" "/$folder"
+    mount --bind "$1/$folder" "$3/$folder"
 done
-exec sleep infinity
+[ "$3" = / ] || for folder in proc dev sys tmp; do
+    mount --rbind "/$folder" "$3/$folder"
+done
+exec chroot "$3" sleep infinity
 """
 QEMU_CONF = """
 user = "root"
@@ -58,9 +62,10 @@ def _add_user(file, line):
 
 class Libvirt:
     """One host's libvirtd. `cache`: a folder that outlives the test, because asking QEMU what it can do takes seconds;
-    `lock_manager`: None for none; `driver`: the plugin; `hooks`: a folder with what /etc/libvirt/hooks has."""
+    `lock_manager`: None for none; `driver`: the plugin; `hooks`: a folder with what /etc/libvirt/hooks has; `root`: of a Debian
+    whose libvirt and QEMU they are to be."""
 
-    def __init__(self, bus, cache, lock_manager="disklock", name="alpha", driver=None, hooks=None, conf=""):
+    def __init__(self, bus, cache, lock_manager="disklock", name="alpha", driver=None, hooks=None, conf="", root="/"):
         self.bus = bus
         self.name = name
         self.folder = bus.folder / f"libvirt-{name}"
@@ -79,8 +84,9 @@ class Libvirt:
         self._gather_plugins(driver or build_dir() / "client" / "libvirt" / "disklock.so")
         Path("/var/cache/libvirt").mkdir(exist_ok=True)
         Path("/var/log/libvirt").mkdir(exist_ok=True)
+        self._reapers = []
         self.keeper = Process(f"namespaces-{name}", [
-            "unshare", "--mount", "--uts", "--net", "--propagation", "unchanged", "sh", "-c", ENTER, "sh", self.folder, name],
+            "unshare", "--mount", "--uts", "--net", "--propagation", "unchanged", "sh", "-c", ENTER, "sh", self.folder, name, root],
             bus.folder)
         wait_until(lambda: (Path(f"/proc/{self.keeper.pid}/comm").read_text() == "sleep\n"), "the namespaces")
         self.start()
@@ -89,15 +95,16 @@ class Libvirt:
         """Of the drivers only QEMU's: the others would look at this machine's networks and disks."""
         self.plugins = self.folder / "plugins"
         for kind, files in (("connection-driver", [LIBRARIES / "connection-driver/libvirt_driver_qemu.so"]),
-                            ("lock-driver", [LIBRARIES / "lock-driver/lockd.so", driver])):
+                            ("lock-driver", [LIBRARIES / "lock-driver/lockd.so"])):
             (self.plugins / kind).mkdir(parents=True)
             for file in files:
                 (self.plugins / kind / file.name).symlink_to(file)
+        shutil.copy(driver, self.plugins / "lock-driver")
 
     @property
     def inside(self):
         """What to put before a command that is to run in this host."""
-        return ["nsenter", f"--target={self.keeper.pid}", "--mount", "--uts", "--net", "--"]
+        return ["nsenter", f"--target={self.keeper.pid}", "--mount", "--uts", "--net", "--root", "--wd=/", "--"]
 
     def environment(self, **more):
         return self.bus.environment(LIBVIRT_DRIVER_DIR=str(self.plugins / "connection-driver"),
@@ -109,12 +116,13 @@ class Libvirt:
         """Until it answers calls."""
         file = self.folder / "libvirtd.pid"
         file.unlink(missing_ok=True)
-        self._reaper = Process(f"libvirtd-{self.name}", [*self.inside, sys.executable, REAPER, file, "libvirtd"],
-                               self.bus.folder, env=self.environment())
+        reaper = Process(f"libvirtd-{self.name}", [sys.executable, REAPER, file, *self.inside, "libvirtd"],
+                         self.bus.folder, env=self.environment())
+        self._reapers.append(reaper)
         self.daemon_pid = int(wait_until(lambda: file.exists() and file.read_text(), "libvirtd's pid"))
 
         def ready():
-            assert self.is_alive(), f"libvirtd ended:\n{self._reaper.output()}"
+            assert self.is_alive(), f"libvirtd ended:\n{reaper.output()}"
             return self._run("uri").returncode == 0
         wait_until(ready, "libvirtd")
 
@@ -147,7 +155,8 @@ class Libvirt:
                     wait_until(lambda: not (task / "exe").exists(), f"process {task.name} to end")
             except OSError:
                 continue
-        self.keeper.kill()
+        for process in (*self._reapers, self.keeper):
+            process.kill()
 
     # ---- its domains ----
 
