@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "bus/members.h"
 #include "bus/service.h"
 #include "config.h"
@@ -143,10 +144,10 @@ on_service_event(DlkServiceEvent event, gpointer user_data)
 
     switch (event) {
     case DLK_SERVICE_READY:
-        sd_notify(0, "READY=1\nSTATUS=Answering calls");
+        dlk_notify("READY=1\nSTATUS=Answering calls", -1, 0);
         break;
     case DLK_SERVICE_LOST:
-        sd_notify(0, "STATUS=The bus is gone; leases are kept; trying again");
+        dlk_notify("STATUS=The bus is gone; leases are kept; trying again", -1, 0);
         break;
     case DLK_SERVICE_NAME_TAKEN:
         g_warning("%s is owned by another process: is disklockd running already?", DLK_BUS_NAME);
@@ -159,7 +160,7 @@ on_service_event(DlkServiceEvent event, gpointer user_data)
 static void
 on_alive(gpointer user_data)
 {
-    sd_notify(0, "WATCHDOG=1");
+    dlk_notify("WATCHDOG=1", -1, 0);
 }
 
 /* Four times as often as systemd wants to hear of it: one that fails and the next are still in time. */
@@ -193,7 +194,7 @@ on_terminate(gpointer user_data)
 {
     Daemon *daemon = user_data;
 
-    sd_notify(0, "STOPPING=1");
+    dlk_notify("STOPPING=1", -1, 0);
     g_main_loop_quit(daemon->loop);
     return G_SOURCE_CONTINUE;
 }
@@ -203,9 +204,12 @@ on_reload(gpointer user_data)
 {
     Daemon *daemon = user_data;
 
-    sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" G_GINT64_FORMAT, g_get_monotonic_time());
+    g_autofree char *begun =
+        g_strdup_printf("RELOADING=1\nMONOTONIC_USEC=%" G_GINT64_FORMAT, g_get_monotonic_time());
+
+    dlk_notify(begun, -1, 0);
     dlk_engine_reload(daemon->engine, NULL); /* the journal has what is wrong */
-    sd_notify(0, "READY=1");
+    dlk_notify("READY=1", -1, 0);
     return G_SOURCE_CONTINUE;
 }
 
@@ -248,7 +252,7 @@ run(const Options *options, GError **error)
     g_unix_signal_add(SIGINT, on_terminate, &daemon);
     g_unix_signal_add(SIGHUP, on_reload, &daemon);
     serve_watchdog(daemon.engine);
-    sd_notify(0, "STATUS=Taking up the leases of an earlier run");
+    dlk_notify("STATUS=Taking up the leases of an earlier run", -1, 0);
     dlk_engine_recover_async(daemon.engine, on_recovered, &daemon);
     g_main_loop_run(daemon.loop);
 

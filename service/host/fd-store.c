@@ -1,6 +1,7 @@
 #include "host/fd-store.h"
 
 #include "base/fd.h"
+#include "base/notify.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -102,7 +103,7 @@ find_max(void)
     const char *text = g_getenv("FDSTORE");
     guint64 max;
 
-    if (!g_getenv("NOTIFY_SOCKET"))
+    if (!dlk_notify_is_heard())
         return 0;
     if (text && g_ascii_string_to_unsigned(text, 10, 0, DLK_FD_STORE_MAX, &max, NULL))
         return (guint)max;
@@ -182,22 +183,36 @@ dlk_fd_store_reserve(DlkFdStore *self)
     return number;
 }
 
+static void
+give_back(DlkFdStore *self, guint number)
+{
+    self->used[number] = FREE;
+    self->lowest = MIN(self->lowest, number);
+}
+
 /*
  * Without a barrier: PID 1 reads what was sent before it looks at whether the sender has died. FDPOLL=0, or a
  * descriptor that reports a hangup would be dropped: a keep pipe whose reader is gone, which is to be heard
  * of after the start.
  */
-void
-dlk_fd_store_send(guint number, int fd)
+static gboolean
+send_fd(guint number, int fd)
 {
     char name[DLK_FD_STORE_NAME_SIZE];
     char text[64];
 
     dlk_fd_store_name(number, name);
     g_snprintf(text, sizeof text, "FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);
-    const int result = sd_pid_notify_with_fds(0, FALSE, text, &fd, 1);
-    if (result < 0)
-        g_warning("systemd does not take a descriptor into its store: %s", g_strerror(-result));
+    if (dlk_notify(text, fd, number))
+        return TRUE;
+    g_warning("systemd does not take a descriptor into its store: %s", g_strerror(errno));
+    return FALSE;
+}
+
+void
+dlk_fd_store_send(guint number, int fd)
+{
+    (void)send_fd(number, fd);
 }
 
 guint
@@ -205,22 +220,25 @@ dlk_fd_store_add(DlkFdStore *self, int fd)
 {
     const guint number = dlk_fd_store_reserve(self);
 
-    if (number != 0)
-        dlk_fd_store_send(number, fd);
-    return number;
+    if (number == 0 || send_fd(number, fd))
+        return number;
+    give_back(self, number);
+    return 0;
 }
 
 void
 dlk_fd_store_remove(DlkFdStore *self, guint number)
 {
     char name[DLK_FD_STORE_NAME_SIZE];
+    char text[64];
 
     if (number == 0)
         return;
     dlk_fd_store_name(number, name);
-    sd_notifyf(FALSE, "FDSTOREREMOVE=1\nFDNAME=%s", name);
-    self->used[number] = FREE;
-    self->lowest = MIN(self->lowest, number);
+    g_snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s", name);
+    if (!dlk_notify_take_back(number))
+        dlk_notify(text, -1, 0);
+    give_back(self, number);
 }
 
 void

@@ -68,6 +68,24 @@ def test_a_lock_that_was_taken_again_is_stored_again(stored, client, image):
     assert len(stored.manager.names()) == 2
 
 
+def test_a_manager_that_does_not_read_holds_up_nobody(stored, client, folder):
+    """systemd is busy, or hangs: its socket takes some hundred messages, then whoever sends one waits."""
+    root, paths = client(), [folder / f"{i}.img" for i in range(700)]
+    for path in paths:
+        path.touch()
+    stored.manager.deafen()
+    leases = root.acquire_set([(path, "exclusive") for path in paths[:350]])
+    leases += [root.acquire(path) for path in paths[350:]]
+    for lease in leases[::2]:
+        lease.release()
+    stored.manager.listen()
+    wait_until(lambda: len(stored.manager.names()) == 350, "the messages")
+    stored.crash()
+    assert [lock_of(path) for path in paths] == [fcntl.F_UNLCK, fcntl.F_WRLCK] * 350
+    stored.start()
+    assert {lease["State"] for lease in root.list().values()} == {"active"} and len(root.list()) == 350
+
+
 # ---- the policy is another ----
 
 def test_readers_stay_together_with_a_writer_under_a_policy_that_would_not_allow_it(service, client, disk):

@@ -38,7 +38,7 @@ class Manager:
         self._socket.bind(str(self._path))
         self._path.chmod(0o777)
         # The kernel lets few messages wait: who sends one more waits until they are read.
-        self._watch = GLib.io_add_watch(self._socket.fileno(), GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN, self._on_input)
+        self.listen()
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
@@ -93,9 +93,17 @@ class Manager:
         self.read()
         return GLib.SOURCE_CONTINUE
 
+    def deafen(self):
+        """Reads nothing until listen()."""
+        GLib.source_remove(self._watch)
+        self._watch = None
+
+    def listen(self):
+        self._watch = GLib.io_add_watch(self._socket.fileno(), GLib.PRIORITY_DEFAULT, GLib.IOCondition.IN, self._on_input)
+
     def read(self):
         """Takes in every message that has arrived."""
-        while True:
+        while self._watch is not None:
             try:
                 text, ancillary, _, _ = self._socket.recvmsg(LARGEST, socket.CMSG_SPACE(1024 * 4), socket.MSG_CMSG_CLOEXEC)
             except BlockingIOError:
