@@ -143,8 +143,8 @@ rewrite_until_done(gpointer user_data)
         try_later(engine);
 }
 
-void
-dlk_record_rewrite(DlkEngine *engine)
+static void
+rewrite_or_try_later(DlkEngine *engine)
 {
     g_autoptr(GError) error = NULL;
 
@@ -155,11 +155,34 @@ dlk_record_rewrite(DlkEngine *engine)
     try_later(engine);
 }
 
+/* The file of the earlier run is at least true of those who were taken up from it. */
+static void
+go_on_with_old_file(DlkEngine *engine)
+{
+    DlkTable *table = engine->table;
+    guint live = 0;
+
+    for (DlkLease *lease = dlk_table_next(table, 0); lease; lease = dlk_table_next(table, lease->token))
+        live += lease->recorded_at < 0;
+    if (!dlk_lease_journal_go_on(engine->lease_journal, live, NULL))
+        return;
+    for (DlkLease *lease = dlk_table_next(table, 0); lease; lease = dlk_table_next(table, lease->token))
+        lease->recorded_at = ABS(lease->recorded_at);
+}
+
+void
+dlk_record_begin(DlkEngine *engine)
+{
+    rewrite_or_try_later(engine);
+    if (!dlk_lease_journal_is_open(engine->lease_journal))
+        go_on_with_old_file(engine);
+}
+
 static void
 rewrite_if_stale(DlkEngine *engine)
 {
     if (dlk_lease_journal_is_stale(engine->lease_journal))
-        dlk_record_rewrite(engine);
+        rewrite_or_try_later(engine);
 }
 
 /* The new record first: of two that stand the later counts. */
@@ -169,7 +192,7 @@ replace(DlkEngine *engine, DlkLease *lease, DlkLeaseRecord *record, GError **err
     gint64 place;
 
     /* One that has ended, or is not granted yet, is not to be written down. */
-    if (lease->recorded_at == 0)
+    if (lease->recorded_at <= 0)
         return TRUE;
     rewrite_if_stale(engine);
     if (!dlk_lease_journal_append(engine->lease_journal, record, 1, &place, error))
@@ -279,7 +302,7 @@ dlk_record_end(DlkEngine *engine, DlkLease *lease)
     if (dlk_holding(lease))
         stored = dlk_record_take_stored(lease, TRUE);
     const gboolean written =
-        lease->recorded_at == 0 || dlk_lease_journal_strike(engine->lease_journal, lease->recorded_at);
+        lease->recorded_at <= 0 || dlk_lease_journal_strike(engine->lease_journal, lease->recorded_at);
     if (!written)
         try_later(engine);
     dlk_record_unstore(engine, &stored, written);

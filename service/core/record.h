@@ -52,5 +52,8 @@ DlkStored dlk_record_take_stored(DlkLease *lease, gboolean all);
  * gives must not be another lease's.
  */
 void dlk_record_unstore(DlkEngine *engine, const DlkStored *stored, gboolean written);
-/** Writes the journal anew, with every lease. A failure is told, and it is tried again. */
-void dlk_record_rewrite(DlkEngine *engine);
+/**
+ * dlk_record_begin: after a start: writes the journal anew, with every lease. A failure is told, and it is
+ * tried again; until then the earlier run's file goes on.
+ */
+void dlk_record_begin(DlkEngine *engine);

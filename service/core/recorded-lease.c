@@ -44,6 +44,7 @@ lease_new(DlkEngine *engine, const DlkLeaseRecord *record, DlkPidRef *process)
 
     lease->id = record->id;
     lease->token = record->token;
+    lease->recorded_at = -record->place;
     lease->path = g_strdup(record->path);
     lease->backend = g_intern_string(record->backend);
     lease->state = record->state;

@@ -306,7 +306,7 @@ finish_if_done(Recovery *self)
     if (self->jobs > 0)
         return;
     /* Until now whatever ends this process leaves the next one with what this one had. */
-    dlk_record_rewrite(self->engine);
+    dlk_record_begin(self->engine);
     if (tally->leases > 0) {
         g_autofree char *text = g_strdup_printf(
             "%u leases were taken up again in %.2f s: %u are broken, %u at risk, %u have ended meanwhile",
@@ -356,6 +356,16 @@ fault_clear(gpointer fault)
     dlk_lease_unref(((Fault *)fault)->lease);
 }
 
+static void
+tell_double(DlkEngine *engine)
+{
+    const DlkLogField fields[] = {
+        {"DISKLOCK_FILE", engine->runtime_dir}, {"DISKLOCK_REASON", "two leases have one token"}, {0}};
+
+    dlk_log_event(DLK_EVENT_RECORD_DAMAGED, fields,
+                  "Of two records of leases with one token one is passed over");
+}
+
 static gboolean
 take_up(Recovery *self, const DlkLeaseRecord *record, GArray *faults, GError **error)
 {
@@ -365,8 +375,7 @@ take_up(Recovery *self, const DlkLeaseRecord *record, GArray *faults, GError **e
 
     /* Cannot be but by a forged file, which is not to confuse the table. */
     if (same_token && same_token->token == record->token) {
-        dlk_log_event(DLK_EVENT_RECORD_DAMAGED, NULL,
-                      "Of two records of leases with one token one is passed over");
+        tell_double(engine);
         return TRUE;
     }
     fault.lease = dlk_recorded_lease_take_up(engine, record, self->processes, &fault.reason, error);

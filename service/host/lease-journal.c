@@ -18,6 +18,8 @@
 #define STALE_LINES 1000
 /* The file is read whole: 200,000 leases with long names take less. */
 #define MAX_SIZE (1024 * 1024 * 1024)
+/* So many damaged lines are told one by one: a file may be nothing else. */
+#define TOLD_LINES 20
 
 struct _DlkLeaseJournal {
     char *path;
@@ -27,6 +29,7 @@ struct _DlkLeaseJournal {
     gboolean torn;      /* behind that stands what could not be taken back */
     guint live, struck; /* lines */
     guint stale_at;     /* so many struck lines, at least */
+    guint damaged;      /* lines */
     GPtrArray *found;   /* of DlkLeaseRecord, or %NULL once taken */
 };
 
@@ -61,22 +64,34 @@ accept_pending(Reader *reader)
 }
 
 static void
-read_line(Reader *reader, const char *line, gsize length)
+tell_damaged(Reader *reader, const char *why)
+{
+    g_autofree char *text = g_strconcat("skipped: ", why, NULL);
+
+    if (reader->journal->damaged++ < TOLD_LINES)
+        tell(reader->journal, reader->line, text);
+}
+
+static void
+read_line(Reader *reader, const char *line, gsize length, gint64 place)
 {
     gboolean ended;
     const char *why;
     DlkLeaseRecord *record = dlk_lease_record_parse(line, length, reader->journal->boot, &ended, &why);
 
     if (!record) {
-        g_autofree char *text = g_strconcat("skipped: ", why, NULL);
-        tell(reader->journal, reader->line, text);
+        tell_damaged(reader, why);
         return;
     }
     const gboolean more = record->more;
-    if (ended)
+    record->place = place;
+    if (ended) {
+        /* An earlier line may still stand, where it could not be struck out. */
+        g_hash_table_remove(reader->by_id, &record->id);
         dlk_lease_record_free(record);
-    else
+    } else {
         g_ptr_array_add(reader->pending, record);
+    }
     if (!more)
         accept_pending(reader);
 }
@@ -93,6 +108,10 @@ end_reading(Reader *reader, gsize torn_bytes)
              "leases of one request without the last of them are skipped: nobody was answered for them");
     for (guint i = 0; i < reader->pending->len; i++)
         dlk_lease_record_free(g_ptr_array_index(reader->pending, i));
+    if (reader->journal->damaged > TOLD_LINES) {
+        g_autofree char *text = g_strdup_printf("%u lines are skipped in all", reader->journal->damaged);
+        tell(reader->journal, 0, text);
+    }
 }
 
 static int
@@ -119,17 +138,19 @@ collect(DlkLeaseJournal *self, GHashTable *by_id)
 }
 
 static void
-read_records(DlkLeaseJournal *self, const char *text, gsize length, guint line)
+read_records(DlkLeaseJournal *self, const char *whole, gsize first, gsize size, guint line)
 {
     g_autoptr(GHashTable) by_id = g_hash_table_new_full(dlk_lease_id_hash, dlk_lease_id_equal, NULL,
                                                         (GDestroyNotify)dlk_lease_record_free);
     g_autoptr(GPtrArray) pending = g_ptr_array_new();
     Reader reader = {self, by_id, pending, line};
-    const char *end = text + length, *feed;
+    const char *text = whole + first, *end = whole + size, *feed;
 
     for (; (feed = memchr(text, '\n', (gsize)(end - text))); text = feed + 1, reader.line++)
-        read_line(&reader, text, (gsize)(feed - text));
+        read_line(&reader, text, (gsize)(feed - text), text - whole);
     end_reading(&reader, (gsize)(end - text));
+    self->size = text - whole;
+    self->torn = text < end;
     collect(self, by_id);
 }
 
@@ -142,7 +163,7 @@ read_text(DlkLeaseJournal *self, const char *text, gsize length)
 
     if (first == header && memcmp(text, HEADER, strlen(HEADER)) == 0) {
         if (memcmp(text + strlen(HEADER), self->boot, strlen(self->boot)) == 0)
-            read_records(self, text + header, length - header, 2);
+            read_records(self, text, header, length, 2);
         else
             tell(self, 0, "it is of an earlier boot, whose processes and locks are gone, and is dropped");
         return;
@@ -150,7 +171,7 @@ read_text(DlkLeaseJournal *self, const char *text, gsize length)
     /* Each line says by its checksum what it is worth. */
     if (length > 0)
         tell(self, 1, "it does not say of which boot the file is, or of which version");
-    read_records(self, text + first, length - first, feed ? 2 : 1);
+    read_records(self, text, first, length, feed ? 2 : 1);
 }
 
 static gboolean
@@ -164,6 +185,14 @@ load(DlkLeaseJournal *self, GError **error)
     if (fd < 0 || fstat(fd, &status) < 0)
         return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno,
                                    "the journal of the leases, %s, cannot be opened", self->path);
+    if (status.st_uid != geteuid() || status.st_mode & (S_IWGRP | S_IWOTH)) {
+        g_set_error(
+            error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED,
+            "%s could have been written by others (it is uid %u's, mode %04o), and is not believed: look "
+            "at it, and remove it if no lease is held",
+            self->path, status.st_uid, (guint)status.st_mode & 07777);
+        return FALSE;
+    }
     if (!S_ISREG(status.st_mode) || status.st_size > MAX_SIZE) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED,
                     "%s is no journal of leases: look at what it is, and remove it if no lease is held",
@@ -321,6 +350,19 @@ dlk_lease_journal_is_stale(const DlkLeaseJournal *self)
     if (self->fd < 0)
         return self->found == NULL; /* it could not be written when it was to be */
     return self->struck > MAX(self->live, self->stale_at);
+}
+
+gboolean
+dlk_lease_journal_go_on(DlkLeaseJournal *self, guint live, GError **error)
+{
+    dlk_autofd fd = open(self->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+    if (fd < 0)
+        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno,
+                                   "the journal of the leases, %s, cannot be opened", self->path);
+    self->fd = g_steal_fd(&fd);
+    self->live = live;
+    return TRUE;
 }
 
 typedef struct {

@@ -32,8 +32,13 @@ GPtrArray *dlk_lease_journal_take_records(DlkLeaseJournal *self);
  */
 gboolean dlk_lease_journal_append(DlkLeaseJournal *self, DlkLeaseRecord *records, guint n, gint64 *places,
                                   GError **error);
-/** Can it be written, because dlk_lease_journal_rewrite() was done once? */
+/** Can it be written, because dlk_lease_journal_rewrite() was done once, or dlk_lease_journal_go_on()? */
 gboolean dlk_lease_journal_is_open(const DlkLeaseJournal *self);
+/**
+ * dlk_lease_journal_go_on: where the first rewrite failed: the file that was found is written on, in which
+ * @live records stand at the places that they say.
+ */
+gboolean dlk_lease_journal_go_on(DlkLeaseJournal *self, guint live, GError **error);
 /** The record at @place has ended. FALSE: that could not be written; a new file would say so too. */
 gboolean dlk_lease_journal_strike(DlkLeaseJournal *self, gint64 place);
 

@@ -364,6 +364,12 @@ find_nonsense(const DlkLeaseRecord *self)
 {
     if (self->token == 0)
         return "no token";
+    if (!g_str_is_ascii(self->backend) || !g_utf8_validate(self->disk->id, -1, NULL))
+        return "a name that cannot be";
+    if (self->disk->kind == DLK_KIND_NETWORK && !self->disk->path)
+        return "a network disk without its name";
+    if (self->given_up && self->state != DLK_STATE_BROKEN)
+        return "a state that cannot be";
     if (!g_utf8_validate(self->path, -1, NULL) || !g_utf8_validate(self->owner, -1, NULL) ||
         (self->owner_uuid && !g_utf8_validate(self->owner_uuid, -1, NULL)) ||
         (self->why && !g_utf8_validate(self->why, -1, NULL)) ||

@@ -47,6 +47,7 @@ typedef struct {
     const char *keep;   /* likewise, of a keep descriptor's other end */
     const char *bus;    /* id of the bus, and the name there, of a `connection` lease's owner */
     const char *bus_name;
+    gint64 place;  /* where it stands in its file; not part of the line */
     char *storage; /* what the strings above are part of, where the record was parsed */
 } DlkLeaseRecord;
 

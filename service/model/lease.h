@@ -79,7 +79,8 @@ typedef struct {
     gboolean adopted;   /* more than one request was answered with it */
     gpointer group;     /* leases of one request carry the same value and do not hinder each other */
     gpointer holding;   /* the core's: what keeps a held lease alive, or %NULL */
-    gint64 recorded_at; /* the journal's: where the lease is written down; 0: nowhere */
+    gint64 recorded_at; /* the journal's: where the lease is written down; 0: nowhere; negative: during a
+                           start, where the earlier run wrote it */
     struct _DlkPlace *places; /* the table's */
     guint64 order;            /* the table's: place in the queue */
 } DlkLease;

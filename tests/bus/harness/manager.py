@@ -144,7 +144,8 @@ class Manager:
         if self.process and self.process.is_alive():
             self.process.kill()
         self.drop()
-        GLib.source_remove(self._watch)
+        if self._watch is not None:
+            GLib.source_remove(self._watch)
         self._socket.close()
         self._path.unlink(missing_ok=True)
 
