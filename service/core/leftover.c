@@ -20,6 +20,8 @@ dlk_leftover_new(DlkBackend *backend, DlkDisk *disk, DlkRule *rule)
     self->backend = backend ? g_object_ref(backend) : NULL;
     self->disk = dlk_disk_ref(disk);
     self->rule = dlk_rule_ref(rule);
+    self->found_watch = -1;
+    g_mutex_init(&self->mutex);
     for (guint i = 0; i < DLK_HOLD_PARTS; i++)
         self->fds[i] = self->old_fds[i] = -1;
     return self;
@@ -36,6 +38,8 @@ clear(gpointer data)
 {
     DlkLeftover *self = data;
 
+    g_clear_pointer(&self->found, dlk_hold_unref);
+    g_mutex_clear(&self->mutex);
     g_clear_object(&self->backend);
     dlk_disk_unref(self->disk);
     dlk_rule_unref(self->rule);
@@ -178,26 +182,39 @@ drop_old(DlkLeftover *self)
     }
 }
 
-void
-dlk_leftover_revive(DlkLeftover *self, DlkFolderWatch *folder_watch, DlkRevived *revived)
+static void
+look(DlkLeftover *self, DlkFolderWatch *folder_watch, DlkRevived *revived)
 {
-    *revived = (DlkRevived){.answer = DLK_CHECK_HELD, .folder_watch = -1};
     g_autoptr(DlkTarget) target = find_disk(self, revived);
     if (target)
         dlk_target_set_open_as(target, self->rule->open_as);
-    g_autoptr(DlkHold) hold = target ? adopt(self, target, revived) : NULL;
-
-    if (!hold)
+    self->found = target ? adopt(self, target, revived) : NULL;
+    if (!self->found)
         return;
     drop_old(self);
-    if (folder_watch)
-        revived->folder_watch = dlk_folder_watch_add(folder_watch, target);
+    self->found_watch = folder_watch ? dlk_folder_watch_add(folder_watch, target) : -1;
+}
+
+void
+dlk_leftover_revive(DlkLeftover *self, DlkFolderWatch *folder_watch, DlkRevived *revived)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&self->mutex);
+
+    *revived = (DlkRevived){.answer = DLK_CHECK_HELD, .folder_watch = -1};
+    if (!self->found && !self->over)
+        look(self, folder_watch, revived);
+    if (self->over)
+        revived->answer = DLK_CHECK_UNKNOWN;
+    if (self->over || !self->found)
+        return;
     if (!self->suspended)
-        revived->answer = dlk_backend_check(self->backend, hold, &revived->text);
+        revived->answer = dlk_backend_check(self->backend, self->found, &revived->text);
     revived->reason = revived->text;
     revived->kept = self->fds[0] >= 0;
-    if (revived->answer == DLK_CHECK_HELD)
-        revived->hold = g_steal_pointer(&hold);
+    if (revived->answer != DLK_CHECK_HELD)
+        return;
+    revived->hold = dlk_hold_ref(self->found);
+    revived->folder_watch = self->found_watch;
 }
 
 void
@@ -227,13 +244,15 @@ static gboolean
 leftover_release(DlkBackend *backend, DlkHold *hold, GError **error)
 {
     DlkLeftover *self = hold->state;
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&self->mutex);
     DlkRevived revived = {.answer = DLK_CHECK_HELD, .folder_watch = -1};
-    g_autoptr(DlkTarget) target = self->backend ? find_disk(self, &revived) : NULL;
-    g_autoptr(DlkHold) found = target ? adopt(self, target, &revived) : NULL;
 
+    self->over = TRUE;
+    if (!self->found && self->backend)
+        look(self, NULL, &revived);
     /* What is lost may have left something all the same: a registration without its reservation, say. */
-    if (found)
-        (void)dlk_backend_release(found->backend, found, NULL);
+    if (self->found)
+        (void)dlk_backend_release(self->found->backend, self->found, NULL);
     dlk_revived_clear(&revived);
     /* In any case: the store may have copies. */
     for (guint i = 0; i < DLK_HOLD_PARTS; i++)

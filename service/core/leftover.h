@@ -4,7 +4,7 @@
 
 /**
  * DlkLeftover: what an earlier run of the service left of the lock of one lease, and how it is found again.
- * Immutable once made; reference-counted (atomic).
+ * Immutable once made, but for what a worker finds; reference-counted (atomic).
  */
 typedef struct {
     DlkBackend *backend; /* %NULL: this version has it not; then its lock can only be given up */
@@ -20,6 +20,11 @@ typedef struct {
     DlkHolder *holder;
     int fds[DLK_HOLD_PARTS];     /* of the store, or -1 */
     int old_fds[DLK_HOLD_PARTS]; /* whose place they had taken, or -1 */
+    GMutex mutex;   /* guards what follows; held while a worker looks, which may be for as long as the storage
+                       hangs */
+    DlkHold *found; /* whoever waited for it may have given up: the next one has it */
+    int found_watch;
+    gboolean over; /* it was given up: nobody may lock it again */
 } DlkLeftover;
 
 /** Without descriptors, for the caller to fill in. Takes references. */

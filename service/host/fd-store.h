@@ -34,7 +34,8 @@ guint dlk_fd_store_number(const char *name);
 
 /** The lowest number that is free, now taken; 0: there is no store, or it is full. */
 guint dlk_fd_store_reserve(DlkFdStore *self);
-/** Stores a copy of @fd under @number. Any thread. What systemd does not read in time is sent when it reads again. */
+/** Stores a copy of @fd under @number. Any thread. What systemd does not read in time is sent when it reads
+ * again. */
 void dlk_fd_store_send(guint number, int fd);
 /** Both: the number, or 0. */
 guint dlk_fd_store_add(DlkFdStore *self, int fd);

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from gi.repository import GLib
 
-from harness import LEASE, options, wait_until
+from harness import LEASE, options, start_with_pid, wait_until
 
 
 def end(child):
@@ -132,19 +132,6 @@ def test_a_reused_pid_is_not_mistaken_for_its_predecessor(root, signals, service
     assert successor.poll() is None
     successor.kill()
     successor.wait()
-
-
-def start_with_pid(number):
-    """A process of exactly this pid: the kernel is told which one it gave last, until nobody else forks in between."""
-    def start():
-        with open("/proc/sys/kernel/ns_last_pid", "w") as file:
-            file.write(str(number - 1))
-        child = subprocess.Popen(["sleep", "1000"])
-        if child.pid == number:
-            return child
-        end(child)
-        return None
-    return wait_until(start, f"the kernel to give out pid {number} again")
 
 
 def test_a_connection_lease_ends_with_the_connection(root, client, disk):

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from harness import POLICY, Signals, lock_of, wait_until
+from harness import LEASE, POLICY, Signals, lock_of, start_with_pid, wait_until
 
 
 @pytest.fixture
@@ -137,3 +137,40 @@ def test_an_adopted_lease_ends_after_a_restart_with_whom_it_was_adopted_for(serv
     child.kill()
     wait_until(lambda: not lease.exists(), "the lease to end")
     wait_until(lambda: lock_of(disk) == fcntl.F_UNLCK, "the lock to go")
+
+
+@pytest.mark.parametrize("lifetime", ["process", "persistent"])
+def test_a_process_that_got_the_number_meanwhile_is_a_stranger(service, client, process, disk, lifetime):
+    root, child = client(), process()
+    lease = root.acquire(disk, lifetime=lifetime, pid=child.pid, on_break="kill")
+    service.crash()
+    child.kill()
+    child.wait()
+    successor = start_with_pid(child.pid)
+    if lifetime == "persistent":
+        disk.unlink()
+    service.start()
+    wait_until(lambda: not lease.exists() or lease["State"] == "broken", "the lease to end")
+    wait_until(lambda: lifetime == "process" or root.get_all(str(lease), LEASE)["BrokenReason"] == "deleted")
+    assert successor.poll() is None
+    successor.kill()
+    successor.wait()
+
+
+# ---- many ----
+
+def test_ten_thousand_leases_come_back(stored, client, folder):
+    root, paths = client(), [folder / f"{i}.img" for i in range(10_000)]
+    for path in paths:
+        path.touch()
+    for i in range(0, len(paths), 500):
+        root.acquire_set([(path, "exclusive") for path in paths[i:i + 500]])
+    before = root.list()
+    stored.crash()
+    assert len(stored.manager.names()) == len(paths)
+    stored.start()
+    after = root.list()
+    assert after.keys() == before.keys() and {lease["State"] for lease in after.values()} == {"active"}
+    assert {lease["Path"] for lease in after.values()} == {str(path) for path in paths}
+    assert len(stored.manager.names()) == len(paths)
+    assert {lock_of(path) for path in paths[::100]} == {fcntl.F_WRLCK}

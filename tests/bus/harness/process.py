@@ -67,3 +67,17 @@ class Process:
     def kill(self):
         self.signal(signal.SIGKILL)
         return self.wait()
+
+
+def start_with_pid(number):
+    """A process of exactly this pid: the kernel is told which one it gave last, until nobody else forks in between."""
+    def start():
+        with open("/proc/sys/kernel/ns_last_pid", "w") as file:
+            file.write(str(number - 1))
+        child = subprocess.Popen(["sleep", "1000"])
+        if child.pid == number:
+            return child
+        child.kill()
+        child.wait()
+        return None
+    return wait_until(start, f"the kernel to give out pid {number} again")

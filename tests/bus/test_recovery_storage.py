@@ -1,0 +1,90 @@
+"""The service starts while the storage of some of its leases is silent or in trouble."""
+
+import pytest
+
+from harness import lock_of, wait_until
+from test_hung_storage import POLICY
+
+BRIEF = POLICY.replace("risk-timeout=600", "risk-timeout=1")
+
+
+@pytest.fixture(params=["store", "by hand"])
+def managed(request):
+    return {} if request.param == "store" else None
+
+
+@pytest.fixture
+def start(remote, start_service, managed):
+    # The kernel lets no process end that waits for an answer: so the filesystem answers before the service is stopped.
+    yield lambda policy: start_service(policy, managed=managed)
+    remote.answer()
+
+
+def test_a_start_does_not_wait_for_storage_that_hangs(start, remote, client, disk, signals):
+    service, root = start(POLICY), client()
+    silent = [root.acquire(path) for path in remote.disks[:50]]
+    lease = root.acquire(disk)
+    service.crash()
+    remote.hang()
+    service.start()
+    assert lease["State"] == "active"
+    assert {one["State"] for one in silent} == {"at-risk"}
+    wait_until(lambda: {path for path, _ in signals.named("LeaseAtRisk")} >= {str(one) for one in silent}, "the signals")
+    assert root.refused_acquire(remote.disks[0]).name in ("Busy", "Unreachable")
+    root.release(lease)
+    remote.answer()
+    wait_until(lambda: {one["State"] for one in silent} == {"active"}, "the storage's answer")
+    assert {path for path, in signals.named("LeaseRestored")} == {str(one) for one in silent}
+    assert "exclusively" in root.refused_acquire(remote.disks[0]).message
+    silent[0].release()
+    root.acquire(remote.disks[0])
+
+
+def test_what_hangs_for_too_long_after_a_start_is_broken(start, remote, client, process, signals):
+    service, root, child = start(BRIEF), client(), process()
+    lease = root.acquire(remote.disks[0], pid=child.pid, on_break="kill")
+    service.crash()
+    remote.hang()
+    service.start()
+    assert "risk-timeout" in signals.wait_for("LeaseBroken", lambda path, *_: path == str(lease))[1]
+    assert child.wait(60) == -9
+    remote.answer()
+    root.acquire(remote.disks[0], wait=30000)
+
+
+def test_a_release_before_the_storage_has_answered_gives_the_disk_free_when_it_does(start, remote, client):
+    service, root = start(POLICY), client()
+    lease = root.acquire(remote.disks[0])
+    service.crash()
+    remote.hang()
+    service.start()
+    assert lease.refused("Release").name == "Unreachable"
+    assert not lease.exists()
+    remote.answer()
+    root.acquire(remote.disks[0], wait=30000)
+    assert lock_of(remote.disks[0]) is not None
+
+
+@pytest.mark.parametrize("change", [("Convert", "(s)", "shared"), ("Suspend",)], ids=lambda change: change[0])
+def test_nothing_is_changed_before_the_storage_has_answered(start, remote, client, change):
+    service, root = start(POLICY), client()
+    lease = root.acquire(remote.disks[0])
+    service.crash()
+    remote.hang()
+    service.start()
+    assert lease.refused(*change).name == "Unreachable"
+    remote.answer()
+    wait_until(lambda: lease["State"] == "active", "the storage's answer")
+    lease.call(*change)
+
+
+@pytest.mark.parametrize("kind", ["EIO", "ESTALE"])
+def test_storage_in_trouble_at_the_start_puts_its_leases_at_risk(start, remote, client, kind):
+    service, root = start(POLICY), client()
+    lease = root.acquire(remote.disks[0])
+    service.crash()
+    remote.fail(kind)
+    service.start()
+    assert lease["State"] == "at-risk"
+    remote.answer()
+    wait_until(lambda: lease["State"] == "active", "the storage's answer")
