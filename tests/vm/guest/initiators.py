@@ -4,6 +4,7 @@ import mmap
 import os
 import re
 from functools import cache
+from pathlib import Path as FilePath
 
 from harness import LEASE, PROPERTIES, Client, Signals
 from target import make_shared_disk
@@ -29,6 +30,11 @@ class Initiator:
         self._host = world.add_host(name, POLICY.format(**USUAL))
         self.service = self._host.service
         self.signals = Signals(self._host.bus)
+
+    def see_no_other_disk(self):
+        """Its own node alone, as on a computer of its own; else it would know the paths of the other hosts by their WWID."""
+        self._host.run("sh", "-c", 'link=$(readlink "/sys/block/$0") && mount -t tmpfs tmpfs /sys/block && ln -s "$link" "/sys/block/$0"',
+                       self.node.rpartition("/")[2])
 
     @property
     def root(self):
@@ -178,7 +184,50 @@ def _initiators(world):
 
 def fresh_initiators(world):
     """Two hosts, nobody registered; and a node of the disk by a nexus that neither has: a stranger's."""
-    a, b, stranger = _initiators(world)
+    return _fresh(world, *_initiators(world))
+
+
+class Path:
+    """One of several by which a host reaches the disk."""
+
+    def __init__(self, world, multipath, node):
+        self.node, self._world, self._map = node, world, multipath
+        self._state = FilePath(f"/sys/block/{node.rpartition('/')[2]}/device/state")
+
+    def fail(self):
+        self._state.write_text("offline\n", encoding="ascii")
+
+    def bring_back(self):
+        """As multipathd does when a path answers again."""
+        if self._state.read_text(encoding="ascii").strip() != "running":
+            self._state.write_text("running\n", encoding="ascii")
+        self._world.run("dmsetup", "message", self._map, "0", "reinstate_path", self.node)
+
+
+@cache
+def _multipath_initiators(world):
+    *nodes, other, stranger = make_shared_disk(world, 4)
+    world.run("modprobe", "--all", "dm_multipath", "dm_service_time")
+    wwid = world.run("/lib/udev/scsi_id", "--whitelisted", f"--device={other}").strip()
+    sectors = world.run("blockdev", "--getsz", other).strip()
+    table = f"0 {sectors} multipath 1 queue_if_no_path 0 1 1 service-time 0 2 1 {nodes[0]} 1 {nodes[1]} 1"
+    world.change("dmsetup", "create", "shared", f"--uuid=mpath-{wwid}", "--table", table)
+    paths = [Path(world, "shared", node) for node in nodes]
+    b = Initiator(world, "b", other)
+    b.see_no_other_disk()
+    return Initiator(world, "a", "/dev/mapper/shared"), paths, b, stranger
+
+
+def fresh_multipath(world):
+    """The same where the first host has two paths: (its map, its paths, the other host, the stranger's node)."""
+    a, paths, b, stranger = _multipath_initiators(world)
+    for path in paths:
+        path.bring_back()
+    _fresh(world, a, b, stranger)
+    return a, paths, b, stranger
+
+
+def _fresh(world, a, b, stranger):
     for initiator in (a, b):
         initiator.clean()
     if registered_keys(world, stranger):
