@@ -108,6 +108,26 @@ def test_two_hosts_of_one_id_do_not_take_each_other_for_themselves(world):
     assert registered_keys(world, stranger) == keys and a.check(lease) == "active" and b.write() == errno.EBADE
 
 
+def test_a_host_is_fenced_and_nobody_else(world):
+    a, b, stranger = fresh_initiators(world)
+    lost, kept = a.acquire("shared"), b.acquire("shared")
+    assert b.fence("a") == 1
+    assert a.wait_for_loss(lost) == "preempted by another host" and a.write() == errno.EBADE
+    assert kept.call("Check") == ("active",) and b.write() is None
+    kept.release()
+    assert registered_keys(world, stranger) == []
+
+
+def test_a_dead_host_is_fenced_by_one_that_holds_nothing(world):
+    a, b, stranger = fresh_initiators(world)
+    a.acquire()
+    a.kill()
+    assert b.fence("a") == 1
+    assert registered_keys(world, stranger) == []
+    b.acquire()
+    assert b.write() is None and a.write() == errno.EBADE
+
+
 def test_a_namespace_that_cannot_be_reserved_is_refused(world):
     a, _, _ = fresh_initiators(world)
     error = a.root.refused_acquire("/dev/nvme0n1")

@@ -98,6 +98,18 @@ def test_a_service_that_starts_while_a_path_has_failed_goes_on(world):
     assert registered_keys(world, stranger) == []
 
 
+def test_a_host_is_fenced_from_all_its_paths(world):
+    a, paths, b, stranger = fresh_multipath(world)
+    lease = a.acquire()
+    paths[1].fail()
+    assert b.fence("a") == 2
+    assert registered_keys(world, stranger) == []
+    b.acquire()
+    paths[1].bring_back()
+    assert a.wait_for_loss(lease) in ("registration gone", "preempted by another host")
+    assert [write_through(path.node) for path in paths] == [errno.EBADE, errno.EBADE] and b.write() is None
+
+
 def test_a_lease_whose_paths_have_all_failed_is_at_risk_and_recovers(world):
     a, paths, b, _ = fresh_multipath(world)
     lease = a.acquire()

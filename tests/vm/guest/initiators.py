@@ -62,6 +62,10 @@ class Initiator:
                 continue
         raise AssertionError(f"{self.name} is not registered")
 
+    def fence(self, host):
+        """Another host, by its id; returns how many registrations went."""
+        return self.root.call("Fence", "(ssa{sv})", self.node, host, {})[0]
+
     def write(self):
         """None where a write past the cache gets through to the disk, else the number of the error."""
         return write_through(self.node)
