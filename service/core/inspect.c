@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "core/elsewhere.h"
 #include "core/lock-job.h"
+#include "core/reservation-report.h"
 #include "core/survey-job.h"
 
 /* What a disk is, which rule it falls under, and who has it: the a{sv} of the contract. */
@@ -251,7 +252,7 @@ make_report(DlkEngine *engine, const Inspection *inspection, const DlkSurvey *su
     g_variant_builder_add(&report, "{sv}", "backend", g_variant_new_string(survey->backend));
     if (disk->kind == DLK_KIND_BLOCK) {
         g_variant_builder_add(&report, "{sv}", "wwid", g_variant_new_string(disk->wwid ? disk->wwid : ""));
-        g_variant_builder_add(&report, "{sv}", "reservation", g_variant_new("a{sv}", NULL));
+        g_variant_builder_add(&report, "{sv}", "reservation", dlk_reservation_report(survey->reservation));
     }
     if (survey->problem)
         g_variant_builder_add(&report, "{sv}", "problem", g_variant_new_string(survey->problem));

@@ -2,6 +2,7 @@
 
 #include "backend/backends.h"
 #include "backend/foreign.h"
+#include "backend/pr-paths.h"
 #include "backend/reach.h"
 #include "base/error.h"
 #include "core/lock-job.h"
@@ -30,6 +31,7 @@ dlk_survey_free(DlkSurvey *self)
     g_clear_pointer(&self->foreign, g_ptr_array_unref);
     g_clear_pointer(&self->related, g_ptr_array_unref);
     g_clear_pointer(&self->holders, g_ptr_array_unref);
+    g_clear_pointer(&self->reservation, dlk_pr_state_free);
     g_free(self->problem);
     g_free(self->reach_limit);
     g_free(self->unseen_loss);
@@ -53,6 +55,16 @@ find_holders(DlkSurvey *survey, const Input *input, DlkBackend *backend)
     if (!backend || dlk_backend_holders(backend, input->target, input->rule, holders, &problem))
         survey->holders = g_steal_pointer(&holders);
     note_problem(survey, problem);
+}
+
+/* A disk that the rule does not lock by reservations may not know the command: there are those that hang. */
+static void
+read_reservation(DlkSurvey *survey, const Input *input)
+{
+    if (!g_strv_contains((const char *const *)input->rule->backends, "scsi"))
+        return;
+    g_autoptr(GPtrArray) paths = dlk_pr_paths_open(input->target, NULL);
+    survey->reservation = paths ? dlk_pr_paths_read(paths, NULL) : NULL;
 }
 
 /* The one that would lock the disk; %NULL: none can, or FALSE: nobody knows. */
@@ -85,6 +97,7 @@ run(gpointer data, GError **error)
     survey->related = dlk_related_find(input->mounts, input->target, &dlk_devices);
     survey->foreign = dlk_foreign_find(input->target, 0, &problem);
     note_problem(survey, problem);
+    read_reservation(survey, input);
     return survey;
 }
 

@@ -62,6 +62,7 @@ def test_a_strangers_registration_stays(world):
     register(world, stranger, 0x1234)
     assert b.fence("a") == 1
     assert registered_keys(world, stranger) == ["0x1234"]
+    a.start()
 
 
 def test_a_host_removes_what_it_has_left_itself(world):
@@ -88,4 +89,6 @@ def test_the_other_host_sees_by_which_key_the_disk_is_held(world):
     assert report["state"] == "held-elsewhere", report
     [holder] = report["holders"]
     assert f"{holder['key']:#x}" == registered_keys(world, stranger)[0] and holder["mode"] == "exclusive" and not holder["unconfirmed"]
+    said = b.root.inspect(b.node)["reservation"]
+    assert (said["type"], said["holder"], said["keys"]) == ("write-exclusive-registrants-only", holder["key"], [holder["key"]])
     assert a.root.inspect(a.node)["state"] == "held" and len(a.root.inspect(a.node)["holders"]) == 1
