@@ -134,10 +134,12 @@ adopt_rest(Work *work)
             add_missing(work, work->list->items[i].path, work->list->items[i].mode);
 }
 
+/* All but the first @n_taken. */
 static bool
-take_missing(const Work *work, DlkFailure *failure)
+take_missing(const Work *work, size_t n_taken, DlkFailure *failure)
 {
-    return dlk_leases_acquire(work->bus, work->vm, work->missing, work->n_missing, work->on_break, failure);
+    return dlk_leases_acquire(work->bus, work->vm, work->missing + n_taken, work->n_missing - n_taken,
+                              work->on_break, failure);
 }
 
 static bool
@@ -150,7 +152,7 @@ acquire(Work *work, const DlkWish *wishes, size_t count, bool resuming, DlkFailu
         if (!meet(work, &wishes[i], failure))
             return false;
     adopt_rest(work);
-    return take_missing(work, failure);
+    return take_missing(work, 0, failure);
 }
 
 static bool
@@ -191,11 +193,12 @@ static bool
 begin(Work *work, const DlkWish *wishes, size_t count, DlkFailure *failure)
 {
     adopt_rest(work);
-    if (!take_missing(work, failure))
+    const size_t n_adopted = work->n_missing;
+    if (!take_missing(work, 0, failure))
         return false;
     for (size_t i = 0; i < count; i++)
         add_missing(work, wishes[i].path, wishes[i].mode);
-    if (take_missing(work, failure))
+    if (take_missing(work, n_adopted, failure))
         return true;
     if (!failure->busy)
         return false;

@@ -1,4 +1,18 @@
-"""Snapshots and block jobs, while the guest runs and while it is paused: after each the leases are exactly the disks in use."""
+"""Snapshots and block jobs, while the guest runs and while it is paused: after each the leases are exactly the disks in use.
+
+The host has the hook too, as `disklockctl libvirt enable` sets it up."""
+
+import pytest
+
+from harness import wait_until
+from harness.domain import disk, small_domain
+from vm import Vm
+
+
+@pytest.fixture
+def libvirt(service, start_libvirt):
+    return start_libvirt(hook=True)
+
 
 def test_a_snapshot_takes_the_overlay_and_keeps_the_base_readable(vm):
     vm.snapshot("over.qcow2")
@@ -55,3 +69,53 @@ def test_a_pull_gives_back_what_is_pulled_in(vm):
     vm.has(over="exclusive")
     vm.runs()
     vm.has(over="exclusive")
+
+
+# ---- a backing chain that was there before ----
+
+@pytest.fixture
+def chained(libvirt, root, qcow2):
+    """A domain whose disk is over.qcow2, over base.qcow2."""
+    base = qcow2("base.qcow2")
+    return Vm(libvirt, root, qcow2("over.qcow2", base))
+
+
+def test_each_disk_of_a_chain_is_leased_once_for_qemu(chained, root):
+    chained.has(over="exclusive", base="read-only")
+    assert len(root.list()) == 2
+    assert {lease["Pid"] for lease in root.list().values()} == {chained.libvirt.pid()}
+
+
+def test_a_commit_into_the_chain_leaves_what_is_in_use(chained):
+    chained.virsh("blockcommit", "vda", "--active", "--pivot")
+    chained.has(base="exclusive")
+
+
+def test_a_pull_of_the_chain_leaves_what_is_in_use(chained):
+    chained.virsh("blockpull", "vda", "--wait")
+    chained.has(over="exclusive")
+
+
+def test_a_chain_is_suspended_and_resumed_as_one(chained):
+    chained.virsh("suspend")
+    assert chained.states() == {"suspended"}
+    chained.virsh("resume")
+    assert chained.states() == {"active"}
+    chained.has(over="exclusive", base="read-only")
+
+
+def test_an_end_leaves_nothing_of_the_chain(chained, root):
+    chained.virsh("destroy")
+    wait_until(lambda: not root.list(), "the leases to end")
+
+
+def test_a_start_that_fails_leaves_nothing_of_the_chain(libvirt, root, qcow2):
+    path = qcow2("over.qcow2", qcow2("base.qcow2"))
+    said = libvirt.refused_create(small_domain(disk(path, form="qcow2"), "<memballoon model='virtio'/>"))
+    assert "memballoon" in said or "balloon" in said
+    assert root.list() == {}
+
+
+def test_leases_of_a_chain_outlive_a_restart_of_libvirtd(chained):
+    chained.libvirt.restart()
+    chained.has(over="exclusive", base="read-only")

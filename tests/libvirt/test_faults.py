@@ -67,17 +67,6 @@ def test_without_disklockd_no_domain_starts_and_the_user_reads_why(bus, start_li
     assert "disklockd does not answer" in said and "systemctl status disklockd" in said
 
 
-def test_a_disklockd_that_stands_still_does_not_hang_libvirtd(service, libvirt, image):
-    service.process.signal(signal.SIGSTOP)
-    try:
-        said = libvirt.refused_create(small_domain(disk(image())))
-        assert "disklockd does not answer" in said
-        assert libvirt.running() == set()
-    finally:
-        service.process.signal(signal.SIGCONT)
-    libvirt.create(small_domain(disk(image("other.img"))))
-
-
 # ---- deaths and restarts while a domain runs ----
 
 @pytest.mark.parametrize("order", itertools.permutations(["libvirtd", "disklockd", "dbus-daemon"]), ids="-".join)

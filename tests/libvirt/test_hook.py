@@ -10,20 +10,9 @@ from harness.domain import backing, disk, small_domain
 
 
 @pytest.fixture
-def hooks(folder, ctl):
-    """A folder of hooks with ours in it."""
-    place = folder / "hooks" / "qemu.d"
-    place.mkdir(parents=True)
-    script = place / "disklock"
-    script.write_text(f'#!/bin/sh\nexport DBUS_SYSTEM_BUS_ADDRESS="{ctl.bus.address}"\nexec "{ctl.binary}" libvirt hook -- "$@"\n')
-    script.chmod(0o755)
-    return place.parent
-
-
-@pytest.fixture
-def libvirt(service, start_libvirt, hooks):
+def libvirt(service, start_libvirt):
     """A host whose libvirtd has both the lock driver and the hook."""
-    return start_libvirt(hooks=hooks)
+    return start_libvirt(hook=True)
 
 
 @pytest.fixture

@@ -12,8 +12,10 @@ def domain(*devices, name="web01", os="", uuid=UUID, kind="kvm", more=""):
             f"  {more}<os><type arch='x86_64'>hvm</type>{os}</os>\n  <devices>\n    " + "\n    ".join(devices) + "\n  </devices>\n</domain>\n")
 
 
-def small_domain(*devices, name="web01", more=""):
+def small_domain(*devices, name="web01", more="", emulator=None):
     """A domain that libvirt starts in a moment, without an operating system; its UUID comes from its name."""
+    if emulator:
+        devices = (f"<emulator>{emulator}</emulator>", *devices)
     return domain(*devices, "<controller type='usb' model='none'/>", "<controller type='scsi' model='lsilogic'/>",
                   "<memballoon model='none'/>", name=name, uuid=uuid5(NAMESPACE_DNS, name), kind="qemu",
                   more=f"<memory unit='MiB'>64</memory>{more}")

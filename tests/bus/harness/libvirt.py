@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 
 from .process import Process, wait_until
@@ -62,10 +63,10 @@ def _add_user(file, line):
 
 class Libvirt:
     """One host's libvirtd. `cache`: a folder that outlives the test, because asking QEMU what it can do takes seconds;
-    `lock_manager`: None for none; `driver`: the plugin; `hooks`: a folder with what /etc/libvirt/hooks has; `root`: of a Debian
-    whose libvirt and QEMU they are to be."""
+    `lock_manager`: None for none; `hook`: is disklockctl called as libvirt's hook; `root`: of a Debian whose libvirt and QEMU they
+    are to be."""
 
-    def __init__(self, bus, cache, lock_manager="disklock", name="alpha", driver=None, hooks=None, conf="", root="/"):
+    def __init__(self, bus, cache, lock_manager="disklock", name="alpha", hook=False, root="/"):
         self.bus = bus
         self.name = name
         self.folder = bus.folder / f"libvirt-{name}"
@@ -76,12 +77,12 @@ class Libvirt:
         (self.folder / "etc/passwd").write_text(_add_user("/etc/passwd", "libvirt-qemu:x:64055:64055::/:/usr/sbin/nologin"))
         (self.folder / "etc/group").write_text(_add_user("/etc/group", "libvirt-qemu:x:64055:"))
         lock = f'lock_manager = "{lock_manager}"\n' if lock_manager else ""
-        (self.folder / "etc/libvirt/qemu.conf").write_text(QEMU_CONF + lock + conf)
-        (self.folder / "etc/libvirt/libvirtd.conf").write_text(LIBVIRTD_CONF)
-        self.hooks = self.folder / "etc/libvirt/hooks"
-        if hooks:
-            shutil.copytree(hooks, self.hooks)
-        self._gather_plugins(driver or build_dir() / "client" / "libvirt" / "disklock.so")
+        (self.folder / "etc/libvirt/qemu.conf").write_text(QEMU_CONF + lock)
+        # Two hosts of one machine would have one UUID, and libvirt would not migrate between them.
+        (self.folder / "etc/libvirt/libvirtd.conf").write_text(f'{LIBVIRTD_CONF}host_uuid = "{uuid.uuid4()}"\n')
+        if hook:
+            self._install_hook()
+        self._gather_plugins()
         Path("/var/cache/libvirt").mkdir(exist_ok=True)
         Path("/var/log/libvirt").mkdir(exist_ok=True)
         self._reapers = []
@@ -91,7 +92,15 @@ class Libvirt:
         wait_until(lambda: (Path(f"/proc/{self.keeper.pid}/comm").read_text() == "sleep\n"), "the namespaces")
         self.start()
 
-    def _gather_plugins(self, driver):
+    def _install_hook(self):
+        """libvirt gives hooks an environment of its own."""
+        file = self.folder / "etc/libvirt/hooks/qemu.d/disklock"
+        file.parent.mkdir(parents=True)
+        file.write_text(f'#!/bin/sh\nexport DBUS_SYSTEM_BUS_ADDRESS="{self.bus.address}"\n'
+                        f'exec "{build_dir()}/client/disklockctl" libvirt hook -- "$@"\n')
+        file.chmod(0o755)
+
+    def _gather_plugins(self):
         """Of the drivers only QEMU's: the others would look at this machine's networks and disks."""
         self.plugins = self.folder / "plugins"
         for kind, files in (("connection-driver", [LIBRARIES / "connection-driver/libvirt_driver_qemu.so"]),
@@ -99,7 +108,7 @@ class Libvirt:
             (self.plugins / kind).mkdir(parents=True)
             for file in files:
                 (self.plugins / kind / file.name).symlink_to(file)
-        shutil.copy(driver, self.plugins / "lock-driver")
+        shutil.copy(build_dir() / "client" / "libvirt" / "disklock.so", self.plugins / "lock-driver")
 
     @property
     def inside(self):
@@ -110,16 +119,20 @@ class Libvirt:
         return self.bus.environment(LIBVIRT_DRIVER_DIR=str(self.plugins / "connection-driver"),
                                     LIBVIRT_LOCK_MANAGER_PLUGIN_DIR=str(self.plugins / "lock-driver"), **more)
 
+    def spawn(self, program):
+        """Runs a program of this host, with no end but close(): who reaps for it, and its pid."""
+        file = self.folder / f"{program}.pid"
+        file.unlink(missing_ok=True)
+        reaper = Process(f"{program}-{self.name}", [sys.executable, REAPER, file, *self.inside, program], self.bus.folder,
+                         env=self.environment())
+        self._reapers.append(reaper)
+        return reaper, int(wait_until(lambda: file.exists() and file.read_text(), f"the pid of {program}"))
+
     # ---- libvirtd ----
 
     def start(self):
         """Until it answers calls."""
-        file = self.folder / "libvirtd.pid"
-        file.unlink(missing_ok=True)
-        reaper = Process(f"libvirtd-{self.name}", [sys.executable, REAPER, file, *self.inside, "libvirtd"],
-                         self.bus.folder, env=self.environment())
-        self._reapers.append(reaper)
-        self.daemon_pid = int(wait_until(lambda: file.exists() and file.read_text(), "libvirtd's pid"))
+        reaper, self.daemon_pid = self.spawn("libvirtd")
 
         def ready():
             assert self.is_alive(), f"libvirtd ended:\n{reaper.output()}"
@@ -160,21 +173,21 @@ class Libvirt:
 
     # ---- its domains ----
 
-    def _run(self, *arguments):
+    def _run(self, *arguments, timeout=None):
         return subprocess.run([*self.inside, "virsh", "--connect", "qemu:///system", "--quiet", *map(str, arguments)],
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, env=self.environment(), check=False)
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, env=self.environment(), check=False, timeout=timeout)
 
-    def virsh(self, *arguments):
+    def virsh(self, *arguments, timeout=None):
         """What it printed; VirshError where it failed."""
-        done = self._run(*arguments)
+        done = self._run(*arguments, timeout=timeout)
         if done.returncode != 0:
             raise VirshError(done.stderr.strip().removeprefix("error: "))
         return done.stdout.strip()
 
-    def refused(self, *arguments):
+    def refused(self, *arguments, timeout=None):
         """What virsh says of what it could not do."""
         try:
-            said = self.virsh(*arguments)
+            said = self.virsh(*arguments, timeout=timeout)
         except VirshError as error:
             return str(error)
         raise AssertionError(f"virsh {arguments} was done: {said}")
@@ -189,8 +202,8 @@ class Libvirt:
         """Starts a domain."""
         return self.virsh("create", self.file(xml))
 
-    def refused_create(self, xml):
-        return self.refused("create", self.file(xml))
+    def refused_create(self, xml, timeout=None):
+        return self.refused("create", self.file(xml), timeout=timeout)
 
     def pid(self, name="web01"):
         """QEMU's."""
