@@ -128,12 +128,11 @@ make_writable(DlkHold *hold, GError **error)
     dlk_autofd fd = open_for(hold->target, DLK_MODE_EXCLUSIVE, error);
     if (fd < 0 || !dlk_lease_locks_take(fd, label, hold->mode, hold->strict, error))
         return FALSE;
-    /* Where a copy is kept over the end of this process, the old lock must not go before the new one is. */
-    dlk_hold_keep_spare(hold, fd);
     dlk_autofd old = fcntl(hold->fd, F_DUPFD_CLOEXEC, 0);
     if (old < 0)
         return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot keep the lock");
-    if (!dlk_hold_adopt_fd(hold, g_steal_fd(&fd), error))
+    /* Where a copy is kept over the end of this process, the old lock must not go before the new one is. */
+    if (!dlk_hold_keep_spare(hold, fd, error) || !dlk_hold_adopt_fd(hold, g_steal_fd(&fd), error))
         return FALSE;
     (void)dlk_image_locks_clear(old);
     return TRUE;

@@ -100,7 +100,7 @@ part_at(const DlkHold *self, guint index)
 }
 
 void
-dlk_hold_set_spares(DlkHold *self, const guint *spares, void (*keep_spare)(guint spare, int fd))
+dlk_hold_set_spares(DlkHold *self, const guint *spares, gboolean (*keep_spare)(guint spare, int fd))
 {
     DlkHold *part;
 
@@ -119,13 +119,17 @@ dlk_hold_spare_is_kept(const DlkHold *self, guint part)
     return hold && hold->spare_kept;
 }
 
-void
-dlk_hold_keep_spare(DlkHold *self, int fd)
+gboolean
+dlk_hold_keep_spare(DlkHold *self, int fd, GError **error)
 {
     if (self->spare == 0)
-        return;
-    self->keep_spare(self->spare, fd);
-    self->spare_kept = TRUE;
+        return TRUE;
+    self->spare_kept = self->keep_spare(self->spare, fd);
+    if (!self->spare_kept)
+        g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED,
+                    "systemd does not take the descriptor of the new lock into its store, and without that a "
+                    "restart of the service would lose it");
+    return self->spare_kept;
 }
 
 guint
@@ -145,8 +149,11 @@ gboolean
 dlk_hold_adopt_fd(DlkHold *self, int fd, GError **error)
 {
     dlk_autofd owned = fd;
+    int result = -1;
 
-    if (self->target->fd < 0 || dup3(fd, self->target->fd, O_CLOEXEC) < 0) {
+    while (self->target->fd >= 0 && (result = dup3(fd, self->target->fd, O_CLOEXEC)) < 0 && errno == EINTR)
+        continue;
+    if (result < 0) {
         g_autofree char *label = dlk_text_printable(dlk_disk_label(self->target->disk), 0);
 
         return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot keep the lock of %s",

@@ -72,7 +72,7 @@ typedef struct _DlkHold {
     /* Where a copy of a descriptor that is to take the place of @fd is kept before the lock moves to it; 0:
      * nowhere. */
     guint spare;
-    void (*keep_spare)(guint spare, int fd);
+    gboolean (*keep_spare)(guint spare, int fd);
     gboolean spare_kept;
     struct _DlkHold *parts[DLK_HOLD_PARTS]; /* of a combination: what each backend holds; else %NULL */
 } DlkHold;
@@ -86,11 +86,14 @@ void dlk_hold_set_holder(DlkHold *self, DlkHolder *holder);
  * makes new ones: @spares, one for each of dlk_hold_fds(), by @keep_spare; %NULL: nowhere. While no job uses
  * the hold.
  */
-void dlk_hold_set_spares(DlkHold *self, const guint *spares, void (*keep_spare)(guint spare, int fd));
+void dlk_hold_set_spares(DlkHold *self, const guint *spares, gboolean (*keep_spare)(guint spare, int fd));
 /** Was a new descriptor for @part made and kept since then? */
 gboolean dlk_hold_spare_is_kept(const DlkHold *self, guint part);
-/** For backends: @fd carries the lock beside the old descriptor, and will take its place. */
-void dlk_hold_keep_spare(DlkHold *self, int fd);
+/**
+ * For backends: @fd carries the lock beside the old descriptor, and will take its place; %FALSE: it could not
+ * be kept, and must not.
+ */
+gboolean dlk_hold_keep_spare(DlkHold *self, int fd, GError **error);
 /** Gives the hold its backend's own @state, freed by @free_state with the last reference. */
 void dlk_hold_set_state(DlkHold *self, gpointer state, GDestroyNotify free_state);
 /**

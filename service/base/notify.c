@@ -79,7 +79,11 @@ send_now(const char *text, int fd)
         message.msg_control = &control;
         message.msg_controllen = sizeof control.space;
     }
-    return sendmsg(manager, &message, MSG_NOSIGNAL) >= 0;
+    gssize sent;
+    do
+        sent = sendmsg(manager, &message, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent >= 0;
 }
 
 /* EAGAIN: nobody reads. */

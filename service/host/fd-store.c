@@ -30,6 +30,7 @@ struct _DlkFdStore {
     GArray *passed; /* of Passed, by number; those with number 0 first */
     guint next;     /* of take_any() */
     GArray *later;  /* of guint: numbers that are to be removed */
+    GArray *unsaid; /* of guint: numbers of whose removal systemd could not be told yet */
 };
 
 /* ---- names ---- */
@@ -120,6 +121,7 @@ dlk_fd_store_new(void)
     self->lowest = 1;
     self->passed = g_array_new(FALSE, FALSE, sizeof(Passed));
     self->later = g_array_new(FALSE, FALSE, sizeof(guint));
+    self->unsaid = g_array_new(FALSE, FALSE, sizeof(guint));
     take_passed(self);
     return self;
 }
@@ -134,6 +136,7 @@ dlk_fd_store_free(DlkFdStore *self)
         close(fd);
     g_array_unref(self->passed);
     g_array_unref(self->later);
+    g_array_unref(self->unsaid);
     g_free(self->used);
     g_free(self);
 }
@@ -195,8 +198,8 @@ give_back(DlkFdStore *self, guint number)
  * descriptor that reports a hangup would be dropped: a keep pipe whose reader is gone, which is to be heard
  * of after the start.
  */
-static gboolean
-send_fd(guint number, int fd)
+gboolean
+dlk_fd_store_send(guint number, int fd)
 {
     char name[DLK_FD_STORE_NAME_SIZE];
     char text[64];
@@ -209,36 +212,43 @@ send_fd(guint number, int fd)
     return FALSE;
 }
 
-void
-dlk_fd_store_send(guint number, int fd)
-{
-    (void)send_fd(number, fd);
-}
-
 guint
 dlk_fd_store_add(DlkFdStore *self, int fd)
 {
     const guint number = dlk_fd_store_reserve(self);
 
-    if (number == 0 || send_fd(number, fd))
+    if (number == 0 || dlk_fd_store_send(number, fd))
         return number;
     give_back(self, number);
     return 0;
 }
 
-void
-dlk_fd_store_remove(DlkFdStore *self, guint number)
+/* A number that the store still has something under is not used for anything else. */
+static gboolean
+forget(guint number)
 {
     char name[DLK_FD_STORE_NAME_SIZE];
     char text[64];
 
-    if (number == 0)
-        return;
     dlk_fd_store_name(number, name);
     g_snprintf(text, sizeof text, "FDSTOREREMOVE=1\nFDNAME=%s", name);
-    if (!dlk_notify_take_back(number))
-        dlk_notify(text, -1, 0);
-    give_back(self, number);
+    return dlk_notify_take_back(number) || dlk_notify(text, -1, 0);
+}
+
+void
+dlk_fd_store_remove(DlkFdStore *self, guint number)
+{
+    if (number == 0)
+        return;
+    g_array_append_val(self->unsaid, number);
+    while (self->unsaid->len > 0) {
+        const guint last = g_array_index(self->unsaid, guint, self->unsaid->len - 1);
+
+        if (!forget(last))
+            return; /* with the next one it is tried again */
+        g_array_set_size(self->unsaid, self->unsaid->len - 1);
+        give_back(self, last);
+    }
 }
 
 void

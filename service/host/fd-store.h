@@ -34,12 +34,17 @@ guint dlk_fd_store_number(const char *name);
 
 /** The lowest number that is free, now taken; 0: there is no store, or it is full. */
 guint dlk_fd_store_reserve(DlkFdStore *self);
-/** Stores a copy of @fd under @number. Any thread. What systemd does not read in time is sent when it reads
- * again. */
-void dlk_fd_store_send(guint number, int fd);
-/** Both: the number, or 0. */
+/**
+ * Stores a copy of @fd under @number. %FALSE: systemd cannot be told, which the log has. Any thread. What
+ * systemd does not read in time is sent when it reads again.
+ */
+gboolean dlk_fd_store_send(guint number, int fd);
+/** Both: the number, or 0 where there is no room or systemd cannot be told. */
 guint dlk_fd_store_add(DlkFdStore *self, int fd);
-/** The store closes what it has under @number, which is free then. @number 0: nothing. */
+/**
+ * The store closes what it has under @number, which is free then; where systemd cannot be told, with the next
+ * call. @number 0: nothing.
+ */
 void dlk_fd_store_remove(DlkFdStore *self, guint number);
 
 /** Likewise, but when dlk_fd_store_remove_put_off() is called: until then nobody else gets the number. */

@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 import harness  # noqa: E402
+import sweep  # noqa: E402
 from harness.storage import Storage  # noqa: E402
 
 pytest_plugins = ["harness.fixtures"]
@@ -99,3 +100,12 @@ def hosts(start_host, lockspace):
 def disk(image):
     """One image."""
     return image()
+
+
+@pytest.fixture
+def world(start_service, client, image, folder):
+    """The service with leases that nothing may happen to, whatever is swept; somebody waits for the lock of one."""
+    world = sweep.World(start_service(sweep.POLICY, managed={}), client, image, folder)
+    held = sweep.Waiter(folder / "disks" / "held.img")
+    yield world
+    assert not held.locked

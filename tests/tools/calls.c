@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 typedef enum {
     NEVER,
@@ -68,7 +69,7 @@ static const Row rows[] = {
     {SYS_ppoll, "ppoll", NEVER, {EINTR}},
     {SYS_epoll_pwait, "epoll_pwait", NEVER, {EINTR}},
     {SYS_epoll_create1, "epoll_create1", NEVER, {EMFILE, ENOMEM}},
-    {SYS_epoll_ctl, "epoll_ctl", NEVER, {ENOMEM, ENOSPC}},
+    {SYS_epoll_ctl, "epoll_ctl", NEVER, {0}},
     {SYS_eventfd2, "eventfd2", NEVER, {EMFILE, ENOMEM}},
     {SYS_signalfd4, "signalfd4", NEVER, {EMFILE, ENOMEM}},
     {SYS_inotify_init1, "inotify_init1", NEVER, {EMFILE, ENOMEM}},
@@ -157,6 +158,15 @@ make_errors(const int errors[4])
     return made;
 }
 
+gboolean
+dlk_call_waits(const DlkCall *call)
+{
+    const Row *row = row_of(call);
+
+    return row && (g_str_equal(row->name, "poll") || g_str_equal(row->name, "ppoll") ||
+                   row->number == SYS_futex || is_own(call));
+}
+
 DlkErrors
 dlk_call_errors(const DlkCall *call)
 {
@@ -169,6 +179,8 @@ dlk_call_errors(const DlkCall *call)
         return make_errors((const int[4]){EIO, ENOMEM, EINTR});
     if (row->number == SYS_fcntl && (operation == F_DUPFD || operation == F_DUPFD_CLOEXEC))
         return make_errors((const int[4]){EMFILE});
+    if (row->number == SYS_epoll_ctl && operation == EPOLL_CTL_ADD)
+        return make_errors((const int[4]){ENOMEM, ENOSPC});
     if (row->number == SYS_futex)
         return make_errors((const int[4]){(operation & FUTEX_CMD_MASK) == FUTEX_WAIT ||
                                                   (operation & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET

@@ -27,6 +27,9 @@ const char *dlk_call_name(const DlkCall *call);
  */
 gboolean dlk_call_leaves_mark(const DlkCall *call);
 
+/* Is it there to wait for another thread, or to wake one up? How many of these there are, chance decides. */
+gboolean dlk_call_waits(const DlkCall *call);
+
 /* The errors that it may give of EIO, ENOMEM, EMFILE, ENOSPC, EINTR; n is 0 where a caller need not reckon
  * with any. */
 DlkErrors dlk_call_errors(const DlkCall *call);

@@ -37,13 +37,16 @@
     "WHAT:\n"                                                                                                \
     "  kill   SIGKILL before the Nth system call\n"                                                          \
     "  marks  SIGKILL before the Nth of those that change something outside of the process\n"                \
-    "  fail   the Nth of all pairs of a call and an error that it may give, gives that error, once\n"        \
+    "  fail   the Nth of all pairs of a call and an error that it may give, gives that error, once;\n"       \
+    "         calls that only wait for other threads, or wake them up, do not count\n"                       \
+    "  wait   the same of those\n"                                                                           \
     "REPORT is the file that says which call was met; it stays empty where there are fewer than N.\n"
 
 typedef enum {
     KILL,
     MARKS,
     FAIL,
+    WAIT,
 } What;
 
 static struct {
@@ -156,6 +159,8 @@ make_fail(pid_t thread, const DlkCall *call)
         state.left -= errors.n;
         return;
     }
+    /* To be told to end now would leave the call with neither result. */
+    signal(SIGTERM, SIG_IGN);
     state.error = errors.errors[state.left - 1];
     state.failing = thread;
     g_snprintf(what, sizeof what, "%s in", strerrorname_np(state.error));
@@ -177,8 +182,9 @@ on_entry(pid_t thread, const struct __ptrace_syscall_info *info)
             state.from = NULL;
         return;
     }
-    if (state.what == FAIL) {
-        make_fail(thread, &call);
+    if (state.what == FAIL || state.what == WAIT) {
+        if (dlk_call_waits(&call) == (state.what == WAIT))
+            make_fail(thread, &call);
         return;
     }
     if (state.what == MARKS && !dlk_call_leaves_mark(&call))
@@ -322,7 +328,7 @@ become(char **command)
 int
 main(int argc, char **argv)
 {
-    static const char *const words[] = {"kill", "marks", "fail", NULL};
+    static const char *const words[] = {"kill", "marks", "fail", "wait", NULL};
 
     if (argc < 5) {
         fputs(USAGE, stderr);

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+from collections import Counter
 from pathlib import Path
 
 from .client import NAME
@@ -84,6 +85,17 @@ class Service:
     def open_files(self):
         """How many descriptors it has open."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def descriptors(self):
+        """What it has open: (what, how often)."""
+        folder = f"/proc/{self.pid}/fd"
+        found = Counter()
+        for number in os.listdir(folder):
+            try:
+                found[re.sub(r"\d+", "N", os.readlink(f"{folder}/{number}"))] += 1
+            except FileNotFoundError:
+                pass  # closed meanwhile
+        return found
 
     def threads(self):
         return len(os.listdir(f"/proc/{self.pid}/task"))

@@ -1,0 +1,104 @@
+"""What must be true of the service whenever it dies and wherever it fails: for test_death.py and test_failing_calls.py."""
+
+import fcntl
+import os
+import struct
+import threading
+from collections import Counter
+
+from harness import wait_until
+
+POLICY = """
+[Rule everything]
+backend=fcntl;host
+check-interval=3600
+"""
+F_OFD_SETLKW = 38
+LOCKED = {"exclusive": "WRITE", "shared": "READ", "read-only": "READ"}
+
+
+class World:
+    """The service with leases, and what must be true of them at any time."""
+
+    def __init__(self, service, client, image, folder):
+        self.service, self.bus, self.root, self.image, self.folder = service, service.bus, client(), image, folder
+        self.disk, self.other = image("disk.img"), image("other.img")
+        self.token = 0
+        self.held = self.acquire(image("held.img"), owner="web01")
+        self.read = self.acquire(image("read.img"), "read-only")
+        self.acquire(image("read.img"), "read-only")
+        self.suspended = self.acquire(image("suspended.img"))
+        self.suspended.call("Suspend")
+        self.standing = self.root.list()
+
+    def acquire(self, path, *arguments, **values):
+        lease = self.root.acquire(path, *arguments, **values)
+        assert lease.token > self.token
+        self.token = lease.token
+        return lease
+
+    def on(self, path):
+        """The leases of a disk."""
+        return [lease for lease in self.root.list().values() if lease["Path"] == str(path)]
+
+    def locks(self):
+        """What /proc/locks has on the disks: (name, kind) → how often."""
+        names = {os.stat(path).st_ino: path.name for path in self.disk.parent.iterdir()}
+        found = Counter()
+        with open("/proc/locks", encoding="ascii") as file:
+            for line in file:
+                words = line.split()
+                inode = int(words[5].split(":")[2]) if words[1] == "OFDLCK" else 0
+                if inode in names:
+                    found[names[inode], words[3]] += 1
+        return found
+
+    def explained(self):
+        """What the leases explain of that."""
+        return Counter((os.path.basename(lease["Path"]), LOCKED[lease["Mode"]]) for lease in self.root.list().values()
+                       if lease["State"] in ("active", "at-risk"))
+
+    def check(self, unsaid=0):
+        """No lease is lost, nothing is locked that no lease explains, and nobody gets what somebody has. `unsaid`: so many
+        descriptors the store may have too many or too few."""
+        leases = self.root.list()
+        for path, before in self.standing.items():
+            assert {**leases[path], "CheckedAt": 0} == {**before, "CheckedAt": 0}
+        wait_until(lambda: self.locks() == self.explained(), "the locks to be those of the leases")
+        kept = [lease for lease in leases.values() if lease["State"] not in ("suspended", "broken")]
+        fds = len(kept) + sum(lease["Lifetime"] == "fd" for lease in kept)
+        wait_until(lambda: abs(len(self.service.manager.names()) - fds) <= unsaid, "the store to have what it needs")
+        for path in (self.disk, self.other):
+            if any(lease["State"] != "broken" for lease in self.on(path)):
+                assert self.root.refused_acquire(path).name == "Busy"
+            else:
+                self.acquire(path, wait=30000).release()
+
+    def clear(self):
+        """Ends what the operation left."""
+        for path in set(self.root.list()) - set(self.standing):
+            self.root.release(path)
+
+
+class Waiter:
+    """Another program that waits in the kernel for a lock: it gets it in the first moment in which nobody has it."""
+
+    def __init__(self, path):
+        self.locked = False
+        self._fd = os.open(path, os.O_RDWR)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        wait_until(lambda: self._waits(os.fstat(self._fd).st_ino), "the kernel to have it wait")
+
+    def _run(self):
+        fcntl.fcntl(self._fd, F_OFD_SETLKW, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
+        self.locked = True
+        os.close(self._fd)
+
+    @staticmethod
+    def _waits(inode):
+        with open("/proc/locks", encoding="ascii") as file:
+            return any(words[1] == "->" and words[6].endswith(f":{inode}") for words in map(str.split, file))
+
+    def join(self):
+        self._thread.join()
