@@ -26,6 +26,8 @@
 /* What still runs when the service is told to end gets this long: a lock that is being given back, a last
  * reply. */
 #define END_US (3 * G_TIME_SPAN_SECOND)
+/* What systemd did not take is said again after so long. */
+#define AGAIN_MS 100
 
 typedef struct {
     char *runtime_dir;
@@ -109,6 +111,7 @@ claim_runtime_dir(const char *path, GError **error)
 {
     g_autofree char *lock = g_build_filename(path, "lock", NULL);
     dlk_autofd fd = -1;
+    int result;
 
     if (g_mkdir_with_parents(path, 0755) < 0) {
         dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot make the runtime folder %s",
@@ -120,8 +123,14 @@ claim_runtime_dir(const char *path, GError **error)
         dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot open %s", lock);
         return -1;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "another disklockd uses the runtime folder %s", path);
+    while ((result = flock(fd, LOCK_EX | LOCK_NB)) < 0 && errno == EINTR)
+        continue;
+    if (result < 0) {
+        if (errno == EWOULDBLOCK)
+            g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "another disklockd uses the runtime folder %s",
+                        path);
+        else
+            dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot lock %s", lock);
         return -1;
     }
     return g_steal_fd(&fd);
@@ -137,6 +146,16 @@ set_state_dir(const Options *options)
     dlk_host_key_set_folder(beside ? beside : DEFAULT_STATE_DIR);
 }
 
+/* systemd ends a service that it has not heard this of: one that could not be said is said again. */
+static gboolean
+say_ready(gpointer text)
+{
+    if (!dlk_notify_is_heard() || dlk_notify(text, -1, 0))
+        return G_SOURCE_REMOVE;
+    g_timeout_add(AGAIN_MS, say_ready, text);
+    return G_SOURCE_REMOVE;
+}
+
 static void
 on_service_event(DlkServiceEvent event, gpointer user_data)
 {
@@ -144,7 +163,7 @@ on_service_event(DlkServiceEvent event, gpointer user_data)
 
     switch (event) {
     case DLK_SERVICE_READY:
-        dlk_notify("READY=1\nSTATUS=Answering calls", -1, 0);
+        say_ready((gpointer) "READY=1\nSTATUS=Answering calls");
         break;
     case DLK_SERVICE_LOST:
         dlk_notify("STATUS=The bus is gone; leases are kept; trying again", -1, 0);
@@ -209,7 +228,7 @@ on_reload(gpointer user_data)
 
     dlk_notify(begun, -1, 0);
     dlk_engine_reload(daemon->engine, NULL); /* the journal has what is wrong */
-    dlk_notify("READY=1", -1, 0);
+    say_ready((gpointer) "READY=1");
     return G_SOURCE_CONTINUE;
 }
 

@@ -134,7 +134,10 @@ make_writable(DlkHold *hold, GError **error)
     /* Where a copy is kept over the end of this process, the old lock must not go before the new one is. */
     if (!dlk_hold_keep_spare(hold, fd, error) || !dlk_hold_adopt_fd(hold, g_steal_fd(&fd), error))
         return FALSE;
-    (void)dlk_image_locks_clear(old);
+    /* A copy that the store has keeps it, and then it would be our own lock that is in the new one's way. */
+    if (!dlk_image_locks_clear(old))
+        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno,
+                                   "cannot give up the reader's lock");
     return TRUE;
 }
 
@@ -171,12 +174,18 @@ set_lost(const DlkHold *hold, const char *reason, GError **error)
     return FALSE;
 }
 
+/* A storage that does not say is not one that says no. */
 static gboolean
-is_same_file(int fd, int other)
+find_same_file(const DlkHold *hold, int fd, GError **error)
 {
     struct stat a, b;
 
-    return fstat(fd, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    if (fstat(fd, &a) < 0 || fstat(hold->target->fd, &b) < 0) {
+        const int errsv = errno;
+        g_autofree char *label = label_of(hold->target);
+        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot look at %s", label);
+    }
+    return (a.st_dev == b.st_dev && a.st_ino == b.st_ino) || set_lost(hold, DLK_REASON_REPLACED, error);
 }
 
 /*
@@ -188,8 +197,8 @@ fcntl_adopt(DlkBackend *self, DlkHold *hold, int *fds, const DlkRule *rule, GErr
 {
     if (fds[0] < 0)
         return fcntl_acquire(self, hold, rule, error);
-    if (!is_same_file(fds[0], hold->target->fd))
-        return set_lost(hold, DLK_REASON_REPLACED, error);
+    if (!find_same_file(hold, fds[0], error))
+        return FALSE;
     g_autofree char *label = label_of(hold->target);
     if (!dlk_lease_locks_adopt(fds[0], hold->target->open_as, label, hold->mode, hold->strict, error))
         return FALSE;

@@ -256,6 +256,9 @@ lockspace_adopt(DlkBackend *self, DlkHold *hold, int *fds, const DlkRule *rule, 
         return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno,
                                    "cannot look at the lock file of %s", label);
     if (!dlk_lock_file_is(place.folder, place.name, &file)) {
+        if (errno != 0)
+            return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno,
+                                       "cannot look at the lock file of %s", label);
         g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: " DLK_REASON_LOCK_FILE_GONE, label);
         return FALSE;
     }

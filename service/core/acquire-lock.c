@@ -98,10 +98,8 @@ lock_one_done(DlkAcquire *self, DlkItem *item, GAsyncResult *result)
     if (dlk_lock_job_finish(self->engine, result, &locked, &error)) {
         item->hold = locked.hold;
         item->folder_watch = locked.folder_watch;
-    } else if (!strstr(error->message, item->lease->path) &&
-               !strstr(error->message, dlk_disk_label(item->target->disk))) {
-        g_prefix_error(&error, "%s: ", item->lease->path); /* every refusal names its disk */
     }
+    dlk_refusal_name_disk(&error, item->lease);
     if (error && !self->error)
         self->failed = item;
     if (!dlk_acquire_job_done(self, error))
@@ -207,16 +205,21 @@ ungrant(DlkAcquire *self, DlkItem *item)
 void
 dlk_acquire_remember(DlkAcquire *self)
 {
+    const DlkLease *last = NULL;
     GError *error = NULL;
 
     for (guint i = 0; i < self->items->len && !error; i++)
-        if (!dlk_acquire_item(self, i)->adopted)
+        if (!dlk_acquire_item(self, i)->adopted) {
+            last = dlk_acquire_item(self, i)->lease;
             grant(self, dlk_acquire_item(self, i), &error);
+        }
     if (!error)
         record(self, &error);
     if (!error)
         dlk_acquire_hand_over(self, &error);
     if (error) {
+        if (last)
+            dlk_refusal_name_disk(&error, last);
         for (guint i = 0; i < self->items->len; i++)
             ungrant(self, dlk_acquire_item(self, i));
         dlk_acquire_fail(self, error);

@@ -235,8 +235,7 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
     if (hold)
         dlk_lock_job_drop_hold(engine, hold);
     drop_claim(engine, change);
-    if (g_error_matches(error, DLK_ERROR, DLK_ERROR_UNREACHABLE))
-        g_prefix_error(&error, "%s: ", lease->path);
+    dlk_refusal_name_disk(&error, lease);
     if (has_ended(lease)) {
         drop_spares(engine, change, TRUE);
         if (!change->answered)
@@ -296,6 +295,7 @@ submit(GTask *task)
     GError *error = NULL;
 
     if (!announce_to_record(engine, change, &error)) {
+        dlk_refusal_name_disk(&error, lease);
         drop_spares(engine, change, TRUE);
         drop_claim(engine, change);
         g_task_return_error(task, error);

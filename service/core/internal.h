@@ -81,6 +81,9 @@ char *dlk_refusal_describe_finish(GAsyncResult *result);
  * Transfer full. */
 char *dlk_refusal_describe_holder(const DlkLease *holder);
 
+/** Puts the disk before an error that does not name it; %NULL in @error: nothing. */
+void dlk_refusal_name_disk(GError **error, const DlkLease *lease);
+
 /* break.c: active, at risk, broken, and back */
 
 /** A step that nobody has to be alarmed about: suspended, resumed. */

@@ -123,6 +123,23 @@ find_disk(const DlkLeftover *self, DlkRevived *revived)
 
 /* ---- its lock ---- */
 
+/* Copies: whoever has the leftover may have to do this again. One that cannot be made is not one that is not
+ * there. */
+static gboolean
+copy_fds(const DlkLeftover *self, int fds[DLK_HOLD_PARTS], GError **error)
+{
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++) {
+        fds[i] = self->fds[i] >= 0 ? fcntl(self->fds[i], F_DUPFD_CLOEXEC, 0) : -1;
+        if (fds[i] >= 0 || self->fds[i] < 0)
+            continue;
+        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot copy the descriptor of the lock");
+        while (i-- > 0)
+            dlk_close_fd(&fds[i]);
+        return FALSE;
+    }
+    return TRUE;
+}
+
 static DlkHold *
 adopt_in_mode(const DlkLeftover *self, DlkTarget *target, DlkMode mode, GError **error)
 {
@@ -134,9 +151,8 @@ adopt_in_mode(const DlkLeftover *self, DlkTarget *target, DlkMode mode, GError *
         hold->rule = dlk_rule_ref(self->rule);
         return g_steal_pointer(&hold);
     }
-    /* Copies: whoever has the leftover may have to do this again. */
-    for (guint i = 0; i < DLK_HOLD_PARTS; i++)
-        fds[i] = self->fds[i] >= 0 ? fcntl(self->fds[i], F_DUPFD_CLOEXEC, 0) : -1;
+    if (!copy_fds(self, fds, error))
+        return NULL;
     return dlk_backend_adopt(self->backend, hold, fds, self->rule, error) ? g_steal_pointer(&hold) : NULL;
 }
 

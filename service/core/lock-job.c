@@ -67,11 +67,14 @@ still_the_same(DlkHold *hold, GError **error)
 {
     g_autofree char *reason = NULL;
 
-    if (dlk_backend_check(hold->backend, hold, &reason) == DLK_CHECK_HELD)
+    const DlkCheck answer = dlk_backend_check(hold->backend, hold, &reason);
+    if (answer == DLK_CHECK_HELD)
         return TRUE;
     g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED,
-                "%s changed while it was being locked (%s): try again", dlk_disk_label(hold->target->disk),
-                reason);
+                answer == DLK_CHECK_LOST
+                    ? "%s changed while it was being locked (%s): try again"
+                    : "%s was locked, and the storage did not say that it is still the same (%s): try again",
+                dlk_disk_label(hold->target->disk), reason);
     return FALSE;
 }
 

@@ -107,3 +107,11 @@ dlk_refusal_describe_finish(GAsyncResult *result)
 {
     return g_task_propagate_pointer(G_TASK(result), NULL);
 }
+
+void
+dlk_refusal_name_disk(GError **error, const DlkLease *lease)
+{
+    if (*error && !strstr((*error)->message, lease->path) &&
+        !strstr((*error)->message, dlk_disk_label(lease->disk)))
+        g_prefix_error(error, "%s: ", lease->path);
+}

@@ -2,12 +2,13 @@
 
 import itertools
 import os
-import signal
+import re
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 
-from harness import NAME, BusError, Injection, wait_until
+from harness import EVERY, NAME, BusError, Injection, wait_until
 
 # Memory and threads: without them GLib ends the process, which is the death of test_death.py.
 MAY_KILL = ("mmap", "mprotect", "brk", "clone", "clone3")
@@ -15,6 +16,8 @@ MAY_KILL = ("mmap", "mprotect", "brk", "clone", "clone3")
 TELLS = ("socket", "getsockopt", "setsockopt", "sendmsg")
 # A caller that is asked about anew, after a loss of the bus, has one beside that of the leases that it took before.
 RENEWED = Counter({"anon_inode:[pidfd]": 1})
+# With DISKLOCK_SWEEP=every each, or else one of so many.
+STEP = {"fail": 1 if EVERY else 4, "wait": 1 if EVERY else 20}
 GONE = ("NoReply", "ServiceUnknown", "NameHasNoOwner", "Disconnected")
 
 
@@ -39,6 +42,10 @@ class Outcome:
     def __str__(self):
         return "granted" if self.granted else str(self.error or "no answer")
 
+    def is_clear(self):
+        """An error says which disk, and is no riddle."""
+        return self.error is None or (self.error.name == "BackendFailed" and re.search(r"\.img\b", self.error.message))
+
     def allows(self, number):
         """May so many leases have come of it, if it was to be one?"""
         return number == 1 if self.granted else number == 0 if self.error else number <= 1
@@ -48,13 +55,21 @@ def is_of(met, names):
     return any(f" in {name} of" in met for name in names)
 
 
+def accept_death(service, met):
+    """GLib's last words, or the sanitizers', are no complaint."""
+    output = service.process.output()
+    assert service.process.wait() != 0
+    assert is_of(met, MAY_KILL) or "Error while sending AddMatch() message" in output, output
+    service.process.log.write_text("")
+
+
 def bring_back(world, met):
     """It is alive, or died for want of memory, and is on the bus."""
     service = world.service
     wait_until(lambda: not service.process.is_alive() or world.bus.has_owner(NAME), "the service to be on the bus again")
     if service.process.is_alive():
         return True
-    assert is_of(met, MAY_KILL) and service.process.wait() in (-signal.SIGABRT, -signal.SIGTRAP), service.process.output()
+    accept_death(service, met)
     service.manager.read()
     service.start()
     return False
@@ -78,7 +93,7 @@ class Sweep:
         return self.world.service.descriptors() - self.fds in (Counter(), RENEWED)
 
     def run(self, prepare, operate, judge):
-        for number in itertools.count(1):
+        for number in itertools.count(1, STEP[self.what]):
             if not self.fds:
                 self.measure(prepare, operate)
             made = prepare()
@@ -91,6 +106,7 @@ class Sweep:
             try:
                 if not bring_back(self.world, met):
                     self.fds = None
+                assert outcome.is_clear()
                 judge(made, outcome)
                 self.world.check(unsaid=is_of(met, TELLS))
                 self.world.clear()
@@ -198,3 +214,53 @@ def test_check(world, sweep):
 
 def test_inspect(world, sweep):
     sweep(nothing, lambda _: world.root.inspect(world.disk), lambda *_: None)
+
+
+# ---- the start ----
+
+def has_settled(service):
+    return service.manager.has_said("READY") or not service.process.is_alive()
+
+
+def start_and_fail(world, what, number):
+    """A start with that failure, which it gets over or ends by. Returns what was met."""
+    service, manager = world.service, world.service.manager
+    injection = Injection(world.folder, what, number)
+    manager.tracer = injection.before_command()
+    said = len(service.process.output())
+    service.process = manager.start()
+    manager.tracer = []
+    wait_until(lambda: has_settled(service) or is_of(injection.met(), MAY_KILL), "the start or its end")
+    with suppress(AssertionError):
+        # Without its first thread for such work GLib waits for one for ever. systemd waits for 90 seconds.
+        wait_until(lambda: has_settled(service), "the start or its end", patience=5)
+    met = injection.met()
+    if service.process.is_alive():
+        return met
+    status, output = service.process.wait(), service.process.output()[said:]
+    if status < 0 or is_of(met, MAY_KILL):
+        accept_death(service, met)
+    assert status != 0 and output, f"{met}: it ended with {status} and said nothing"
+    return met
+
+
+def test_start(world, what):
+    world.acquire(world.image("keep.img"), lifetime="process", pid=os.getpid())
+    _, keep = world.root.hold(world.disk)
+    world.standing = world.root.list()
+    for number in itertools.count(1, 1 if EVERY else 9):
+        world.service.crash()
+        met = start_and_fail(world, what, number)
+        print(number, met, "up" if world.service.manager.has_said("READY") else "ended")
+        try:
+            if world.service.manager.has_said("READY"):
+                wait_until(lambda: world.bus.has_owner(NAME), "the service to be on the bus again")
+                assert set(world.root.list()) == set(world.standing)
+            world.service.crash()
+            world.service.start()
+            world.check()
+        except Exception as error:
+            raise AssertionError(f"{number}: {met or 'no failure'}") from error
+        if not met:
+            os.close(keep)
+            return
