@@ -1,5 +1,6 @@
 #include "backend/hold.h"
 
+#include "backend/backend.h"
 #include "backend/folder.h"
 #include "base/as-user.h"
 #include "base/error.h"
@@ -76,7 +77,9 @@ void
 dlk_hold_set_holder(DlkHold *self, DlkHolder *holder)
 {
     g_assert(self->holder == NULL);
-    self->holder = dlk_holder_ref(holder);
+    /* Only who writes it down: for the others it would be a tenth of what a lease takes. */
+    if (DLK_BACKEND_GET_CLASS(self->backend)->record)
+        self->holder = dlk_holder_ref(holder);
 }
 
 void

@@ -65,7 +65,8 @@ typedef struct _DlkHold {
      * storage. Set by acquire. */
     gboolean release_never_blocks;
     DlkRule *rule;     /* that it was taken under; %NULL until then */
-    DlkHolder *holder; /* whose it is, for the record that other hosts read; %NULL: they are told nothing */
+    DlkHolder *holder; /* whose it is, for the record that other hosts read; %NULL: they are told nothing, or
+                          the backend keeps no record */
     guint64 key;       /* of SCSI or NVMe, that the lock stands by, for the record; 0: none */
     gpointer state;    /* the backend's own, or %NULL */
     GDestroyNotify free_state;

@@ -55,7 +55,8 @@ make_lease(DlkAcquire *self, const DlkItem *item, DlkRule *rule)
     DlkLease *lease = dlk_lease_new(item->target->disk, rule, item->wanted->mode);
     const char *path = item->wanted->path ? item->wanted->path : dlk_disk_label(item->target->disk);
 
-    lease->path = g_utf8_validate(path, -1, NULL) ? g_strdup(path) : dlk_text_printable(path, 0);
+    dlk_lease_take_path(lease,
+                        g_utf8_validate(path, -1, NULL) ? g_strdup(path) : dlk_text_printable(path, 0));
     lease->uid = request->caller->uid;
     lease->owner =
         options->owner ? g_ref_string_new(options->owner) : g_ref_string_acquire(request->caller->command);

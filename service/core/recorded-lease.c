@@ -45,7 +45,7 @@ lease_new(DlkEngine *engine, const DlkLeaseRecord *record, DlkPidRef *process)
     lease->id = record->id;
     lease->token = record->token;
     lease->recorded_at = -record->place;
-    lease->path = g_strdup(record->path);
+    dlk_lease_take_path(lease, g_strdup(record->path));
     lease->backend = g_intern_string(record->backend);
     lease->state = record->state;
     lease->told = record->given_up ? record->state : DLK_STATE_ACTIVE;

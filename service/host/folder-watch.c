@@ -25,7 +25,7 @@
 
 /* The disks that a name stands for, one for each file that had it: a replaced one is still kept. */
 typedef struct _Kept {
-    char *id;
+    DlkDisk *disk;
     guint count;
     struct _Kept *next;
 } Kept;
@@ -58,7 +58,7 @@ kept_free(gpointer data)
     Kept *next = NULL;
     for (Kept *kept = data; kept != NULL; kept = next) {
         next = kept->next;
-        g_free(kept->id);
+        dlk_disk_unref(kept->disk);
         g_free(kept);
     }
 }
@@ -88,7 +88,7 @@ static void
 collect_name(GHashTable *ids, const Kept *kept)
 {
     for (; kept != NULL; kept = kept->next)
-        g_hash_table_add(ids, g_strdup(kept->id));
+        g_hash_table_add(ids, g_strdup(kept->disk->id));
 }
 
 static void
@@ -294,13 +294,13 @@ dlk_folder_watch_keep(DlkFolderWatch *self, int watch, const DlkTarget *target)
     Folder *folder = folder_of(self, watch);
     Kept *first = g_hash_table_lookup(folder->names, target->name);
     for (Kept *kept = first; kept != NULL; kept = kept->next) {
-        if (g_str_equal(kept->id, target->disk->id)) {
+        if (g_str_equal(kept->disk->id, target->disk->id)) {
             kept->count++;
             return;
         }
     }
     Kept *kept = g_new0(Kept, 1);
-    kept->id = g_strdup(target->disk->id);
+    kept->disk = dlk_disk_ref(target->disk);
     kept->count = 1;
     if (first == NULL) {
         g_hash_table_insert(folder->names, g_strdup(target->name), kept);
@@ -338,7 +338,7 @@ dlk_folder_watch_drop(DlkFolderWatch *self, int watch, const DlkTarget *target)
     Folder *folder = watch >= 0 ? g_hash_table_lookup(self->folders, GINT_TO_POINTER(watch)) : NULL;
     Kept *first = folder != NULL ? g_hash_table_lookup(folder->names, target->name) : NULL;
     Kept *kept = first;
-    while (kept != NULL && !g_str_equal(kept->id, target->disk->id))
+    while (kept != NULL && !g_str_equal(kept->disk->id, target->disk->id))
         kept = kept->next;
     if (kept == NULL || --kept->count > 0)
         return;

@@ -141,11 +141,12 @@ dlk_watcher_free(DlkWatcher *self)
 }
 
 static Entry *
-new_entry(DlkWatcher *self, int fd)
+new_entry(DlkWatcher *self, int fd, guint32 events)
 {
     Entry *entry = g_new0(Entry, 1);
-    struct epoll_event event = {.data.ptr = entry};
+    struct epoll_event event = {.events = events, .data.ptr = entry};
     entry->fd = fd;
+    entry->events = events;
     if (epoll_ctl(self->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
         g_free(entry);
         return NULL;
@@ -159,7 +160,7 @@ dlk_watcher_add(DlkWatcher *self, int fd, gboolean hangup, GSourceOnceFunc func,
 {
     Entry *entry = g_hash_table_lookup(self->entries, GINT_TO_POINTER(fd));
     if (entry == NULL)
-        entry = new_entry(self, fd);
+        entry = new_entry(self, fd, hangup ? 0 : EPOLLIN);
     if (entry == NULL)
         return NULL;
 

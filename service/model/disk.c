@@ -36,7 +36,7 @@ clear(gpointer data)
     g_free(self->path);
     g_strfreev(self->names);
     g_free(self->filesystem);
-    g_free(self->lock_limit);
+    g_clear_pointer(&self->lock_limit, g_ref_string_release);
     g_free(self->transport);
     g_free(self->wwid);
     g_free(self->lane);

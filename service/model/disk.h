@@ -24,14 +24,14 @@ typedef struct {
     char *path;       /* where the walk through all links ended; %NULL where only a descriptor is known */
     char **names;     /* other names of a block device (/dev/disk/by-*), or %NULL */
     char *filesystem; /* type as in mountinfo: "ext4", "nfs4"; %NULL for block devices and network disks */
-    char *lock_limit; /* files: why locks on it are known to this host alone, as a clause; %NULL: every host
-                         that has it sees them */
-    char *transport;  /* block devices: "scsi" "nvme" "virtio" "loop" "dm" "md", or %NULL */
-    char *wwid;       /* block devices, where known, or %NULL */
-    char *lane;       /* the pool's lane for work on this disk */
-    dev_t device;     /* files: st_dev; block devices: st_rdev */
-    ino_t inode;      /* files only */
-    char **ancestors; /* ids of the disks that contain this one, or %NULL */
+    GRefString *lock_limit; /* files: why locks on it are known to this host alone, as a clause, interned;
+                               %NULL: every host that has it sees them */
+    char *transport;        /* block devices: "scsi" "nvme" "virtio" "loop" "dm" "md", or %NULL */
+    char *wwid;             /* block devices, where known, or %NULL */
+    char *lane;             /* the pool's lane for work on this disk */
+    dev_t device;           /* files: st_dev; block devices: st_rdev */
+    ino_t inode;            /* files only */
+    char **ancestors;       /* ids of the disks that contain this one, or %NULL */
 } DlkDisk;
 
 DlkDisk *dlk_disk_new(DlkKind kind, const char *id);

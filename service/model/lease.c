@@ -114,6 +114,16 @@ dlk_lease_new(DlkDisk *disk, DlkRule *rule, DlkMode mode)
     return self;
 }
 
+void
+dlk_lease_take_path(DlkLease *self, char *path)
+{
+    const gboolean is_same = g_strcmp0(path, self->disk->path) == 0;
+
+    self->path = is_same ? self->disk->path : path;
+    if (is_same)
+        g_free(path);
+}
+
 DlkLease *
 dlk_lease_ref(DlkLease *self)
 {
@@ -132,9 +142,10 @@ dlk_lease_unref(DlkLease *self)
     g_clear_pointer(&self->owner_uuid, g_ref_string_release);
     g_clear_pointer(&self->why, g_ref_string_release);
     g_clear_pointer(&self->process, dlk_pid_ref_unref);
+    if (self->path != self->disk->path)
+        g_free(self->path);
     dlk_disk_unref(self->disk);
     dlk_rule_unref(self->rule);
-    g_free(self->path);
     g_free(self->broken_reason);
     g_free(self->risk_reason);
     g_free(self);

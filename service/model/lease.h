@@ -64,7 +64,7 @@ typedef struct {
     guint64 token;      /* 0 until granted */
     gint64 acquired_at; /* µs, CLOCK_REALTIME */
     gint64 checked_at;  /* likewise */
-    char *path;         /* as the caller named it */
+    char *path;         /* as the caller named it; the disk's own where that is the same */
     GRefString *owner;
     GRefString *owner_uuid; /* or %NULL */
     GRefString *why;        /* or %NULL */
@@ -86,6 +86,8 @@ typedef struct {
 } DlkLease;
 
 DlkLease *dlk_lease_new(DlkDisk *disk, DlkRule *rule, DlkMode mode);
+/** Names the disk of @self, which has no name yet, as the caller did. @path: taken over. */
+void dlk_lease_take_path(DlkLease *self, char *path);
 DlkLease *dlk_lease_ref(DlkLease *self);
 void dlk_lease_unref(DlkLease *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkLease, dlk_lease_unref)

@@ -1,4 +1,4 @@
-"""Measures the service beside a bare GDBus service and prints what it has to reach. Called by tools/bench."""
+"""Measures the service beside a bare GDBus service and prints what it has to reach. Called by tools/bench, and in its guest."""
 
 import argparse
 import os
@@ -17,13 +17,19 @@ import harness  # noqa: E402
 PROGRAMS = harness.build_dir() / "tests" / "perf"
 NOOP = "org.disklock.Perf"
 NOOP_POLICY = f'<policy user="root"><allow own="{NOOP}"/><allow send_destination="{NOOP}"/></policy>'
-# In front of the shipped policy: what lies in a folder of this name is locked by the table alone.
-HOST_RULE = "[Rule by-host]\nmatch-path=*/by-host/*\nmatch-kind=file\nbackend=host\ncheck-interval=60\n\n"
+# In front of the shipped policy: what lies in this folder is locked by the table alone.
+HOST_RULE = "[Rule by-host]\nmatch-path={}/by-host/*\nmatch-kind=file\nbackend=host\ncheck-interval=60\n\n"
 BACKENDS = ("fcntl", "host")
+NETWORK = "network disks"  # by the table alone: nothing of theirs is open here, so there may be as many as one likes
 CLIENTS = 8
 FILES_A_FOLDER = 1000
 SET = 64
 SPARE_DESCRIPTORS = 1000  # what the service has open beside its leases
+CHECK_INTERVAL = 10  # seconds, of the services that hold many leases
+SHIPPED_INTERVAL = 60
+MANY = 100_000
+# Where runtime folders lie: in memory, as /run does.
+RUNTIME = Path("/dev/shm")
 
 
 class PerfBus(harness.Bus):
@@ -44,20 +50,33 @@ class PerfBus(harness.Bus):
 
 
 class World:
-    """A bus of its own, and the service on it with the shipped policy."""
+    """A bus of its own, and the service on it with the shipped policy, but for the interval of the checks, in seconds. `disks`: where
+    make_disks() made them."""
 
-    def __init__(self, folder):
-        self.bus = PerfBus(folder)
-        self.service = harness.Service(self.bus, HOST_RULE + (harness.SOURCE / "data" / "disklock.conf").read_text())
+    def __init__(self, disks, interval=SHIPPED_INTERVAL):
+        self.folder = Path(tempfile.mkdtemp(prefix="disklock-bench-", dir=RUNTIME))
+        self.folder.chmod(0o755)
+        self.bus = PerfBus(self.folder / "bus")
+        policy = HOST_RULE.format(disks) + (harness.SOURCE / "data" / "disklock.conf").read_text()
+        policy = re.sub(r"^check-interval=.*$", f"check-interval={interval}", policy, flags=re.M)
+        # An emulated processor takes its time; what is measured is not whether it is too slow.
+        policy = re.sub(r"^unreachable-after=.*$", "", policy, flags=re.M)
+        self.service = harness.Service(self.bus, re.sub(r"^(backend=.*)$", r"\1\nunreachable-after=900", policy, flags=re.M))
 
     def private_memory(self):
         """In bytes: what the service has for itself."""
         text = Path(f"/proc/{self.service.pid}/smaps_rollup").read_text()
         return 1024 * sum(int(size) for size in re.findall(r"^Private_(?:Clean|Dirty): +(\d+) kB", text, re.M))
 
+    def cpu_time(self):
+        """Of the service so far, in seconds."""
+        fields = Path(f"/proc/{self.service.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def close(self):
         self.service.stop()
         self.bus.close()
+        shutil.rmtree(self.folder)
 
 
 class Table:
@@ -104,30 +123,34 @@ def values(output, key):
 
 def measure_latency(table, world, disks, size):
     address = world.bus.address
-    for backend in BACKENDS:
-        output = call_client("latency", size, 20, address, "-", address, disks[backend][0])
-        (noop, pair), (_, late) = values(output, "median"), values(output, "p99")
+    for backend in disks:
+        output = call_client("latency", size, 20, address, "-", address, "=", address, disks[backend][0])
+        (noop, least, pair), (_, _, late) = values(output, "median"), values(output, "p99")
         table.tell(f"two no-op calls (beside {backend})", f"{noop:.0f} us")
         table.tell(f"Acquire + Release, {backend} (99th percentile {late:.0f} us)", f"{pair:.0f} us")
+        table.tell("  messages of that size and an empty job, in no-op calls", f"{least / noop:.2f}")
         table.hold(f"  in two no-op calls, {backend}", pair / noop, 1.5, "{:.2f}")
 
 
 def measure_rate(table, world, disks, size):
     address = world.bus.address
-    for backend in BACKENDS:
+    for backend in disks:
         # Time enough for all of them to connect and warm up.
         begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000 + 1_500_000
-        clients = [subprocess.Popen([PROGRAMS / "client", "rate", str(begin), str(size), "250", address, "-", address, disks[backend][i]],
+        clients = [subprocess.Popen([PROGRAMS / "client", "rate", str(begin), str(size), "250", address, "-", address, "=", address, disks[backend][i]],
                                     stdout=subprocess.PIPE, text=True) for i in range(CLIENTS)]
         outputs = [client.communicate()[0] for client in clients]
-        noop, ours = (sum(column) / (size * 0.25) for column in zip(*(values(output, "calls") for output in outputs)))
+        if any(client.returncode for client in clients):
+            sys.exit("tools/bench: a client failed")
+        noop, least, ours = (sum(column) / (size * 0.25) for column in zip(*(values(output, "calls") for output in outputs)))
         table.tell(f"{CLIENTS} clients, no-op (beside {backend})", f"{noop:.0f}/s")
         table.tell(f"{CLIENTS} clients, Acquire and Release, {backend}", f"{ours:.0f}/s")
+        table.tell("  messages of that size and an empty job, likewise", f"{least / noop:.2f}")
         table.hold(f"  part of the no-op rate, {backend}", ours / noop, 0.8, "{:.2f}", at_least=True)
 
 
 def measure_set(table, world, disks, size):
-    for backend in BACKENDS:
+    for backend in disks:
         output = call_client("set", max(size // 5, 2), 10, world.bus.address, text="\n".join(disks[backend][:SET]) + "\n")
         one, several = values(output, "median")
         table.tell(f"Acquire of one disk, {backend}", f"{one:.0f} us")
@@ -135,10 +158,25 @@ def measure_set(table, world, disks, size):
         table.hold(f"  the latter in the former, {backend}", several / one, 8, "{:.2f}")
 
 
-def measure_many(table, folder, backend, disks, size):
+def measure_checks(table, world, backend, count, interval, emulated):
+    """What the monitor takes of a processor, when nothing else is done."""
+    time.sleep(interval)
+    before = world.cpu_time()
+    time.sleep(2 * interval)
+    each = (world.cpu_time() - before) / 2 / count
+    table.tell(f"a check of one of {count} leases, {backend}", f"{each * 1e6:.1f} us")
+    name, percent = f"  of a processor, for {MANY} every {CHECK_INTERVAL} s, {backend}", each * MANY / CHECK_INTERVAL * 100
+    if emulated:
+        table.tell(name, f"{percent:.1f} %")
+    else:
+        table.hold(name, percent, 3, "{:.1f} %")
+
+
+def measure_many(table, folder, backend, disks, size, emulated):
     """Two services take turns: one that holds leases of all disks but one, and one that holds none."""
-    empty, full = World(folder / f"{backend}-empty"), World(folder / f"{backend}-full")
-    spare, held = disks[0], disks[1:]
+    interval = SHIPPED_INTERVAL if emulated else CHECK_INTERVAL
+    empty, full = World(folder, interval), World(folder, interval)
+    spare, held = disks
     for world in empty, full:
         call_client("latency", 10, 20, world.bus.address, spare)
     before = full.private_memory()
@@ -152,6 +190,7 @@ def measure_many(table, folder, backend, disks, size):
     table.tell(f"Acquire + Release with no lease held, {backend}", f"{none:.0f} us")
     table.tell(f"Acquire + Release with {len(held)} held, {backend}", f"{many:.0f} us")
     table.hold(f"  the latter in the former, {backend}", many / none, 1.1, "{:.2f}")
+    measure_checks(table, full, backend, len(held), interval, emulated)
     full.close()
     empty.close()
 
@@ -165,31 +204,41 @@ def leases_possible(wanted):
         most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     possible = min(wanted, most - SPARE_DESCRIPTORS)
     if possible < wanted:
-        print(f"Only {possible} leases instead of {wanted}: a process may have {most} descriptors here.\n")
+        print(f"Only {possible} leases of files instead of {wanted}: a process may have {most} descriptors here. See --guest.\n")
     return possible
 
 
-def measure(folder, options):
-    options.leases = leases_possible(options.leases)
-    table = Table()
-    disks = {backend: make_disks(folder, backend, max(options.leases + 1, CLIENTS, SET)) for backend in BACKENDS}
+def measure_calls(table, folder, disks, size):
     hop, = values(subprocess.run([PROGRAMS / "hop"], text=True, check=True, stdout=subprocess.PIPE).stdout, "median")
     table.tell("a job of the pool that does nothing", f"{hop:.0f} us")
-    world = World(folder / "world")
-    measure_latency(table, world, disks, options.size)
-    measure_rate(table, world, disks, options.size // 5)
-    measure_set(table, world, disks, options.size)
+    world = World(folder)
+    measure_latency(table, world, disks, size)
+    measure_rate(table, world, disks, size // 5)
+    measure_set(table, world, disks, size)
     world.close()
+
+
+def measure(folder, options):
+    possible = leases_possible(options.leases)
+    table = Table()
+    disks = {backend: make_disks(folder, backend, max(possible + 1, CLIENTS, SET)) for backend in options.backends}
+    if not options.emulated:
+        measure_calls(table, folder, disks, options.size)
     if options.leases:
-        for backend in BACKENDS:
-            measure_many(table, folder, backend, disks[backend], options.size)
+        for backend in disks:
+            measure_many(table, folder, backend, (disks[backend][0], disks[backend][1:]), options.size, options.emulated)
+    if options.leases > possible:
+        held = [f"rbd://monitor/images/{index:06}" for index in range(options.leases)]
+        measure_many(table, folder, NETWORK, (next(iter(disks.values()))[0], held), options.size, options.emulated)
     return table.missed
 
 
 def main():
     parser = argparse.ArgumentParser(prog="tools/bench")
-    parser.add_argument("--leases", type=int, default=100_000, metavar="N", help="how many to hold (default: 100000; 0: leave that out)")
+    parser.add_argument("--leases", type=int, default=MANY, metavar="N", help=f"how many to hold (default: {MANY}; 0: leave that out)")
     parser.add_argument("--size", type=int, default=100, metavar="N", help="blocks of 20 that are measured (default: 100)")
+    parser.add_argument("--emulated", action="store_true", help="the processor is: only what does not depend on how fast it is")
+    parser.add_argument("--backends", nargs="*", choices=BACKENDS, default=BACKENDS, help="of the leases")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="disklock-bench-"))
     folder.chmod(0o755)

@@ -17,10 +17,14 @@ subject_new(const char *bus, const char *disk)
 {
     Subject *self = g_new0(Subject, 1);
     g_autoptr(GError) error = NULL;
-    gboolean is_noop = g_str_equal(disk, "-");
+    const gboolean is_noop = g_str_equal(disk, "-"), is_ours = !is_noop && !g_str_equal(disk, "=");
 
-    self->name = g_strdup(is_noop ? "noop" : disk);
-    self->path = is_noop ? NULL : g_strdup(disk);
+    self->name = g_strdup(is_noop ? "noop" : is_ours ? disk : "messages");
+    self->path =
+        is_noop ? NULL : g_strdup(is_ours ? disk : "/var/lib/libvirt/images/that/does/not/matter.qcow2");
+    self->service = is_ours ? DLK_BUS_NAME : NOOP_NAME;
+    self->object = is_ours ? DLK_MANAGER_PATH : NOOP_PATH;
+    self->interface = is_ours ? DLK_MANAGER_INTERFACE : NOOP_NAME;
     self->connection = g_dbus_connection_new_for_address_sync(
         bus, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
         NULL, NULL, &error);
@@ -66,13 +70,13 @@ call_noop(Subject *self)
 static void
 acquire_and_release(Subject *self)
 {
-    g_autoptr(GVariant) acquired = call(self, DLK_BUS_NAME, DLK_MANAGER_PATH, DLK_MANAGER_INTERFACE,
-                                        "Acquire", acquire_parameters(self->path));
+    g_autoptr(GVariant) acquired = call(self, self->service, self->object, self->interface, NOOP_ACQUIRE,
+                                        acquire_parameters(self->path));
     const char *lease;
 
     g_variant_get(acquired, "(&ot)", &lease, NULL);
-    g_variant_unref(call(self, DLK_BUS_NAME, DLK_MANAGER_PATH, DLK_MANAGER_INTERFACE, "Release",
-                         g_variant_new("(o)", lease)));
+    g_variant_unref(
+        call(self, self->service, self->object, self->interface, NOOP_RELEASE, g_variant_new("(o)", lease)));
 }
 
 double

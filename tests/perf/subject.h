@@ -4,15 +4,17 @@
 
 /**
  * Subject: what is measured: two calls, one after the other, of a service on a bus. Either Acquire and
- * Release of one disk, or the no-op twice.
+ * Release of one disk, or the no-op twice, or the no-op service's methods of the same arguments.
  */
 typedef struct {
-    char *name; /* for the output: "noop", or the disk's path */
-    char *path; /* the disk, or %NULL for the no-op */
+    char *name;                               /* for the output: "noop", "messages", or the disk's path */
+    char *path;                               /* the disk, or %NULL for the no-op */
+    const char *service, *object, *interface; /* of Acquire and Release */
     GDBusConnection *connection;
 } Subject;
 
-/** @bus: its address. @disk: a path, or "-" for the no-op. Ends the program if the bus is out of reach. */
+/** @bus: its address. @disk: a path, or "-" for the no-op, or "=" for its Acquire and Release. Ends the
+ * program if the bus is out of reach. */
 Subject *subject_new(const char *bus, const char *disk);
 void subject_free(Subject *self);
 

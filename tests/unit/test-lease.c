@@ -131,6 +131,24 @@ test_new_lease_is_active_and_named(void)
 }
 
 static void
+test_path_that_is_the_disks_own_is_kept_once(void)
+{
+    g_autoptr(DlkDisk) disk = dlk_disk_new(DLK_KIND_FILE, "file:8:1:4711");
+    g_autoptr(DlkRule) rule = dlk_rule_new("test");
+    DlkLease *lease = dlk_lease_new(disk, rule, DLK_MODE_EXCLUSIVE);
+    DlkLease *other = dlk_lease_new(disk, rule, DLK_MODE_EXCLUSIVE);
+
+    disk->path = g_strdup("/images/a.img");
+    dlk_lease_take_path(lease, g_strdup("/images/a.img"));
+    dlk_lease_take_path(other, g_strdup("/link.img"));
+    g_assert_true(lease->path == disk->path);
+    g_assert_cmpstr(other->path, ==, "/link.img");
+    dlk_lease_unref(lease);
+    dlk_lease_unref(other);
+    g_assert_cmpstr(disk->path, ==, "/images/a.img");
+}
+
+static void
 test_lease_lives_as_long_as_its_last_reference(void)
 {
     g_autoptr(DlkDisk) disk = dlk_disk_new(DLK_KIND_FILE, "file:8:1:4711");
@@ -140,7 +158,7 @@ test_lease_lives_as_long_as_its_last_reference(void)
     lease->owner = g_ref_string_new("web01");
     lease->owner_uuid = g_ref_string_new("6c0ba7f3-0c0f-4ad2-8b50-6f6ba3f2a3b1");
     lease->why = g_ref_string_new("the start of web01");
-    lease->path = g_strdup("/a.img");
+    dlk_lease_take_path(lease, g_strdup("/a.img"));
     lease->broken_reason = g_strdup("deleted");
     g_assert_true(dlk_lease_ref(lease) == lease);
     dlk_lease_unref(lease);
@@ -162,5 +180,6 @@ main(int argc, char **argv)
     g_test_add_func("/lease/new-lease-is-active-and-named", test_new_lease_is_active_and_named);
     g_test_add_func("/lease/lives-as-long-as-its-last-reference",
                     test_lease_lives_as_long_as_its_last_reference);
+    g_test_add_func("/lease/path-kept-once", test_path_that_is_the_disks_own_is_kept_once);
     return g_test_run();
 }

@@ -56,11 +56,11 @@ def kernel_command_line(build, test, cases):
     return line
 
 
-def command(boot, build, folder, test, cases=()):
+def command(boot, build, folder, test, cases=(), memory=MEMORY):
     """QEMU, to be run with its input and output for the guest's second serial line, or for the console of a shell."""
     serial = ["-serial", "mon:stdio"] if test == "shell" else ["-serial", f"file:{folder}/console.log", "-serial", "stdio"]
     return ["setpriv", "--pdeathsig", "KILL", "--", "qemu-system-x86_64", "-machine", "q35", "-accel", ACCELERATION,
-            "-cpu", "qemu64", "-m", str(MEMORY), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-cpu", "qemu64", "-m", str(memory), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-kernel", str(boot.kernel), "-initrd", str(initramfs.make(boot, folder)), "-append", kernel_command_line(build, test, cases),
             *serial, *exports(boot), *block_devices(folder), *HARDWARE]
 
