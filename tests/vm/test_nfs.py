@@ -1,6 +1,9 @@
 """Two hosts on one NFS server: what one has, the other does not get, by both versions of the protocol."""
 
-from nfs import MOUNTED, locks_at_server, make_image, two_hosts
+from contextlib import closing
+
+from nfs import MOUNTED, locks_at_server, locks_of_client, make_image, two_hosts
+from virtlockd import Virtlockd
 
 VERSIONS = list(MOUNTED)
 
@@ -21,14 +24,16 @@ def test_an_exclusive_lease_refuses_every_mode_on_the_other_host(world):
             assert error.name == "Busy" and str(disk) in error.message and "another host" in error.message, error
 
 
-def test_the_server_knows_the_lock(world):
-    a, _ = two_hosts(world)
+def test_the_server_knows_the_lock_and_whose_it_is(world):
+    a, b = two_hosts(world)
     for version in VERSIONS:
         image = make_image(f"known-{version}.img")
         disk = MOUNTED[version] / image.name
         assert not any("WRITE" in line for line in locks_at_server(image))
         lease = a.root.acquire(disk)
         assert any("WRITE" in line for line in locks_at_server(image)), locks_at_server(image)
+        if version == "4.2":
+            assert (locks_of_client(a, image), locks_of_client(b, image)) == (1, 0)
         lease.release()
         assert not any("WRITE" in line for line in locks_at_server(image)), locks_at_server(image)
 
@@ -89,3 +94,30 @@ def test_a_conversion_is_refused_while_the_other_host_stands_in_the_way(world):
 def test_the_hosts_go_by_names_of_their_own(world):
     a, b = two_hosts(world)
     assert (a.root.get("HostId"), b.root.get("HostId")) == ("a", "b")
+
+
+def test_virtlockd_on_one_host_and_a_lease_on_the_other_exclude_each_other(world):
+    a, b = two_hosts(world)
+    with closing(Virtlockd(a)) as virtlockd:
+        for version in VERSIONS:
+            disk = disk_of(f"virtlockd-{version}.img", version)
+            assert virtlockd.acquire(disk)
+            for mode in ("exclusive", "shared", "read-only"):
+                error = b.root.refused_acquire(disk, mode)
+                assert error.name == "Busy" and "another host" in error.message, error
+            assert virtlockd.release(disk)
+            lease = b.root.acquire(disk)
+            assert not virtlockd.acquire(disk) and not virtlockd.acquire(disk, shared=True)
+            lease.release()
+            assert virtlockd.acquire(disk) and virtlockd.release(disk)
+
+
+def test_what_virtlockd_shares_a_shared_lease_shares_too(world):
+    a, b = two_hosts(world)
+    with closing(Virtlockd(a)) as virtlockd:
+        for version in VERSIONS:
+            disk = disk_of(f"shared-virtlockd-{version}.img", version)
+            assert virtlockd.acquire(disk, shared=True)
+            b.root.acquire(disk, "shared")
+            assert b.root.refused_acquire(disk, "exclusive").name == "Busy"
+            assert virtlockd.release(disk)

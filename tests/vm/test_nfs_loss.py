@@ -3,7 +3,8 @@
 import time
 
 from harness import BusError, Signals, wait_until
-from nfs import EXPORT, LEASE, MOUNTED, locks_at_server, make_image, take_locks_away, two_hosts, unlock_filesystem, unplugged
+from nfs import (EXPORT, LEASE, MOUNTED, add_client, locks_at_server, make_image, reboot, take_locks_away, two_hosts, unlock_filesystem,
+                 unplugged)
 
 TAKEN = "lock taken by another holder"
 REVOKED = "lock taken away by the server"
@@ -109,3 +110,14 @@ def test_a_disk_that_the_other_host_replaces_is_lost(world):
         make_image(f"new-{version}.img")
         b.run("mv", disk.parent / f"new-{version}.img", disk)
         assert wait_until_broken(world, lease, f"replaced by the other host, version {version}", 3) in ("replaced", "deleted")
+
+
+def test_a_host_that_reboots_has_lost_its_leases_and_finds_nothing_of_its_own_in_the_way(world):
+    _, b = two_hosts(world)
+    c = add_client(world, "c")
+    disks = [leased(c, f"rebooted-{version}.img", version)[0] for version in MOUNTED]
+    c = reboot(world, c)
+    assert not c.root.list()
+    for disk in disks:
+        b.root.acquire(disk, wait=60000).release()
+        c.root.acquire(disk)

@@ -1,5 +1,7 @@
 """A host: disklockd with an id, a runtime folder and a bus of its own, asked by root. A guest can have several."""
 
+import signal
+
 from harness import Bus, Client, Process, Service, wait_until
 
 # What the holder of a host's namespaces does in them: its name, and a /run of its own, in which udev's is the guest's.
@@ -59,6 +61,14 @@ class Host:
 
     def assert_alive(self):
         assert self.service.process.is_alive(), f"disklockd of host {self.name} ended:\n{self.service.process.output()}"
+
+    def lose_power(self):
+        """All of it ends at once, and nothing is put in order. What waits for a storage that does not answer may stay for ever."""
+        for process in (self.service.process, self._namespaces):
+            process.signal(signal.SIGKILL)
+        self.root.close()
+        self.bus.close()
+        self.folder.rename(self.folder.with_name(f"{self.folder.name}-before"))
 
     def close(self):
         """The service must end by SIGTERM, and must not have complained of anything."""

@@ -15,9 +15,10 @@ SQUASHED = Path("/srv/squashed")  # with root_squash, by version 4.2
 LEASE = 10  # seconds: the shortest that nfsd takes
 PROC = Path("/proc/fs/nfsd")
 
+# async: no test pulls the server's plug, and a disk that is emulated is slow to write everything out.
 EXPORTS = f"""
-{EXPORT} *(rw,fsid=0,no_root_squash,no_subtree_check,insecure)
-{EXPORT}/squashed *(rw,fsid=1,root_squash,no_subtree_check,insecure)
+{EXPORT} *(rw,fsid=0,no_root_squash,no_subtree_check,insecure,async)
+{EXPORT}/squashed *(rw,fsid=1,root_squash,no_subtree_check,insecure,async)
 """
 
 # What a client and a server of version 3 need beside the kernel: rpcbind, and statd to hear of the other's restarts. Debian's
@@ -25,7 +26,7 @@ EXPORTS = f"""
 RPC = """
 set -e
 mkdir -p /run/rpcbind /run/sendsigs.omit.d
-mount -t tmpfs tmpfs /var/lib/nfs
+mount --bind "$0" /var/lib/nfs
 mkdir -p /var/lib/nfs/sm /var/lib/nfs/sm.bak /var/lib/nfs/v4recovery /var/lib/nfs/rpc_pipefs
 touch /var/lib/nfs/state /var/lib/nfs/etab /var/lib/nfs/rmtab
 rpcbind -w
@@ -69,6 +70,8 @@ def serve(world):
         Path(f"/proc/sys/fs/nfs/{name}").write_text(str(value), encoding="ascii")
     with open("/etc/passwd", "a", encoding="ascii") as passwd:
         passwd.write("_rpc:x:299:65534::/run/rpcbind:/usr/sbin/nologin\n")
+    # Who tells a server of version 3 that he was down must have a name.
+    Path("/etc/hosts").write_text("".join(f"{address_of(name)} host-{name}\n" for name in "abc"), encoding="ascii")
     # Two filesystems: of one, the second export would be no more than a folder of the first.
     for disk, point in ((scsi_disk("plain-a"), EXPORT), (scsi_disk("plain-b"), EXPORT / "squashed")):
         world.run("mkfs.ext4", "-q", "-F", disk)
@@ -76,7 +79,7 @@ def serve(world):
         world.run("mount", disk, point)
     (EXPORT / "locks").mkdir(mode=0o700)
     Path("/etc/exports").write_text(EXPORTS, encoding="ascii")
-    world.run("sh", "-c", RPC)
+    start_rpc(world, "server")
     world.run("mount", "-t", "nfsd", "nfsd", PROC)
     for name in ("nfsv4leasetime", "nfsv4gracetime"):
         (PROC / name).write_text(str(LEASE), encoding="ascii")
@@ -89,14 +92,25 @@ def serve(world):
     (PROC / "v4_end_grace").write_text("Y", encoding="ascii")
 
 
-def add_client(world, name, address, policy):
+def start_rpc(host, name):
+    """What it remembers in /var/lib/nfs outlives the host."""
+    memory = Path(f"/srv/memory-{name}")
+    memory.mkdir(exist_ok=True)
+    host.run("sh", "-c", RPC, memory)
+
+
+def address_of(name):
+    return f"10.9.0.{11 + ord(name) - ord('a')}"
+
+
+def add_client(world, name, policy=None, managed=None):
     """A Host that has mounted the export by both versions."""
-    host = world.add_host(name, policy, managed={})
+    host = world.add_host(name, policy or QUICK_POLICY, managed=managed)
     world.run("ip", "link", "add", link_of(host), "master", "bridge", "type", "veth", "peer", "name", "eth0", "netns", host.namespaces)
     world.run("ip", "link", "set", link_of(host), "up")
-    host.run("ip", "address", "add", f"{address}/24", "dev", "eth0")
+    host.run("ip", "address", "add", f"{address_of(name)}/24", "dev", "eth0")
     host.run("ip", "link", "set", "eth0", "up")
-    host.run("sh", "-c", RPC)
+    start_rpc(host, name)
     for folder in (*MOUNTED.values(), SQUASHED):
         host.run("mkdir", "-p", folder)
     mount = ["mount", "-t", "nfs", "-o"]
@@ -110,7 +124,17 @@ def add_client(world, name, address, policy):
 def two_hosts(world, policy=QUICK_POLICY):
     """Hosts "a" and "b", two clients of one server."""
     serve(world)
-    return add_client(world, "a", "10.9.0.11", policy), add_client(world, "b", "10.9.0.12", policy)
+    return add_client(world, "a", policy, managed={}), add_client(world, "b", policy, managed={})
+
+
+def reboot(world, host):
+    """Pulls the plugs of a host that was added with managed=None, and returns it as it comes back."""
+    world.run("ip", "link", "delete", link_of(host))
+    world.lose_power(host)
+    host = add_client(world, host.name)
+    # What a host does when it starts: it tells the servers that it had locks on that it was down (sm-notify(8)).
+    host.run("sm-notify", "-f")
+    return host
 
 
 def link_of(host):
@@ -120,12 +144,14 @@ def link_of(host):
 
 @contextmanager
 def unplugged(world, host):
-    """Meanwhile nothing reaches the server from this host, and nothing comes back."""
+    """Meanwhile nothing reaches the server from this host, and nothing comes back. Over when both mounts answer again."""
     world.run("ip", "link", "set", link_of(host), "down")
     try:
         yield
     finally:
         world.run("ip", "link", "set", link_of(host), "up")
+    for folder in MOUNTED.values():
+        host.run("stat", "--file-system", folder)
 
 
 def make_image(name, size=1 << 20):
@@ -150,6 +176,12 @@ def locks_at_server(image):
     status = image.stat()
     key = f" {os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino} "
     return [line for line in Path("/proc/locks").read_text(encoding="ascii").splitlines() if key in line]
+
+
+def locks_of_client(host, image):
+    """How many locks on a file of the export this host has, as a client of version 4."""
+    states = (client_folder(host) / "states").read_text(encoding="utf-8").splitlines()
+    return sum("type: lock" in state and f":{image.stat().st_ino}\"" in state for state in states)
 
 
 def take_locks_away(host):

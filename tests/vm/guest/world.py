@@ -26,6 +26,11 @@ class World:
         self._hosts.append(Host(self, name, policy, apart, managed))
         return self._hosts[-1]
 
+    def lose_power(self, host):
+        """Takes a host away as if its plug were pulled; its name is free again."""
+        self._hosts.remove(host)
+        host.lose_power()
+
     def close(self):
         """Every host's service must end by SIGTERM, and must not have complained of anything."""
         for host in self._hosts:
