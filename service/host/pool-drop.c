@@ -50,10 +50,10 @@ take_one_lane(DlkPool *self)
     return drops;
 }
 
+/* The timer stays: it starts what no worker took because none was at work, or none that will soon be done. */
 void
 dlk_pool_queue_drops(DlkPool *self)
 {
-    dlk_timers_cancel(self->timers, &self->drop_timer);
     while (self->drops.length > 0) {
         GPtrArray *drops = take_one_lane(self);
         const DlkPoolDrop *first = g_ptr_array_index(drops, 0);

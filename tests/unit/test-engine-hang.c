@@ -1,8 +1,9 @@
 #include "engine-fixture.h"
 
-/* Storage that does not answer in time, and then does. */
+/* Storage that does not answer in time, and then does. The time is long enough for a busy machine to have
+ * asked it. */
 
-#define SHORT_OF_PATIENCE ENGINE_POLICY "unreachable-after=1\n"
+#define SHORT_OF_PATIENCE ENGINE_POLICY "unreachable-after=3\n"
 
 static void
 test_acquire_ends_in_time_and_its_late_lock_is_given_back(EngineFixture *f, gconstpointer data)

@@ -332,6 +332,17 @@ pass_and_free(gpointer data)
 }
 
 static void
+test_what_is_dropped_waits_for_no_storage_that_hangs(Fixture *f, gconstpointer data)
+{
+    dlk_pool_drop(f->pool, g_memdup2(&(Input){.gate = &f->gate}, sizeof(Input)), input_free, "8:2");
+    run(f, (Input){.letter = 'a', .waits = TRUE}, "8:1", NULL, LONG);
+    WAIT_UNTIL(f, gate_get(&f->gate, &f->gate.inputs_freed) == 1);
+    g_assert_cmpuint(f->answers, ==, 0);
+    gate_open(&f->gate);
+    WAIT_UNTIL(f, f->answers == 1);
+}
+
+static void
 test_what_is_dropped_on_storage_that_hangs_keeps_one_thread(Fixture *f, gconstpointer data)
 {
     for (guint i = 0; i < 10; i++)
@@ -430,6 +441,7 @@ main(int argc, char **argv)
     TEST(ten_thousand_jobs_on_a_hundred_disks);
     TEST(free_waits_for_the_running_and_refuses_the_queued);
     TEST(job_that_nobody_waits_for_is_done_all_the_same);
+    TEST(what_is_dropped_waits_for_no_storage_that_hangs);
     TEST(what_is_dropped_on_storage_that_hangs_keeps_one_thread);
     TEST(disk_is_known_while_it_has_jobs);
     TEST(workers_take_no_process_signals);
