@@ -80,19 +80,12 @@ dlk_pr_read_scsi(const DlkPrPath *path, GError **error)
     g_autoptr(DlkPrState) state = dlk_pr_state_new();
     guint32 generation = 0;
     for (guint i = 0; i < TRIES; i++) {
-        gsize needed = 0;
         if (!read_keys(path, state, error))
             return NULL;
         g_autoptr(GByteArray) answer = ask(path, DLK_PR_IN_READ_RESERVATION, error);
         if (answer == NULL || !dlk_pr_in_read_reservation(answer->data, answer->len, &generation,
-                                                          &state->type, &state->holder, &needed, error))
+                                                          &state->type, &state->holder, error))
             return NULL;
-        /* Cut short it would read as that there is none. */
-        if (needed > answer->len) {
-            g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED, "%s does not tell its reservation whole",
-                        path->name);
-            return NULL;
-        }
         if (generation == state->generation)
             return g_steal_pointer(&state);
     }

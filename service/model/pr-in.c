@@ -63,14 +63,15 @@ dlk_pr_in_read_keys(const guint8 *data, gsize length, guint32 *generation, GArra
 
 gboolean
 dlk_pr_in_read_reservation(const guint8 *data, gsize length, guint32 *generation, DlkPrType *type,
-                           guint64 *holder, gsize *needed, GError **error)
+                           guint64 *holder, GError **error)
 {
-    gsize usable = 0;
+    gsize usable = 0, needed = 0;
     *type = DLK_PR_NONE;
     *holder = 0;
-    if (!read_header("READ RESERVATION", data, length, generation, needed, &usable, error))
+    if (!read_header("READ RESERVATION", data, length, generation, &needed, &usable, error))
         return FALSE;
-    if (*needed == HEADER || *needed > length)
+    /* By the length that it says: one that is cut short has a reservation all the same. */
+    if (needed == HEADER)
         return TRUE;
     if (usable < RESERVATION)
         return refuse("READ RESERVATION", "it is shorter than a reservation", error);

@@ -23,9 +23,10 @@ enum {
 gboolean dlk_pr_in_read_keys(const guint8 *data, gsize length, guint32 *generation, GArray **keys,
                              gsize *needed, GError **error);
 
-/** @type (out): DLK_PR_NONE where there is no reservation. @holder (out): 0 where all registrants hold it. */
+/** @type (out): DLK_PR_NONE where there is no reservation. @holder (out): 0 where all registrants hold it.
+ * One that is cut short makes no sense. */
 gboolean dlk_pr_in_read_reservation(const guint8 *data, gsize length, guint32 *generation, DlkPrType *type,
-                                    guint64 *holder, gsize *needed, GError **error);
+                                    guint64 *holder, GError **error);
 
 /** @types (out): bits 1 << DlkPrType that the target knows; all, where it does not say. */
 gboolean dlk_pr_in_report_capabilities(const guint8 *data, gsize length, guint *types, GError **error);

@@ -31,12 +31,10 @@ static void
 check_reservation(const guint8 *data, size_t size)
 {
     guint32 generation = 0;
-    gsize needed = 0;
     DlkPrType type = DLK_PR_NONE;
     guint64 holder = 0;
     g_autoptr(GError) error = NULL;
-    const gboolean read =
-        dlk_pr_in_read_reservation(data, size, &generation, &type, &holder, &needed, &error);
+    const gboolean read = dlk_pr_in_read_reservation(data, size, &generation, &type, &holder, &error);
     check_result(read, error);
     g_assert_cmpint(type, <, DLK_PR_N_TYPES);
     g_assert_true(type != DLK_PR_NONE || holder == 0);

@@ -92,10 +92,8 @@ static gboolean
 read_reservation(const guint8 *data, gsize length, DlkPrType *type, guint64 *holder)
 {
     guint32 generation = 0;
-    gsize needed = 0;
     g_autoptr(GError) error = NULL;
-    const gboolean read =
-        dlk_pr_in_read_reservation(data, length, &generation, type, holder, &needed, &error);
+    const gboolean read = dlk_pr_in_read_reservation(data, length, &generation, type, holder, &error);
     g_assert_true(read == (error == NULL));
     return read;
 }
@@ -152,6 +150,15 @@ test_a_reservation_that_is_too_short_is_refused(void)
     DlkPrType type = DLK_PR_NONE;
     guint64 holder = 0;
     g_assert_false(read_reservation(data, sizeof data, &type, &holder));
+}
+
+static void
+test_a_reservation_that_is_cut_short_does_not_read_as_none(void)
+{
+    DlkPrType type = DLK_PR_NONE;
+    guint64 holder = 0;
+    for (gsize length = 0; length < sizeof reservation; length++)
+        g_assert_false(read_reservation(reservation, length, &type, &holder));
 }
 
 static void
@@ -286,6 +293,8 @@ main(int argc, char **argv)
     g_test_add_func("/pr-in/capabilities-are-those-of-the-mask", test_capabilities_are_those_of_the_mask);
     g_test_add_func("/pr-in/a-target-that-gives-no-mask-has-all-types",
                     test_a_target_that_gives_no_mask_has_all_types);
+    g_test_add_func("/pr-in/a-reservation-that-is-cut-short-does-not-read-as-none",
+                    test_a_reservation_that_is_cut_short_does_not_read_as_none);
     g_test_add_func("/pr-in/short-capabilities-are-refused", test_short_capabilities_are_refused);
     g_test_add_func("/pr-in/registrants-are-read-with-their-ports",
                     test_registrants_are_read_with_their_ports);
