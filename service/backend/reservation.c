@@ -64,15 +64,31 @@ dlk_reservation_loss(const DlkReservation *self, const DlkPrState *state)
     return loss;
 }
 
-/* FALSE without an error where the nexus is registered with none of these keys. */
+/*
+ * @conflict: what a registration of @path ended with. Linux's own target registers, says that it failed where
+ * it has no folder to keep registrations in, and is asked again by the kernel: then the key is its own
+ * already, and to register it once more tells what is wrong.
+ */
 static gboolean
-take_over_path(const DlkReservation *self, const DlkPrPath *path, const DlkPrState *state)
+take_over_path(const DlkReservation *self, const DlkPrPath *path, const DlkPrState *state, GError *conflict,
+               GError **error)
 {
+    g_autoptr(GError) why = conflict;
+    g_autoptr(GError) local = NULL;
+    if (dlk_pr_path_register(path, self->key, self->key, &local))
+        return TRUE;
     for (guint i = 0; i < state->keys->len; i++) {
         const guint64 old = g_array_index(state->keys, guint64, i);
         if (dlk_pr_key_is_same_host(old, self->key) && dlk_pr_path_register(path, old, self->key, NULL))
             return TRUE;
     }
+    if (g_error_matches(local, DLK_ERROR, DLK_ERROR_BUSY)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return FALSE;
+    }
+    if (path->linux_target)
+        g_prefix_error(&local, "the target cannot keep registrations (has it a folder /var/target/pr?): ");
+    g_propagate_error(error, g_steal_pointer(&local));
     return FALSE;
 }
 
@@ -82,13 +98,12 @@ dlk_reservation_register_path(DlkReservation *self, const DlkPrPath *path, const
 {
     GError *local = NULL;
     if (!dlk_pr_path_register(path, 0, self->key, &local)) {
-        const gboolean taken_over =
-            g_error_matches(local, DLK_ERROR, DLK_ERROR_BUSY) && take_over_path(self, path, state);
-        if (!taken_over) {
+        if (!g_error_matches(local, DLK_ERROR, DLK_ERROR_BUSY)) {
             g_propagate_error(error, local);
             return FALSE;
         }
-        g_error_free(local);
+        if (!take_over_path(self, path, state, local, error))
+            return FALSE;
     }
     g_array_append_val(self->registered, path->sequence);
     return TRUE;

@@ -65,6 +65,15 @@ def test_what_a_host_has_left_keeps_others_out_until_it_cleans_it(world):
     b.acquire()
 
 
+def test_a_target_that_cannot_keep_registrations_is_refused_with_what_it_lacks(world):
+    a, _, stranger = fresh_initiators(world)
+    world.run("mv", "/var/target/pr", "/var/target/away")
+    world.later("mv", "/var/target/away", "/var/target/pr")
+    error = a.refused()
+    assert error.name == "Unreachable" and "/var/target/pr" in error.message, error
+    assert registered_keys(world, stranger) == []
+
+
 def test_a_strangers_registration_is_never_touched(world):
     a, _, stranger = fresh_initiators(world)
     register(world, stranger, 0x1234)
