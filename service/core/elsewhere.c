@@ -2,6 +2,7 @@
 
 #include "core/authority.h"
 #include "core/lock-job.h"
+#include "model/pr-key.h"
 
 #include <string.h>
 
@@ -174,6 +175,14 @@ say(const Question *question, const DlkHolder *obstacle, guint others)
         question->lease->path, holder, more ? more : "");
 }
 
+/* Who is registered and is no disklock at all is not to be waited for, nor fenced: the backend says it best.
+ */
+static gboolean
+is_stranger(const DlkHolder *holder)
+{
+    return !holder->host && holder->key != 0 && !dlk_pr_key_is_known(holder->key);
+}
+
 static void
 on_holders(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -186,7 +195,7 @@ on_holders(GObject *source, GAsyncResult *result, gpointer user_data)
     const DlkHolder *obstacle =
         holders ? dlk_elsewhere_obstacle(holders, lease->mode, lease->rule->strict_readers, &others) : NULL;
 
-    if (!obstacle) {
+    if (!obstacle || is_stranger(obstacle)) {
         g_task_return_pointer(task, NULL, NULL);
         return;
     }
