@@ -54,9 +54,24 @@ label_of(const DlkTarget *target)
     return dlk_text_printable(dlk_disk_label(target->disk), 0);
 }
 
+/* A lease of an earlier run may stand under a rule that says nothing of one any more. */
+static gboolean
+has_lockspace(const DlkTarget *target, const DlkRule *rule, GError **error)
+{
+    if (rule->lockspace != NULL)
+        return TRUE;
+    g_autofree char *label = label_of(target);
+    g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
+                "%s: the policy's rule \"%s\" has no lockspace=, which backend lockspace needs", label,
+                rule->name);
+    return FALSE;
+}
+
 gboolean
 dlk_lock_place_find(DlkLockPlace *self, const DlkTarget *target, const DlkRule *rule, GError **error)
 {
+    if (!has_lockspace(target, rule, error))
+        return FALSE;
     self->folder = dlk_lockspace_folder_suffices(rule, error) ? dlk_lockspace_folder_open(rule, error) : -1;
     if (self->folder < 0)
         return FALSE;
@@ -76,13 +91,8 @@ dlk_lock_place_clear(DlkLockPlace *self)
 static gboolean
 lockspace_probe(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GError **error)
 {
-    if (rule->lockspace == NULL) {
-        g_autofree char *label = label_of(target);
-        g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
-                    "%s: the policy's rule \"%s\" has backend lockspace and no lockspace=", label,
-                    rule->name);
+    if (!has_lockspace(target, rule, error))
         return FALSE;
-    }
     /* Of a file it depends on where the lockspace is; that a lockspace is not there is no reason to do
      * without. */
     g_auto(DlkLockPlace) place = {.folder = -1};

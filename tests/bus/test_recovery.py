@@ -109,6 +109,22 @@ def test_strict_readers_keep_writers_out_over_a_restart(start_service, client, d
     assert (root.start_acquire(disk, "shared").error().name == "Busy") if readers == "strict" else root.acquire(disk, "shared")
 
 
+def test_a_lockspace_that_the_policy_no_longer_names_puts_its_leases_at_risk(start_service, client, disk, folder, signals):
+    """Nobody knows where the lock is: with the lockspace back in the policy it is found again."""
+    (folder / "locks").mkdir(mode=0o700)
+    policy = "[Rule all]\nbackend=lockspace\nreach=host\nrisk-timeout=600\n"
+    service = start_service(policy + f"lockspace={folder}/locks\n")
+    lease = client().acquire(disk)
+    service.crash()
+    service.policy_file.write_text(policy)
+    service.start()
+    assert lease["State"] == "at-risk" and signals.wait_for("LeaseAtRisk")[0] == str(lease)
+    service.stop()
+    service.policy_file.write_text(policy + f"lockspace={folder}/locks\n")
+    service.start()
+    assert lease["State"] == "active" and lease.call("Check") == ("active",)
+
+
 def test_a_backend_that_this_version_does_not_have_breaks_the_lease(start_service, client, process, disk, signals):
     child = process()
     service = start_service(POLICY.replace("fcntl;host", "fake"), fake=True)
