@@ -33,7 +33,9 @@ dlk_foreign_free(DlkForeign *self)
 const char *
 dlk_backend_name(DlkBackend *self)
 {
-    return DLK_BACKEND_GET_CLASS(self)->name;
+    const DlkBackendClass *klass = DLK_BACKEND_GET_CLASS(self);
+
+    return klass->get_name ? klass->get_name(self) : klass->name;
 }
 
 gboolean

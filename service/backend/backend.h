@@ -52,6 +52,10 @@ struct _DlkBackendClass {
 
     /** One of the policy's words: "host", "fcntl". */
     const char *name;
+    /** In its place, where each object of the class has a name of its own, as long as it lives. */
+    const char *(*get_name)(DlkBackend *self);
+    /** Can such a lock be in @mode at all? Missing: in every mode. */
+    gboolean (*serves)(DlkBackend *self, DlkMode mode, gboolean strict);
     /** Does a lease of this backend keep other hosts out as well? */
     gboolean reaches_other_hosts;
     /** Where it does: why not for this disk, as a clause, transfer full; %NULL: it does. May be missing. */

@@ -1,5 +1,6 @@
 #include "backend/backends.h"
 
+#include "backend/combined.h"
 #include "backend/fcntl.h"
 #include "backend/host.h"
 #include "backend/lockspace.h"
@@ -38,14 +39,41 @@ dlk_backends_names(void)
     return names;
 }
 
-DlkBackend *
-dlk_backends_get(const char *name)
+static DlkBackend *
+find_one(const char *name)
 {
-    ensure_built_in();
     for (guint i = 0; i < n_backends; i++)
         if (g_str_equal(names[i], name))
             return backends[i];
     return NULL;
+}
+
+/* "scsi+lockspace": made when it is first asked for, and there from then on. */
+static DlkBackend *
+find_pair(const char *name)
+{
+    static GHashTable *pairs;
+    g_auto(GStrv) parts = g_strsplit(name, "+", -1);
+    DlkBackend *first = g_strv_length(parts) == 2 ? find_one(parts[0]) : NULL;
+    DlkBackend *second = first ? find_one(parts[1]) : NULL;
+    if (!second || first == second)
+        return NULL;
+    if (!pairs)
+        pairs = g_hash_table_new(g_str_hash, g_str_equal);
+    DlkBackend *pair = g_hash_table_lookup(pairs, name);
+    if (!pair) {
+        pair = dlk_combined_backend_new(first, second);
+        g_hash_table_insert(pairs, (gpointer)dlk_backend_name(pair), pair);
+    }
+    return pair;
+}
+
+DlkBackend *
+dlk_backends_get(const char *name)
+{
+    ensure_built_in();
+    DlkBackend *one = find_one(name);
+    return one ? one : find_pair(name);
 }
 
 void

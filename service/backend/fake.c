@@ -26,6 +26,7 @@ struct _DlkFakeBackend {
     guint hanging;
     guint go_on_count; /* how often what hung was let go */
     gboolean release_never_blocks;
+    gboolean writers_only;
 };
 
 G_DEFINE_TYPE(DlkFakeBackend, dlk_fake_backend, DLK_TYPE_BACKEND)
@@ -180,6 +181,16 @@ static gboolean
 fake_probe(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GError **error)
 {
     return TRUE;
+}
+
+static gboolean
+fake_serves(DlkBackend *backend, DlkMode mode, gboolean strict)
+{
+    DlkFakeBackend *self = DLK_FAKE_BACKEND(backend);
+    g_mutex_lock(&self->mutex);
+    const gboolean serves = !self->writers_only || dlk_mode_writes(mode);
+    g_mutex_unlock(&self->mutex);
+    return serves;
 }
 
 static gboolean
@@ -373,6 +384,14 @@ dlk_fake_backend_add_holder(DlkFakeBackend *self, DlkHolder *holder)
 }
 
 void
+dlk_fake_backend_set_writers_only(DlkFakeBackend *self, gboolean writers_only)
+{
+    g_mutex_lock(&self->mutex);
+    self->writers_only = writers_only;
+    g_mutex_unlock(&self->mutex);
+}
+
+void
 dlk_fake_backend_set_release_never_blocks(DlkFakeBackend *self, gboolean never_blocks)
 {
     g_mutex_lock(&self->mutex);
@@ -420,6 +439,7 @@ dlk_fake_backend_class_init(DlkFakeBackendClass *klass)
     DlkBackendClass *backend = DLK_BACKEND_CLASS(klass);
     backend->name = "fake";
     backend->reaches_other_hosts = TRUE;
+    backend->serves = fake_serves;
     backend->probe = fake_probe;
     backend->acquire = fake_acquire;
     backend->check = fake_check;

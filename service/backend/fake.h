@@ -60,6 +60,8 @@ void dlk_fake_backend_answer(DlkFakeBackend *self, DlkCheck check, const char *r
 void dlk_fake_backend_hang(DlkFakeBackend *self, DlkFakeCall call);
 /** Lets every call go on that hangs now. */
 void dlk_fake_backend_go_on(DlkFakeBackend *self);
+/** From now on it can lock in no mode but those that write, or, by default, in all. */
+void dlk_fake_backend_set_writers_only(DlkFakeBackend *self, gboolean writers_only);
 /** From now on @holder is among those that the records name, of every disk, until its host is fenced. */
 void dlk_fake_backend_add_holder(DlkFakeBackend *self, DlkHolder *holder);
 /** Locks granted from now on can be given up without blocking, or cannot (the default). A release that hangs

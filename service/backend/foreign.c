@@ -282,6 +282,18 @@ dlk_foreign_find(const DlkTarget *target, pid_t exempt_pid, GError **error)
     return find(target, -1, 0, exempt_pid, NULL, error);
 }
 
+/* The descriptor of the disk that carries a lock of @hold, or -1: its lock is on something else. */
+static int
+own_fd(const DlkHold *hold)
+{
+    if (hold->fd >= 0 && hold->fd == hold->target->fd)
+        return hold->fd;
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++)
+        if (hold->parts[i] && own_fd(hold->parts[i]) >= 0)
+            return own_fd(hold->parts[i]);
+    return -1;
+}
+
 GPtrArray *
 dlk_foreign_find_beside(const DlkHold *hold, DlkMode mode, GError **error)
 {
@@ -289,8 +301,7 @@ dlk_foreign_find_beside(const DlkHold *hold, DlkMode mode, GError **error)
     /* Whoever stands beside our lock on byte 0 is shareable; only a reader that tolerates no writer must know
      * more. */
     const guint look = LOOK_AT_QEMU | (mode == DLK_MODE_READ_ONLY && hold->strict ? LOOK_AT_LEASES : 0);
-    const int fd = hold->fd == hold->target->fd ? hold->fd : -1; /* else it is not the disk's */
-    return find(hold->target, fd, look, hold->pid, &lease, error);
+    return find(hold->target, own_fd(hold), look, hold->pid, &lease, error);
 }
 
 const DlkForeign *

@@ -75,6 +75,12 @@ join(DlkLun *lun, DlkHold *hold, GPtrArray *paths, DlkPrType type, const char *l
 }
 
 static gboolean
+scsi_serves(DlkBackend *self, DlkMode mode, gboolean strict)
+{
+    return dlk_pr_type_for(mode, strict) != DLK_PR_NONE;
+}
+
+static gboolean
 cannot_be_said(const char *label, GError **error)
 {
     g_set_error(
@@ -258,6 +264,7 @@ dlk_scsi_backend_class_init(DlkScsiBackendClass *klass)
     DlkBackendClass *backend = DLK_BACKEND_CLASS(klass);
     backend->name = "scsi";
     backend->reaches_other_hosts = TRUE;
+    backend->serves = scsi_serves;
     backend->probe = scsi_probe;
     backend->acquire = scsi_acquire;
     backend->check = scsi_check;

@@ -85,8 +85,6 @@ check_type_glob(const DlkPolicyValue *value, const char *text)
 static char *
 check_backend(const DlkPolicyValue *value, const char *text)
 {
-    if (g_strv_contains(value->backends, text))
-        return NULL;
     g_autofree char *known = g_strjoinv(", ", (char **)value->backends);
     g_auto(GStrv) parts = g_strsplit(text, "+", -1);
     for (guint i = 0; parts[i]; i++) {
@@ -95,9 +93,11 @@ check_backend(const DlkPolicyValue *value, const char *text)
             return g_strdup_printf("backend= names \"%s\", which does not exist: there are %s", shown, known);
         }
     }
-    return g_strdup_printf("backend= combines with \"+\" what cannot be combined: name one of %s, "
-                           "or several with \";\" between for the caller to choose from",
-                           known);
+    if (g_strv_length(parts) == 1 || (g_strv_length(parts) == 2 && !g_str_equal(parts[0], parts[1])))
+        return NULL;
+    return g_strdup_printf("backend= combines with \"+\" two different ones of %s, and not \"%s\"; for the "
+                           "caller to choose from name several with \";\" between",
+                           known, text);
 }
 
 static const char *

@@ -28,5 +28,6 @@ class Host:
             if self.service.process.is_alive():
                 self.service.stop()
         finally:
+            self.service.close()
             self.root.close()
             self.bus.close()
