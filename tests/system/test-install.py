@@ -35,6 +35,7 @@ FILES = PROGRAMS | {
     f"usr/share/dbus-1/system-services/{NAME}.service",
     f"usr/share/dbus-1/system.d/{NAME}.conf",
     "usr/share/doc/disklock/examples/50-reservations.conf",
+    "usr/share/doc/disklock/examples/fence_disklock",
     "usr/share/doc/disklock/examples/50-disklock-libvirt.rules",
     "usr/share/locale/de/LC_MESSAGES/disklock.mo",
     "usr/share/man/man1/disklockctl.1",
