@@ -138,7 +138,8 @@ adopt_rest(Work *work)
 static bool
 take_missing(const Work *work, size_t n_taken, DlkFailure *failure)
 {
-    return dlk_leases_acquire(work->bus, work->vm, work->missing + n_taken, work->n_missing - n_taken,
+    return work->n_missing == n_taken ||
+           dlk_leases_acquire(work->bus, work->vm, work->missing + n_taken, work->n_missing - n_taken,
                               work->on_break, failure);
 }
 

@@ -55,3 +55,14 @@ def test_a_killed_qemu_leaves_no_lease(libvirt, root, image):
     libvirt.create(small_domain(disk(image()), name="web01"))
     os.kill(libvirt.pid("web01"), signal.SIGKILL)
     wait_until(lambda: not root.list(), "the leases to end")
+
+
+def test_a_qemu_of_another_user_in_a_namespace_of_its_own_is_locked_too(service, start_libvirt, root, image):
+    libvirt = start_libvirt(plain=False)
+    path = image()
+    libvirt.create(small_domain(disk(path), name="web01"))
+    assert os.stat(f"/proc/{libvirt.pid('web01')}").st_uid != 0
+    assert root.held() == {str(path): "exclusive"}
+    assert "is held exclusively by web01" in libvirt.refused_create(small_domain(disk(path), name="web02"))
+    libvirt.virsh("destroy", "web01")
+    wait_until(lambda: not root.list(), "the leases to end")

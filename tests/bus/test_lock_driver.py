@@ -1,0 +1,194 @@
+"""libvirt's lock driver, called as libvirt calls it, with the sanitizers that libvirtd does not have. See also tests/libvirt."""
+
+import os
+import subprocess
+
+import pytest
+from gi.repository import Gio, GLib
+
+from harness import NAME, OBJECT, build_dir, wait_until
+from harness.domain import UUID
+
+FAILED, BUSY = 9, 87  # of libvirt's errors
+
+
+@pytest.fixture
+def drive(bus, process):
+    """Makes calls for web01, or another; what each came to."""
+    qemu = process()
+
+    def drive(*calls, name="web01", pid=qemu.pid):
+        uuid = UUID if name == "web01" else UUID.replace("6", "7")
+        done = subprocess.run([build_dir() / "tests/tools/lock-driver-caller", name, uuid, str(pid), *map(str, calls)],
+                              env=bus.environment(), capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.splitlines()
+    drive.pid = qemu.pid
+    return drive
+
+
+def states(root):
+    return sorted(lease["State"] for lease in root.list().values())
+
+
+def test_a_domain_has_its_disks_in_their_modes(root, drive, image):
+    first, second, third = (image(f"{number}.img") for number in range(3))
+    assert drive(f"acquire:0={first},1={second},2={third},L=key") == ["done"]
+    assert root.held() == {str(first): "exclusive", str(second): "read-only", str(third): "shared", "lease:///space/key": "exclusive"}
+    assert {lease["Pid"] for lease in root.list().values()} == {drive.pid}
+    assert {lease["OnBreak"] for lease in root.list().values()} == {"pause"}
+
+
+def test_the_same_call_twice_changes_nothing(root, drive, disk):
+    assert drive(*2 * [f"acquire:0={disk}"], *2 * ["suspend"], *2 * [f"resume:0={disk}"], *2 * [f"release:0={disk}"]) == 8 * ["done"]
+    assert root.list() == {}
+
+
+def test_who_is_refused_gets_nothing_and_reads_why(root, drive, image, process):
+    first, second = image("1.img"), image("2.img")
+    drive(f"acquire:0={second}")
+    [said] = drive(f"acquire:0={first},0={second}", name="web02", pid=process().pid)
+    assert said.startswith(f"failed {BUSY}: disklockd: {second} is held exclusively by web01")
+    assert root.held() == {str(second): "exclusive"}
+
+
+def test_what_was_taken_before_the_process_is_its_own_from_the_beginning(root, drive, image, client):
+    first, base = image("1.img"), image("base.img")
+    hook = client(0)
+    hook.acquire_set([(first, "exclusive"), (base, "read-only")], owner="web01", owner_uuid=UUID)
+    hook.close()
+    assert drive(f"begin:0={first}") == ["done"]
+    # It was begun for the caller itself, which has ended.
+    wait_until(lambda: root.list() == {}, "the leases to end")
+
+
+def test_a_begin_passes_over_what_another_host_has(root, drive, disk, locked_elsewhere):
+    locked_elsewhere(disk)
+    [begun, acquired] = drive(f"begin:0={disk}", f"acquire:0={disk}")
+    assert begun == "done" and acquired.startswith(f"failed {BUSY}: disklockd: {disk} is locked")
+
+
+def test_a_begin_is_refused_what_another_domain_has(drive, root, disk, process):
+    drive(f"acquire:0={disk}")
+    [said] = drive(f"begin:0={disk}", name="web02", pid=process().pid)
+    assert said.startswith(f"failed {BUSY}: disklockd: {disk} is held exclusively by web01")
+
+
+@pytest.fixture
+def locked_elsewhere():
+    """Locks a file with a process that has no lease."""
+    holders = []
+
+    def lock(path):
+        holders.append(subprocess.Popen(
+            ["/usr/bin/python3", "-c", "import fcntl, struct, sys, time\nfile = open(sys.argv[1], 'r+b')\n"
+             "fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack('hhqqi4x', fcntl.F_WRLCK, 0, 0, 1, 0))\nprint(flush=True)\ntime.sleep(1000)",
+             path], stdout=subprocess.PIPE))
+        holders[-1].stdout.read(1)
+        return holders[-1]
+    yield lock
+    for holder in holders:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+
+
+def test_a_resume_that_is_refused_suspends_again_what_it_had_resumed(root, drive, image, locked_elsewhere):
+    first, second = image("1.img"), image("2.img")
+    drive(f"acquire:0={first},0={second}", "suspend")
+    locked_elsewhere(second)
+    [said] = drive(f"resume:0={first},0={second}")
+    assert said.startswith(f"failed {BUSY}") and str(second) in said
+    assert states(root) == ["suspended", "suspended"]
+
+
+def test_a_disk_that_is_plugged_while_paused_leaves_the_others_suspended(root, drive, image):
+    first, second = image("1.img"), image("2.img")
+    assert drive(f"acquire:0={first}", "suspend", f"acquire:0={second}") == 3 * ["done"]
+    assert states(root) == ["active", "suspended"]
+    assert drive(f"resume:0={first},0={second}") == ["done"]
+    assert states(root) == ["active", "active"]
+
+
+def test_a_disk_that_is_wanted_in_another_mode_is_converted(root, drive, disk):
+    assert drive(f"acquire:0={disk}", f"acquire:1={disk}") == ["done", "done"]
+    assert root.held() == {str(disk): "read-only"}
+    assert drive(f"acquire:0={disk}") == ["done"]
+    assert root.held() == {str(disk): "exclusive"}
+
+
+def test_a_conversion_is_undone_where_the_rest_is_refused(root, drive, image, client):
+    first, second = image("1.img"), image("2.img")
+    drive(f"acquire:1={first}")
+    client().acquire(second, owner="db01")
+    [said] = drive(f"acquire:0={first},0={second}")
+    assert "db01" in said
+    assert root.list(owner="web01").popitem()[1]["Mode"] == "read-only"
+
+
+def test_another_name_of_a_disk_releases_it(root, drive, disk, folder):
+    link = folder / "link.img"
+    link.symlink_to(disk)
+    assert drive(f"acquire:0={disk}", f"release:0={link}") == ["done", "done"]
+    assert root.list() == {}
+
+
+def test_what_the_process_still_reads_becomes_read_only_and_what_it_writes_stays(root, drive, image):
+    read, written, closed = (image(f"{name}.img") for name in ("read", "written", "closed"))
+    with open(read, "rb"), open(written, "r+b"):
+        drive(f"acquire:0={read},0={written},0={closed}", pid=os.getpid())
+        assert drive(f"release:0={read},0={written},0={closed}", pid=os.getpid()) == ["done"]
+        assert root.held() == {str(read): "read-only", str(written): "exclusive"}
+
+
+def test_backing_files_that_the_process_has_closed_go_with_the_next_release(root, drive, image):
+    top, base, other = (image(f"{name}.img") for name in ("top", "base", "other"))
+    drive(f"acquire:0={top},1={base},0={other}", f"release:0={top}")
+    assert root.held() == {str(other): "exclusive"}
+
+
+def test_a_restart_cannot_be_had(drive, root, disk):
+    [said] = drive(f"restart:0={disk}")
+    assert said.startswith(f"failed {FAILED}: ") and "poweroff, pause or ignore" in said
+    assert root.list() == {}
+
+
+def test_a_process_that_has_ended_gets_no_lease(root, drive, disk, process):
+    child = process()
+    child.kill()
+    child.wait()
+    [said] = drive(f"acquire:0={disk}", pid=child.pid)
+    assert "has ended" in said
+    assert root.list() == {}
+
+
+def test_without_the_service_everything_fails_and_says_what_to_do(bus, drive, disk):
+    for said in drive(f"begin:0={disk}", f"acquire:0={disk}", "suspend", f"release:0={disk}"):
+        assert said.startswith(f"failed {FAILED}: disklockd does not answer") and "systemctl status disklockd" in said
+
+
+def test_without_a_bus_everything_fails_and_says_what_to_do(bus, drive, disk):
+    bus.crash()
+    [said] = drive(f"acquire:0={disk}")
+    assert said.startswith(f"failed {FAILED}: disklockd cannot be asked, because the system bus does not answer")
+
+
+@pytest.mark.parametrize("reply", ["()", "(s)", "(a(oa{sv})u)", "(a(oa{sv}))", "(a{sv})", "(a(oa{sv})s)"])
+def test_a_reply_that_makes_no_sense_is_an_error(bus, drive, disk, reply):
+    """Of whoever has the service's name; the last is well formed, but its lease has none of the properties."""
+    values = {"()": (), "(s)": ("x",), "(a(oa{sv})u)": ([], 1), "(a(oa{sv}))": ([],), "(a{sv})": ({},),
+              "(a(oa{sv})s)": ([("/x", {"Path": GLib.Variant("s", "/x")})], "")}
+    connection = bus.connect()
+
+    def answer(_connection, message, incoming):
+        if not incoming or message.get_path() != OBJECT:
+            return message
+        made = Gio.DBusMessage.new_method_reply(message)
+        made.set_body(GLib.Variant(reply, values[reply]))
+        connection.send_message(made, Gio.DBusSendMessageFlags.NONE)
+        return None
+    connection.add_filter(answer)
+    connection.call_sync("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName",
+                         GLib.Variant("(su)", (NAME, 4)), None, 0, -1, None)
+    [said] = drive(f"acquire:0={disk}")
+    assert said.startswith(f"failed {FAILED}: what disklockd answers cannot be read")
