@@ -24,3 +24,5 @@ char *dlk_fd_info(int fd, const char *key);
 
 /** dlk_fd_path: where the kernel says @fd is (readlink of /proc/self/fd), or %NULL. Asks no storage. */
 char *dlk_fd_path(int fd);
+/** Sends a datagram of @text with a copy of @fd (-1: none); FALSE with errno set. */
+gboolean dlk_fd_send(int socket_fd, const char *text, int fd);

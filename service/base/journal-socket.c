@@ -1,8 +1,12 @@
 #include "base/journal-socket.h"
 
+#include "base/fd.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -62,10 +66,32 @@ has_room_in_time(void)
     return !hangs && poll(&poll_fd, 1, PATIENCE_MS) > 0;
 }
 
+/* What is too large for a datagram is handed over as a file: journald takes one that cannot be changed any
+ * more. */
+static int
+make_file(const GString *text)
+{
+    const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+    dlk_autofd fd = memfd_create("disklock-journal-entry", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0 || write(fd, text->str, text->len) != (gssize)text->len || fcntl(fd, F_ADD_SEALS, seals) < 0)
+        return -1;
+    return g_steal_fd(&fd);
+}
+
+static gboolean
+send_as_file(const GString *text)
+{
+    dlk_autofd fd = make_file(text);
+
+    return fd >= 0 && dlk_fd_send(journal, "", fd);
+}
+
 static gboolean
 try_to_send(const GString *text)
 {
-    return send(journal, text->str, text->len, MSG_NOSIGNAL) >= 0;
+    return send(journal, text->str, text->len, MSG_NOSIGNAL) >= 0 ||
+           ((errno == EMSGSIZE || errno == ENOBUFS) && send_as_file(text));
 }
 
 static gboolean

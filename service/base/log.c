@@ -37,7 +37,7 @@ write_entry(GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpoin
     gboolean journal = GPOINTER_TO_INT(user_data);
 
     if (journal && !(level & G_LOG_LEVEL_DEBUG)) {
-        /* What is too large for the first way is rare; the second waits as long as it takes. */
+        /* The second waits as long as it takes: it is for what no way is known for. */
         if (dlk_journal_socket_send(fields, n_fields)) {
             tell_of_lost_entries();
             return G_LOG_WRITER_HANDLED;

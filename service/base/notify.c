@@ -61,42 +61,17 @@ connect_to_manager(void)
     return FALSE;
 }
 
-static gboolean
-send_now(const char *text, int fd)
-{
-    struct iovec part = {.iov_base = (void *)text, .iov_len = strlen(text)};
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-
-    if (fd >= 0) {
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-        message.msg_control = &control;
-        message.msg_controllen = sizeof control.space;
-    }
-    gssize sent;
-    do
-        sent = sendmsg(manager, &message, MSG_NOSIGNAL);
-    while (sent < 0 && errno == EINTR);
-    return sent >= 0;
-}
-
 /* EAGAIN: nobody reads. */
 static gboolean
 try_to_send(const char *text, int fd)
 {
     if (manager < 0 && !connect_to_manager())
         return FALSE;
-    gboolean sent = send_now(text, fd);
+    gboolean sent = dlk_fd_send(manager, text, fd);
     /* Another manager has taken the place of the one that we knew. */
     if (!sent && (errno == ECONNREFUSED || errno == ENOTCONN)) {
         dlk_close_fd(&manager);
-        sent = connect_to_manager() && send_now(text, fd);
+        sent = connect_to_manager() && dlk_fd_send(manager, text, fd);
     }
     return sent;
 }

@@ -245,6 +245,52 @@ def test_what_happens_while_the_bus_is_away(root, service, bus, said):
     wait_until(service.process.is_alive)
 
 
+@pytest.fixture
+def refused_set(root, folder):
+    """A call for so many disks with long names that its entry is larger than a datagram; the disks."""
+    def call(number):
+        paths = [str(folder / ("x" * 200) / f"{number}-{i}.img") for i in range(1000)]
+        assert root.refused_acquire_set([(path, "exclusive") for path in paths]).name
+        return paths
+    return call
+
+
+def test_an_entry_that_is_larger_than_a_datagram(refused_set, said):
+    paths = refused_set(0)
+    assert said("REFUSED", INFO, f"DISKLOCK_PATH={paths[-1]}")["DISKLOCK_PATH"] == paths
+
+
+def test_large_entries_do_not_wait_for_a_journal_that_hangs_either(root, journal, refused_set, said, disk):
+    journal.process.signal(signal.SIGSTOP)
+    try:
+        for _ in range(600):  # more entries than its socket takes
+            root.release(root.acquire(disk))
+        refused_set(1)
+    finally:
+        journal.process.signal(signal.SIGCONT)
+    root.release(root.acquire(disk))
+    said("ENTRIES_LOST", WARNING)
+
+
+def test_a_start_says_what_became_of_each_lease(root, service, said, client, process, image):
+    paths, child = [image(f"{name}.img") for name in ("kept", "over", "gone")], process()
+    kept, over, gone = (root.acquire(path, backend="fcntl", **more)
+                        for path, more in zip(paths, ({}, {"lifetime": "process", "pid": child.pid}, {})))
+    service.crash()
+    child.kill()
+    child.wait()
+    paths[2].unlink()
+    with open(service.runtime / "leases", "ab") as journal:
+        journal.write(b"torn")
+    service.start()
+    assert said("RECOVERED", INFO, f"DISKLOCK_LEASE={identifier(kept)}")["DISKLOCK_REASON"] == "its lock was taken again"
+    assert "process" in said("DROPPED", NOTICE, f"DISKLOCK_LEASE={identifier(over)}")["DISKLOCK_REASON"]
+    assert said("NOT_RECOVERED", WARNING, f"DISKLOCK_LEASE={identifier(gone)}")["DISKLOCK_REASON"] == "deleted"
+    assert said("BROKEN", WARNING, f"DISKLOCK_LEASE={identifier(gone)}")
+    assert said("RECORD_DAMAGED", WARNING)["DISKLOCK_FILE"] == str(service.runtime / "leases")
+    assert said("RECOVERY_DONE", NOTICE)["MESSAGE"].startswith("3 leases")
+
+
 def test_a_journal_that_hangs_holds_up_nobody(root, service, journal, said, disk):
     journal.process.signal(signal.SIGSTOP)
     try:
