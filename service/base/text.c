@@ -3,6 +3,8 @@
 #include <string.h>
 
 #define ELLIPSIS "…"
+/* So many texts are known again. */
+#define SHARED 16
 
 /* Would this character act on a terminal or a log instead of being shown in its line? */
 static gboolean
@@ -85,4 +87,26 @@ dlk_text_time(gint64 realtime_us)
     if (!time)
         return g_strdup_printf("%" G_GINT64_FORMAT " s", realtime_us / G_USEC_PER_SEC);
     return g_date_time_format(time, "%Y-%m-%d %H:%M:%S");
+}
+
+/*
+ * Not g_ref_string_new_intern(): in GLib 2.74 it may find a string whose last reference another
+ * thread is giving up. A reference of one's own keeps that from happening.
+ */
+GRefString *
+dlk_text_share(const char *text)
+{
+    static GMutex mutex;
+    static GRefString *known[SHARED];
+    static guint next;
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&mutex);
+
+    for (guint i = 0; i < SHARED; i++)
+        if (known[i] != NULL && g_str_equal(known[i], text))
+            return g_ref_string_acquire(known[i]);
+    g_clear_pointer(&known[next], g_ref_string_release);
+    known[next] = g_ref_string_new(text);
+    GRefString *shared = g_ref_string_acquire(known[next]);
+    next = (next + 1) % SHARED;
+    return shared;
 }

@@ -89,8 +89,7 @@ set_filesystem(DlkDisk *disk, const DlkMount *mount, const char *filesystem)
             ? dlk_lock_reach_limit(mount->filesystem, mount->options)
             : g_strdup("its mount is not among those of the service, which cannot see whether it shows locks "
                        "to other hosts");
-    disk->lock_limit =
-        limit != NULL ? g_ref_string_new_intern(limit) : NULL; /* thousands of disks have one */
+    disk->lock_limit = limit != NULL ? dlk_text_share(limit) : NULL; /* thousands of disks have one */
 }
 
 /* What an overlay shows of this file is this file. */

@@ -24,7 +24,7 @@ typedef struct {
     char *path;       /* where the walk through all links ended; %NULL where only a descriptor is known */
     char **names;     /* other names of a block device (/dev/disk/by-*), or %NULL */
     char *filesystem; /* type as in mountinfo: "ext4", "nfs4"; %NULL for block devices and network disks */
-    GRefString *lock_limit; /* files: why locks on it are known to this host alone, as a clause, interned;
+    GRefString *lock_limit; /* files: why locks on it are known to this host alone, as a clause, shared;
                                %NULL: every host that has it sees them */
     char *transport;        /* block devices: "scsi" "nvme" "virtio" "loop" "dm" "md", or %NULL */
     char *wwid;             /* block devices, where known, or %NULL */

@@ -106,6 +106,46 @@ test_a_time_beyond_the_calendar_is_a_number(void)
     g_assert_cmpstr(text, ==, "9223372036854 s");
 }
 
+static void
+test_shared_text_is_there_once(void)
+{
+    g_autofree char *copy = g_strdup("ext4");
+    GRefString *one = dlk_text_share("ext4"), *same = dlk_text_share(copy), *other = dlk_text_share("xfs");
+
+    g_assert_true(one == same);
+    g_assert_cmpstr(other, ==, "xfs");
+    g_ref_string_release(one);
+    g_assert_cmpstr(same, ==, "ext4");
+    g_ref_string_release(same);
+    g_ref_string_release(other);
+}
+
+/* Also where the last one that anybody has is given up at that moment: run by many threads. */
+static gpointer
+share_and_release(gpointer data)
+{
+    for (guint i = 0; i < 100000; i++) {
+        char text[16];
+
+        g_snprintf(text, sizeof text, "%u", i / 100 % 40);
+        GRefString *shared = dlk_text_share(text);
+        g_assert_cmpstr(shared, ==, text);
+        g_ref_string_release(shared);
+    }
+    return NULL;
+}
+
+static void
+test_shared_text_may_be_asked_for_while_it_is_given_up(void)
+{
+    GThread *threads[4];
+
+    for (guint i = 0; i < G_N_ELEMENTS(threads); i++)
+        threads[i] = g_thread_new("share", share_and_release, NULL);
+    for (guint i = 0; i < G_N_ELEMENTS(threads); i++)
+        g_thread_join(threads[i]);
+}
+
 #define ADD(name) g_test_add_func("/text/" #name, test_##name)
 
 int
@@ -122,5 +162,7 @@ main(int argc, char **argv)
     ADD(random_bytes_become_clean_and_short);
     ADD(time_is_local_and_readable);
     ADD(a_time_beyond_the_calendar_is_a_number);
+    ADD(shared_text_is_there_once);
+    ADD(shared_text_may_be_asked_for_while_it_is_given_up);
     return g_test_run();
 }
