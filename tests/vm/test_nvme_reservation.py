@@ -120,12 +120,14 @@ def test_a_host_is_fenced_and_nobody_else(world):
 
 def test_a_dead_host_is_fenced_by_one_that_holds_nothing(world):
     a, b, stranger = fresh_initiators(world)
-    a.acquire()
+    lease = a.acquire()
     a.kill()
     assert b.fence("a") == 1
     assert registered_keys(world, stranger) == []
     b.acquire()
     assert b.write() is None and a.write() == errno.EBADE
+    a.start()
+    assert a.state(lease) == ("broken", "preempted by another host")
 
 
 def test_a_namespace_that_cannot_be_reserved_is_refused(world):

@@ -31,7 +31,7 @@ def test_a_host_that_lives_hears_of_it_at_its_next_check(world):
     fenced = now()
     reason = a.wait_for_loss(lease)
     world.say(f"the lease of a host that was fenced was broken after {(now() - fenced) / 1e9:.2f} s, with checks every 0.3 s")
-    assert reason == "registration gone"
+    assert reason in ("registration gone", "preempted by another host")  # the other one is registered for a moment
 
 
 def test_of_two_that_share_one_is_fenced_and_the_other_goes_on(world):
