@@ -235,7 +235,6 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
     if (hold)
         dlk_lock_job_drop_hold(engine, hold);
     drop_claim(engine, change);
-    dlk_refusal_name_disk(&error, lease);
     if (has_ended(lease)) {
         drop_spares(engine, change, TRUE);
         if (!change->answered)
@@ -247,6 +246,7 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
     dlk_holding(lease)->changes++;
     if (!error && change->kind == CHANGE_RESUME)
         record_resumption(engine, lease, &error);
+    dlk_refusal_name_disk(&error, lease);
     if (!error && !change->answered)
         apply(engine, change);
     else
