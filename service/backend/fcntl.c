@@ -1,5 +1,6 @@
 #include "backend/fcntl.h"
 
+#include "backend/fcntl-parts.h"
 #include "backend/image-locks.h"
 #include "backend/lease-locks.h"
 #include "base/as-user.h"
@@ -219,7 +220,10 @@ dlk_fcntl_backend_class_init(DlkFcntlBackendClass *klass)
     backend->check = fcntl_check;
     backend->convert = fcntl_convert;
     backend->release = fcntl_release;
+    backend->record = dlk_fcntl_record;
     backend->adopt = fcntl_adopt;
+    backend->holders = dlk_fcntl_holders;
+    backend->fence = dlk_fcntl_fence;
 }
 
 static void

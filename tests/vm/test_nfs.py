@@ -21,7 +21,8 @@ def test_an_exclusive_lease_refuses_every_mode_on_the_other_host(world):
         a.root.acquire(disk, owner="web01")
         for mode in ("exclusive", "shared", "read-only"):
             error = b.root.refused_acquire(disk, mode)
-            assert error.name == "Busy" and str(disk) in error.message and "another host" in error.message, error
+            whom = "web01 on host host-a (a)" if version == "4.2" else "another host"  # version 3 has no attributes
+            assert error.name == "Busy" and str(disk) in error.message and whom in error.message, error
 
 
 def test_the_server_knows_the_lock_and_whose_it_is(world):

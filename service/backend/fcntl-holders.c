@@ -1,0 +1,206 @@
+#include "backend/fcntl-parts.h"
+#include "backend/holder-attributes.h"
+#include "backend/image-locks.h"
+#include "backend/process-locks.h"
+#include "base/as-user.h"
+#include "base/error.h"
+#include "base/fd.h"
+#include "base/text.h"
+#include "model/holder-record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+/* What is done to the records of a file, with the rights by which it is opened. */
+typedef struct {
+    int fd;
+    const DlkHolder *holder;
+    const DlkLeaseId *lease;
+    const char *record; /* %NULL: none is to stand */
+    gboolean alone;     /* whose it is has the file alone: the others' are left of the dead */
+    GPtrArray *found;
+} Job;
+
+static int
+write_or_remove(gpointer data)
+{
+    const Job *job = data;
+    if (job->record == NULL)
+        return dlk_holder_attributes_remove(job->fd, job->lease) ? 0 : -1;
+    if (job->alone)
+        dlk_holder_attributes_remove_others(job->fd, job->lease);
+    return dlk_holder_attributes_write(job->fd, job->holder, job->record) ? 0 : -1;
+}
+
+static int
+read_all(gpointer data)
+{
+    Job *job = data;
+    job->found = dlk_holder_attributes_read(job->fd);
+    return job->found != NULL ? 0 : -1;
+}
+
+static int
+run(const DlkTarget *target, Job *job, DlkAsUserFunc func)
+{
+    return target->open_as != NULL ? dlk_as_user(target->open_as, job->fd, func, job) : func(job);
+}
+
+/* Where locks stay on this host nobody else is to be told. */
+void
+dlk_fcntl_record(DlkBackend *self, DlkHold *hold, gboolean stands)
+{
+    if (hold->fd < 0 || hold->holder == NULL || hold->target->disk->lock_limit != NULL)
+        return;
+    g_autofree char *record = stands ? dlk_holder_record_format(hold->holder, hold->mode, hold->key) : NULL;
+    Job job = {
+        .fd = hold->fd,
+        .holder = hold->holder,
+        .lease = &hold->holder->lease,
+        .record = record,
+        .alone = hold->mode == DLK_MODE_EXCLUSIVE,
+    };
+    if (run(hold->target, &job, write_or_remove) < 0 && stands) {
+        const int errsv = errno;
+        g_autofree char *label = dlk_text_printable(dlk_disk_label(hold->target->disk), 0);
+        g_debug("%s: cannot tell other hosts who has it: %s", label, g_strerror(errsv));
+    }
+}
+
+static GPtrArray *
+find(const DlkTarget *target, int fd, GError **error)
+{
+    Job job = {.fd = fd};
+    if (fd >= 0 && run(target, &job, read_all) == 0)
+        return job.found;
+    const int errsv = errno;
+    g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
+    dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot read who holds %s", label);
+    return NULL;
+}
+
+static gboolean
+is_locked(int fd)
+{
+    const DlkByteState state = dlk_image_locks_ask(fd, DLK_BYTE_LEASE, DLK_BYTE_LEASE, NULL);
+    return state == DLK_BYTE_READ_LOCKED || state == DLK_BYTE_WRITE_LOCKED;
+}
+
+gboolean
+dlk_fcntl_holders(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GPtrArray *holders,
+                  GError **error)
+{
+    if (target->disk->lock_limit != NULL)
+        return TRUE;
+    dlk_autofd fd = dlk_target_open(target, O_RDONLY);
+    g_autoptr(GPtrArray) found = find(target, fd, error);
+    const gboolean locked = found != NULL && found->len > 0 && is_locked(fd);
+    for (guint i = 0; found != NULL && i < found->len; i++) {
+        DlkHolder *holder = found->pdata[i];
+        /* Its byte may be kept locked, by whatever means, where no lease is. */
+        holder->confirmed = holder->confirmed && locked;
+        g_ptr_array_add(holders, dlk_holder_ref(holder));
+    }
+    return found != NULL;
+}
+
+/* ---- fencing ---- */
+
+/* What is known of the locks on a file and of the host that is to be fenced. */
+typedef struct {
+    guint removed; /* records that no lock stood behind any more */
+    guint alive;   /* of that host's, that stand */
+    guint others;  /* of other hosts, that stand */
+    char *name;    /* as people know that host, or %NULL */
+} Census;
+
+static void
+census_clear(Census *census)
+{
+    g_free(census->name);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Census, census_clear)
+
+static void
+take_census(const DlkTarget *target, int fd, GPtrArray *holders, const char *host, Census *census)
+{
+    for (guint i = 0; i < holders->len; i++) {
+        const DlkHolder *holder = holders->pdata[i];
+        const gboolean is_theirs = g_str_equal(holder->host, host);
+        Job job = {.fd = fd, .lease = &holder->lease};
+        if (is_theirs && census->name == NULL)
+            census->name = g_strdup(holder->host_name);
+        if (!is_theirs)
+            census->others += holder->confirmed;
+        else if (holder->confirmed)
+            census->alive++;
+        else if (run(target, &job, write_or_remove) == 0)
+            census->removed++;
+    }
+}
+
+/* Is byte 0 locked, and by no process of this host? */
+static gboolean
+is_locked_elsewhere(int fd)
+{
+    g_autofree char *key = dlk_process_locks_key(fd);
+    g_autoptr(GArray) locks = dlk_process_locks_find(key != NULL ? key : "");
+    g_autoptr(GArray) own = dlk_process_locks_find_own(key != NULL ? key : "", fd);
+    return is_locked(fd) && !dlk_process_locks_touch(locks, DLK_BYTE_LEASE, DLK_BYTE_LEASE) &&
+           !dlk_process_locks_touch(own, DLK_BYTE_LEASE, DLK_BYTE_LEASE);
+}
+
+/* A client cannot end another's lock: what an administrator does about it, by the kind of filesystem. */
+static char *
+advise(const DlkTarget *target, const char *host)
+{
+    const char *filesystem = target->disk->filesystem != NULL ? target->disk->filesystem : "";
+    if (g_str_has_prefix(filesystem, "nfs"))
+        return g_strdup_printf(
+            "on the server, where it is a Linux NFS server: find the client with  grep -l '%s' "
+            "/proc/fs/nfsd/clients/*/info  and end its locks with  echo expire > /proc/fs/nfsd/clients/N/ctl "
+            " "
+            "(NFS 4; for version 3:  echo CLIENT-ADDRESS > /proc/fs/nfsd/unlock_ip  does so for all locks "
+            "behind "
+            "that address of the server)",
+            host);
+    if (g_str_equal(filesystem, "cifs") || g_str_equal(filesystem, "smb3"))
+        return g_strdup(
+            "on the server, where it is Samba: find the session of that host with  smbstatus -L  and "
+            "end its process there");
+    if (g_str_equal(filesystem, "gfs2") || g_str_equal(filesystem, "ocfs2"))
+        return g_strdup(
+            "have the cluster fence that host (pcs stonith fence, or as your cluster has it): its locks "
+            "go with its membership");
+    return g_strdup_printf("on the server of the %s filesystem: end the session of that host", filesystem);
+}
+
+gboolean
+dlk_fcntl_fence(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, const char *host,
+                guint *removed, GError **error)
+{
+    g_auto(Census) census = {0};
+    g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
+    if (target->disk->lock_limit != NULL) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED, "%s: no other host can have locked it: %s",
+                    label, target->disk->lock_limit);
+        return FALSE;
+    }
+    dlk_autofd fd = dlk_target_open(target, O_RDONLY);
+    g_autoptr(GPtrArray) holders = find(target, fd, error);
+    if (holders == NULL)
+        return FALSE;
+    const gboolean locked = is_locked_elsewhere(fd);
+    take_census(target, fd, holders, host, &census);
+    *removed = census.removed;
+    if (census.alive == 0 && (!locked || census.others > 0))
+        return TRUE;
+    g_autofree char *name = dlk_text_printable(census.name != NULL ? census.name : host, 0);
+    g_autofree char *what = advise(target, name);
+    g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
+                "%s: %s, and from here that lock cannot be ended: %s", label,
+                census.alive > 0 ? "it is locked by that host"
+                                 : "it is locked by a host that has left no record, which may be this one",
+                what);
+    return FALSE;
+}

@@ -1,0 +1,114 @@
+#include "backend/holder-attributes.h"
+
+#include "backend/image-locks.h"
+#include "model/holder-record.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#define PREFIX "user.disklock."
+#define NAME_SIZE (sizeof PREFIX + DLK_LEASE_ID_LENGTH)
+/* Records that are looked at; who writes more of them is telling nobody anything. */
+#define MAX_RECORDS 64
+#define LIST_SIZE 65536 /* XATTR_LIST_MAX of linux/limits.h */
+
+static void
+make_name(const DlkLeaseId *lease, char name[NAME_SIZE])
+{
+    strcpy(name, PREFIX);
+    dlk_lease_id_format(lease, name + strlen(PREFIX));
+}
+
+static gboolean
+parse_name(const char *name, DlkLeaseId *lease)
+{
+    return g_str_has_prefix(name, PREFIX) && dlk_lease_id_parse(name + strlen(PREFIX), lease);
+}
+
+static guint
+byte_of(const DlkLeaseId *lease)
+{
+    return DLK_BYTE_HOLDER_FIRST + (guint)(lease->low % DLK_BYTE_HOLDERS);
+}
+
+gboolean
+dlk_holder_attributes_write(int fd, const DlkHolder *holder, const char *record)
+{
+    char name[NAME_SIZE];
+    make_name(&holder->lease, name);
+    return dlk_image_locks_set(fd, byte_of(&holder->lease), F_RDLCK) &&
+           fsetxattr(fd, name, record, strlen(record), 0) == 0;
+}
+
+gboolean
+dlk_holder_attributes_remove(int fd, const DlkLeaseId *lease)
+{
+    char name[NAME_SIZE];
+    make_name(lease, name);
+    return fremovexattr(fd, name) == 0;
+}
+
+/* The ids in the names of @fd's attributes; of DlkLeaseId. */
+static GArray *
+list(int fd)
+{
+    g_autofree char *names = g_malloc(LIST_SIZE);
+    const ssize_t length = flistxattr(fd, names, LIST_SIZE);
+    if (length < 0)
+        return NULL;
+    GArray *leases = g_array_new(FALSE, FALSE, sizeof(DlkLeaseId));
+    for (ssize_t i = 0; i < length && leases->len < MAX_RECORDS;) {
+        DlkLeaseId lease;
+        const gsize size = strnlen(names + i, (gsize)(length - i));
+        if (i + (ssize_t)size == length)
+            break; /* no end: the kernel gives none such */
+        if (parse_name(names + i, &lease))
+            g_array_append_val(leases, lease);
+        i += (ssize_t)size + 1;
+    }
+    return leases;
+}
+
+void
+dlk_holder_attributes_remove_others(int fd, const DlkLeaseId *lease)
+{
+    g_autoptr(GArray) leases = list(fd);
+    for (guint i = 0; leases != NULL && i < leases->len; i++) {
+        const DlkLeaseId *other = &g_array_index(leases, DlkLeaseId, i);
+        if (memcmp(other, lease, sizeof *lease) != 0)
+            (void)dlk_holder_attributes_remove(fd, other);
+    }
+}
+
+/* One that speaks of another lease than its name does is none. */
+static DlkHolder *
+read_one(int fd, const DlkLeaseId *lease)
+{
+    char name[NAME_SIZE], text[DLK_HOLDER_RECORD_MAX];
+    make_name(lease, name);
+    const ssize_t length = fgetxattr(fd, name, text, sizeof text);
+    DlkHolder *holder = length > 0 ? dlk_holder_record_parse(text, (gsize)length) : NULL;
+    if (holder != NULL && memcmp(&holder->lease, lease, sizeof *lease) != 0)
+        g_clear_pointer(&holder, dlk_holder_unref);
+    if (holder != NULL)
+        holder->confirmed =
+            dlk_image_locks_ask(fd, byte_of(lease), byte_of(lease), NULL) == DLK_BYTE_READ_LOCKED;
+    return holder;
+}
+
+GPtrArray *
+dlk_holder_attributes_read(int fd)
+{
+    g_autoptr(GArray) leases = list(fd);
+    if (leases == NULL && errno != ENOTSUP)
+        return NULL;
+    GPtrArray *holders = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_holder_unref);
+    for (guint i = 0; leases != NULL && i < leases->len; i++) {
+        DlkHolder *holder = read_one(fd, &g_array_index(leases, DlkLeaseId, i));
+        if (holder != NULL)
+            g_ptr_array_add(holders, holder);
+    }
+    return holders;
+}

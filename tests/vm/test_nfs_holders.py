@@ -1,0 +1,47 @@
+"""Who has an image on an NFS export, on which host: told by an extended attribute, by version 4.2."""
+
+from nfs import MOUNTED, locks_at_server, make_image, take_locks_away, two_hosts
+
+
+def disk_of(name):
+    return make_image(name), MOUNTED["4.2"] / name
+
+
+def test_inspect_and_the_refusal_name_host_and_machine(world):
+    a, b = two_hosts(world)
+    _, disk = disk_of("named.img")
+    lease = a.root.acquire(disk, owner="web01")
+    report = b.root.inspect(disk)
+    assert report["state"] == "held-elsewhere" and report["available"] == [], report
+    assert [(holder["owner"], holder["host"], holder["host-name"], holder["unconfirmed"]) for holder in report["holders"]] == [
+        ("web01", "a", "host-a", False)]
+    assert "web01 on host host-a (a) since " in b.root.refused_acquire(disk).message
+    lease.release()
+    report = b.root.inspect(disk)
+    assert report["state"] == "free" and report["holders"] == [], report
+
+
+def test_readers_of_both_hosts_are_named_on_both(world):
+    a, b = two_hosts(world)
+    _, disk = disk_of("readers.img")
+    a.root.acquire(disk, "read-only", owner="web01")
+    b.root.acquire(disk, "shared", owner="web02")
+    for host in (a, b):
+        holders = host.root.inspect(disk)["holders"]
+        assert sorted((holder["owner"], holder["unconfirmed"]) for holder in holders) == [("web01", False), ("web02", False)]
+
+
+def test_a_host_whose_locks_the_server_took_leaves_a_record_that_is_unconfirmed(world):
+    a, b = two_hosts(world)
+    image, disk = disk_of("expired.img")
+    a.root.acquire(disk, owner="web01")
+    error = b.root.refused("Fence", "(ssa{sv})", str(disk), "a", {})
+    assert error.name == "Unsupported" and "grep -l 'host-a'" in error.message and "echo expire" in error.message, error
+    a.service.crash()
+    take_locks_away(a)
+    assert not any("WRITE" in line for line in locks_at_server(image))
+    report = b.root.inspect(disk)
+    assert report["state"] == "free" and [holder["unconfirmed"] for holder in report["holders"]] == [True], report
+    assert b.root.call("Fence", "(ssa{sv})", str(disk), "a", {}) == (1,)
+    assert b.root.inspect(disk)["holders"] == []
+    a.service.start()
