@@ -1,5 +1,6 @@
 #include "backend/fcntl-parts.h"
 #include "backend/holder-attributes.h"
+#include "backend/holder-files.h"
 #include "backend/image-locks.h"
 #include "backend/process-locks.h"
 #include "base/as-user.h"
@@ -11,56 +12,95 @@
 #include <errno.h>
 #include <fcntl.h>
 
+/*
+ * Beside its record a lease keeps a byte of the file read-locked, far behind those that mean anything to
+ * others: a record whose byte nobody has locked is left of somebody who is gone.
+ */
+static guint
+byte_of(const DlkLeaseId *lease)
+{
+    return DLK_BYTE_HOLDER_FIRST + (guint)(lease->low % DLK_BYTE_HOLDERS);
+}
+
 /* What is done to the records of a file, with the rights by which it is opened. */
 typedef struct {
+    const DlkTarget *target;
     int fd;
-    const DlkHolder *holder;
+    gboolean files; /* where the filesystem has no attributes, in files beside it */
     const DlkLeaseId *lease;
     const char *record; /* %NULL: none is to stand */
     gboolean alone;     /* whose it is has the file alone: the others' are left of the dead */
     GPtrArray *found;
 } Job;
 
+static Job
+job_for(const DlkTarget *target, int fd, const DlkRule *rule)
+{
+    return (Job){
+        .target = target,
+        .fd = fd,
+        .files = rule->holder_file && target->folder_fd >= 0 && target->name != NULL,
+    };
+}
+
 static int
-write_or_remove(gpointer data)
+write_one(gpointer data)
 {
     const Job *job = data;
-    if (job->record == NULL)
-        return dlk_holder_attributes_remove(job->fd, job->lease) ? 0 : -1;
     if (job->alone)
         dlk_holder_attributes_remove_others(job->fd, job->lease);
-    return dlk_holder_attributes_write(job->fd, job->holder, job->record) ? 0 : -1;
+    if (dlk_holder_attributes_write(job->fd, job->lease, job->record))
+        return 0;
+    if (errno != ENOTSUP || !job->files)
+        return -1;
+    if (job->alone)
+        dlk_holder_files_remove_others(job->target->folder_fd, job->target->name, job->lease);
+    return dlk_holder_files_write(job->target->folder_fd, job->target->name, job->lease, job->record) ? 0
+                                                                                                      : -1;
+}
+
+static int
+remove_one(gpointer data)
+{
+    const Job *job = data;
+    if (dlk_holder_attributes_remove(job->fd, job->lease))
+        return 0;
+    return job->files && dlk_holder_files_remove(job->target->folder_fd, job->target->name, job->lease) ? 0
+                                                                                                        : -1;
 }
 
 static int
 read_all(gpointer data)
 {
     Job *job = data;
-    job->found = dlk_holder_attributes_read(job->fd);
-    return job->found != NULL ? 0 : -1;
+    if (!dlk_holder_attributes_read(job->fd, job->found))
+        return -1;
+    return !job->files || dlk_holder_files_read(job->target->folder_fd, job->target->name, job->found) ? 0
+                                                                                                       : -1;
 }
 
 static int
-run(const DlkTarget *target, Job *job, DlkAsUserFunc func)
+run(Job *job, DlkAsUserFunc func)
 {
-    return target->open_as != NULL ? dlk_as_user(target->open_as, job->fd, func, job) : func(job);
+    const char *user = job->target->open_as;
+    return user != NULL ? dlk_as_user(user, job->fd, func, job) : func(job);
 }
 
-/* Where locks stay on this host nobody else is to be told. */
+/* Where locks stay on this host nobody else is to be told. The byte goes with the lock of the lease. */
 void
 dlk_fcntl_record(DlkBackend *self, DlkHold *hold, gboolean stands)
 {
     if (hold->fd < 0 || hold->holder == NULL || hold->target->disk->lock_limit != NULL)
         return;
     g_autofree char *record = stands ? dlk_holder_record_format(hold->holder, hold->mode, hold->key) : NULL;
-    Job job = {
-        .fd = hold->fd,
-        .holder = hold->holder,
-        .lease = &hold->holder->lease,
-        .record = record,
-        .alone = hold->mode == DLK_MODE_EXCLUSIVE,
-    };
-    if (run(hold->target, &job, write_or_remove) < 0 && stands) {
+    Job job = job_for(hold->target, hold->fd, hold->rule);
+    job.lease = &hold->holder->lease;
+    job.record = record;
+    job.alone = hold->mode == DLK_MODE_EXCLUSIVE;
+    const gboolean done =
+        stands ? dlk_image_locks_set(hold->fd, byte_of(job.lease), F_RDLCK) && run(&job, write_one) == 0
+               : run(&job, remove_one) == 0;
+    if (!done) {
         const int errsv = errno;
         g_autofree char *label = dlk_text_printable(dlk_disk_label(hold->target->disk), 0);
         g_debug("%s: cannot tell other hosts who has it: %s", label, g_strerror(errsv));
@@ -68,15 +108,23 @@ dlk_fcntl_record(DlkBackend *self, DlkHold *hold, gboolean stands)
 }
 
 static GPtrArray *
-find(const DlkTarget *target, int fd, GError **error)
+find(const DlkTarget *target, int fd, const DlkRule *rule, GError **error)
 {
-    Job job = {.fd = fd};
-    if (fd >= 0 && run(target, &job, read_all) == 0)
-        return job.found;
-    const int errsv = errno;
-    g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
-    dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot read who holds %s", label);
-    return NULL;
+    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_holder_unref);
+    Job job = job_for(target, fd, rule);
+    job.found = found;
+    if (fd < 0 || run(&job, read_all) < 0) {
+        const int errsv = errno;
+        g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
+        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot read who holds %s", label);
+        return NULL;
+    }
+    for (guint i = 0; i < found->len; i++) {
+        DlkHolder *holder = found->pdata[i];
+        const guint byte = byte_of(&holder->lease);
+        holder->confirmed = dlk_image_locks_ask(fd, byte, byte, NULL) == DLK_BYTE_READ_LOCKED;
+    }
+    return g_steal_pointer(&found);
 }
 
 static gboolean
@@ -93,7 +141,7 @@ dlk_fcntl_holders(DlkBackend *self, const DlkTarget *target, const DlkRule *rule
     if (target->disk->lock_limit != NULL)
         return TRUE;
     dlk_autofd fd = dlk_target_open(target, O_RDONLY);
-    g_autoptr(GPtrArray) found = find(target, fd, error);
+    g_autoptr(GPtrArray) found = find(target, fd, rule, error);
     const gboolean locked = found != NULL && found->len > 0 && is_locked(fd);
     for (guint i = 0; found != NULL && i < found->len; i++) {
         DlkHolder *holder = found->pdata[i];
@@ -122,19 +170,19 @@ census_clear(Census *census)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Census, census_clear)
 
 static void
-take_census(const DlkTarget *target, int fd, GPtrArray *holders, const char *host, Census *census)
+take_census(Job *job, GPtrArray *holders, const char *host, Census *census)
 {
     for (guint i = 0; i < holders->len; i++) {
         const DlkHolder *holder = holders->pdata[i];
         const gboolean is_theirs = g_str_equal(holder->host, host);
-        Job job = {.fd = fd, .lease = &holder->lease};
+        job->lease = &holder->lease;
         if (is_theirs && census->name == NULL)
             census->name = g_strdup(holder->host_name);
         if (!is_theirs)
             census->others += holder->confirmed;
         else if (holder->confirmed)
             census->alive++;
-        else if (run(target, &job, write_or_remove) == 0)
+        else if (run(job, remove_one) == 0)
             census->removed++;
     }
 }
@@ -187,11 +235,12 @@ dlk_fcntl_fence(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, 
         return FALSE;
     }
     dlk_autofd fd = dlk_target_open(target, O_RDONLY);
-    g_autoptr(GPtrArray) holders = find(target, fd, error);
+    g_autoptr(GPtrArray) holders = find(target, fd, rule, error);
     if (holders == NULL)
         return FALSE;
     const gboolean locked = is_locked_elsewhere(fd);
-    take_census(target, fd, holders, host, &census);
+    Job job = job_for(target, fd, rule);
+    take_census(&job, holders, host, &census);
     *removed = census.removed;
     if (census.alive == 0 && (!locked || census.others > 0))
         return TRUE;

@@ -1,10 +1,8 @@
 #include "backend/holder-attributes.h"
 
-#include "backend/image-locks.h"
 #include "model/holder-record.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/xattr.h>
 
@@ -17,7 +15,7 @@
 static void
 make_name(const DlkLeaseId *lease, char name[NAME_SIZE])
 {
-    strcpy(name, PREFIX);
+    g_strlcpy(name, PREFIX, NAME_SIZE);
     dlk_lease_id_format(lease, name + strlen(PREFIX));
 }
 
@@ -27,19 +25,12 @@ parse_name(const char *name, DlkLeaseId *lease)
     return g_str_has_prefix(name, PREFIX) && dlk_lease_id_parse(name + strlen(PREFIX), lease);
 }
 
-static guint
-byte_of(const DlkLeaseId *lease)
-{
-    return DLK_BYTE_HOLDER_FIRST + (guint)(lease->low % DLK_BYTE_HOLDERS);
-}
-
 gboolean
-dlk_holder_attributes_write(int fd, const DlkHolder *holder, const char *record)
+dlk_holder_attributes_write(int fd, const DlkLeaseId *lease, const char *record)
 {
     char name[NAME_SIZE];
-    make_name(&holder->lease, name);
-    return dlk_image_locks_set(fd, byte_of(&holder->lease), F_RDLCK) &&
-           fsetxattr(fd, name, record, strlen(record), 0) == 0;
+    make_name(lease, name);
+    return fsetxattr(fd, name, record, strlen(record), 0) == 0;
 }
 
 gboolean
@@ -92,23 +83,17 @@ read_one(int fd, const DlkLeaseId *lease)
     DlkHolder *holder = length > 0 ? dlk_holder_record_parse(text, (gsize)length) : NULL;
     if (holder != NULL && memcmp(&holder->lease, lease, sizeof *lease) != 0)
         g_clear_pointer(&holder, dlk_holder_unref);
-    if (holder != NULL)
-        holder->confirmed =
-            dlk_image_locks_ask(fd, byte_of(lease), byte_of(lease), NULL) == DLK_BYTE_READ_LOCKED;
     return holder;
 }
 
-GPtrArray *
-dlk_holder_attributes_read(int fd)
+gboolean
+dlk_holder_attributes_read(int fd, GPtrArray *holders)
 {
     g_autoptr(GArray) leases = list(fd);
-    if (leases == NULL && errno != ENOTSUP)
-        return NULL;
-    GPtrArray *holders = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_holder_unref);
     for (guint i = 0; leases != NULL && i < leases->len; i++) {
         DlkHolder *holder = read_one(fd, &g_array_index(leases, DlkLeaseId, i));
         if (holder != NULL)
             g_ptr_array_add(holders, holder);
     }
-    return holders;
+    return leases != NULL || errno == ENOTSUP;
 }

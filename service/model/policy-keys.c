@@ -175,6 +175,7 @@ static const DlkPolicyKey keys[] = {
     {RULE("reach", reach), "host or hosts", dlk_policy_read_word, .word = reach_word},
     {RULE("unseen-loss", refuse_unseen_loss), "accept or refuse", dlk_policy_read_word,
      .word = unseen_loss_word},
+    {RULE("holder-file", holder_file), "true or false", dlk_policy_read_boolean},
     {RULE("lockspace", lockspace), PATH, dlk_policy_read_text, .check = check_path},
     {RULE("open-as", open_as), "\"owner\" or the name of a user, not a number", dlk_policy_read_text,
      .check = check_user},

@@ -41,6 +41,7 @@ typedef struct {
     gint64 connection_grace;
     char *open_as; /* a user's name, "owner", or %NULL */
     DlkReach reach;
+    gboolean holder_file;        /* who has a disk may be written to a file beside it */
     gboolean refuse_unseen_loss; /* a lock must be one whose loss is always seen */
     DlkOnBreak on_break;
     guint on_break_allowed; /* bits 1 << DlkOnBreak */

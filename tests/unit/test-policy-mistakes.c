@@ -46,6 +46,7 @@ static const Wrong wrongs[] = {
     {"Rule r", "reach=all", "must be host or hosts, not \"all\""},
     {"Rule r", "reach=hosts", "never holds with backend=host"},
     {"Rule r", "reach=hosts\nbackend=fcntl\nfallback=host", "contradict each other"},
+    {"Rule r", "holder-file=beside", "must be true or false"},
     {"Rule r", "unseen-loss=no", "must be accept or refuse, not \"no\""},
     {"Rule r", "lockspace=locks", "must be an absolute path"},
     {"Rule r", "lockspace=/locks/../etc", "must be an absolute path"},

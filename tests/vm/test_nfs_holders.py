@@ -1,6 +1,21 @@
-"""Who has an image on an NFS export, on which host: told by an extended attribute, by version 4.2."""
+"""Who has an image on an NFS export, on which host: told by an extended attribute, by version 4.2, or by a file beside it."""
+
+from contextlib import contextmanager
 
 from nfs import MOUNTED, locks_at_server, make_image, take_locks_away, two_hosts
+
+
+@contextmanager
+def allowing_files(host):
+    """Meanwhile records may be written beside an image."""
+    before = host.service.policy_file.read_text(encoding="utf-8")
+    host.service.policy_file.write_text(before.replace("backend=fcntl\n", "backend=fcntl\nholder-file=true\n"), encoding="utf-8")
+    host.root.call("Reload")
+    try:
+        yield
+    finally:
+        host.service.policy_file.write_text(before, encoding="utf-8")
+        host.root.call("Reload")
 
 
 def disk_of(name):
@@ -45,3 +60,19 @@ def test_a_host_whose_locks_the_server_took_leaves_a_record_that_is_unconfirmed(
     assert b.root.call("Fence", "(ssa{sv})", str(disk), "a", {}) == (1,)
     assert b.root.inspect(disk)["holders"] == []
     a.service.start()
+
+
+def test_where_the_filesystem_has_no_attributes_a_file_beside_the_image_says_it_if_the_rule_allows(world):
+    a, b = two_hosts(world)
+    image = make_image("beside.img")
+    disk = MOUNTED["3"] / image.name
+    lease = a.root.acquire(disk, owner="web01")
+    assert b.root.inspect(disk)["holders"] == []
+    lease.release()
+    with allowing_files(a), allowing_files(b):
+        lease = a.root.acquire(disk, owner="web01")
+        holders = b.root.inspect(disk)["holders"]
+        assert [(holder["owner"], holder["host"], holder["unconfirmed"]) for holder in holders] == [("web01", "a", False)]
+        assert len(list(image.parent.glob(f".{image.name}.disklock-*"))) == 1
+        lease.release()
+        assert list(image.parent.glob(f".{image.name}.disklock-*")) == []
