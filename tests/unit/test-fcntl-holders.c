@@ -163,7 +163,7 @@ test_a_record_without_a_lock_on_the_disk_is_unconfirmed(Image *image, gconstpoin
 static void
 test_where_locks_stay_on_the_host_nothing_is_written(Image *image, gconstpointer data)
 {
-    image->target->disk->lock_limit = g_strdup("the mount option nolock keeps locks on this host");
+    image->target->disk->lock_limit = g_ref_string_new("the mount option nolock keeps locks on this host");
     g_autoptr(DlkHold) hold = take(image, "alpha", DLK_MODE_EXCLUSIVE, 1);
     g_assert_cmpint(listxattr(image->path, NULL, 0), ==, 0);
 }
@@ -236,7 +236,7 @@ test_fencing_says_what_to_do_on_the_server(Image *image, gconstpointer data)
 static void
 test_fencing_on_a_filesystem_of_this_host_has_nothing_to_fence(Image *image, gconstpointer data)
 {
-    image->target->disk->lock_limit = g_strdup("ext4 is known to this host alone");
+    image->target->disk->lock_limit = g_ref_string_new("ext4 is known to this host alone");
     assert_not_fenced(image, "alpha", "no other host can have locked it");
 }
 
