@@ -18,6 +18,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[1]
 PR_SET_CHILD_SUBREAPER = 36
 SUITE_PATIENCE = 1200  # seconds, for a suite as a whole
+END_PATIENCE = 60  # seconds, for a suite that was told to end
 # name, compiler, what meson is told
 BUILDS = [
     ("build", "gcc", []),
@@ -68,17 +69,50 @@ class Results:
             self.add(group, "the suite as a whole", f"it ended with {status}\n{output[-8000:]}")
 
 
+class Children:
+    """Every suite that runs; ended together when the run is."""
+
+    def __init__(self):
+        self._running, self._over, self._lock = set(), False, threading.Lock()
+
+    def start(self, command, **options):
+        with self._lock:
+            if self._over:
+                raise InterruptedError("the run is over")
+            child = subprocess.Popen(command, start_new_session=True, **options)
+            self._running.add(child)
+        return child
+
+    def wait(self, child, patience):
+        try:
+            return child.wait(patience)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            return child.wait()
+        finally:
+            with self._lock:
+                self._running.discard(child)
+
+    def end(self):
+        """As Ctrl-C would, so that each puts away what is its own."""
+        with self._lock:
+            self._over = True
+            running = list(self._running)
+        for child in running:
+            child.send_signal(signal.SIGINT)
+        for child in running:
+            self.wait(child, END_PATIENCE)
+
+
+CHILDREN = Children()
+
+
 def run(command, **environment):
     """Runs a command to its end and returns its status and output."""
     with tempfile.TemporaryFile("w+", errors="replace") as output:
-        child = subprocess.Popen(list(map(str, command)), cwd=SOURCE, stdin=subprocess.DEVNULL, stdout=output,
-                                 stderr=subprocess.STDOUT, env={**os.environ, **QUIET, **environment},
-                                 start_new_session=True)
-        try:
-            status = child.wait(SUITE_PATIENCE)
-        except subprocess.TimeoutExpired:
-            os.killpg(child.pid, signal.SIGKILL)
-            status = child.wait()
+        child = CHILDREN.start(list(map(str, command)), cwd=SOURCE, stdin=subprocess.DEVNULL, stdout=output,
+                               stderr=subprocess.STDOUT, env={**os.environ, **QUIET, **environment})
+        status = CHILDREN.wait(child, SUITE_PATIENCE)
         output.seek(0)
         return status, output.read()
 
@@ -185,11 +219,17 @@ def children():
     return found
 
 
+def kill_children():
+    """Ends and returns them."""
+    found = children()
+    for pid, _ in found:
+        os.kill(pid, signal.SIGKILL)
+    return found
+
+
 def check_leftovers(results, folder):
     """No process, no mount, no file of a test may outlive it."""
-    left = [f"process {pid}: {command}" for pid, command in children()]
-    for pid, _ in children():
-        os.kill(pid, signal.SIGKILL)
+    left = [f"process {pid}: {command}" for pid, command in kill_children()]
     left += [f"mount: {line}" for line in Path("/proc/self/mounts").read_text().splitlines() if str(folder) in line]
     left += [f"file: {path}" for path in folder.iterdir()]
     results.add("house", "nothing is left behind", "\n".join(left) or None)
@@ -204,28 +244,37 @@ def run_everything(results, wanted):
     jobs += [partial(run_vm, results, wanted, names[0]), partial(run_systemd, results, wanted, names[0])]
     jobs += [partial(run_script, results, *script) for script in scripts(wanted)]
     jobs += [partial(run_unit, results, wanted, name) for name in names]
-    with ThreadPoolExecutor(max_workers=2) as executor:
+    executor = ThreadPoolExecutor(max_workers=2)
+    try:
         for done in [executor.submit(job) for job in jobs]:
             done.result()
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def main():
     name = sys.argv[1] if len(sys.argv) > 1 else ""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    # Under nohup it would be ignored, by every test too.
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    # Whoever ends us ends the suites in order. Under nohup the last would be ignored, by every test too.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="disklock-"))
     folder.chmod(0o755)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
-    for arguments in BUILDS:
-        build(*arguments)
     results = Results()
     try:
+        for arguments in BUILDS:
+            build(*arguments)
         run_everything(results, lambda case: name in case)
         if not results.groups:
             results.add("house", name, "there is no test that has this in its name")
         check_leftovers(results, folder)
+    except KeyboardInterrupt:
+        print("Ended before its time", flush=True)
+        sys.exit(130)
     finally:
+        CHILDREN.end()
+        kill_children()
         shutil.rmtree(folder, ignore_errors=True)
     results.print_summary()
     sys.exit(1 if results.failures else 0)

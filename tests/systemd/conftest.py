@@ -1,6 +1,7 @@
 """The fixtures of the tests under systemd: a booted machine for all tests of a release, and a service without leases for each."""
 
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -14,6 +15,10 @@ import roots  # noqa: E402
 from held import Held  # noqa: E402
 from harness.service import COMPLAINT  # noqa: E402
 from service import Service  # noqa: E402
+
+# Whoever ends the tests has their folders put away; the rest the kernel does.
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.default_int_handler)
 
 
 def folder_for(what):
@@ -98,3 +103,48 @@ def witness(machine):
     yield start
     for one in started:
         one.close()
+
+
+@pytest.fixture
+def replaced(machine):
+    """Puts a file of the machine in another's place, as a package's installation does; at the end all is as it was."""
+    before = {}
+
+    def put(path, content, mode=0o644):
+        place = machine.outside(path)
+        before.setdefault(path, place.read_bytes() if place.exists() else None)
+        unfinished = place.with_name(f"{place.name}.new")
+        unfinished.write_bytes(content)
+        unfinished.chmod(mode)
+        unfinished.rename(place)
+    yield put
+    for path, content in before.items():
+        if content is None:
+            machine.outside(path).unlink()
+        else:
+            put(path, content, machine.outside(path).stat().st_mode & 0o777)
+    machine.run("systemctl", "daemon-reload")
+
+
+@pytest.fixture
+def setting(machine, replaced):
+    """Adds a setting to the unit's [Service], for its next start."""
+    def add(line):
+        folder = f"/etc/systemd/system/{machines.UNIT}.d"
+        machine.outside(folder).mkdir(exist_ok=True)
+        replaced(f"{folder}/test.conf", f"[Service]\n{line}\n".encode())
+        machine.run("systemctl", "daemon-reload")
+    return add
+
+
+@pytest.fixture
+def process(machine):
+    """Starts programs in the machine under a uid."""
+    started = []
+
+    def start(uid, *command):
+        started.append(machines.Inner(f"process{len(started)}", uid, command, machine))
+        return started[-1]
+    yield start
+    for one in started:
+        one.kill()

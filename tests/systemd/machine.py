@@ -6,12 +6,14 @@ ends the rest and unmounts everything. What it leaves is an empty control group,
 
 import os
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
 
 import harness
 from harness import Process, wait_until
+from harness.process import children_of, last_of
 
 UNIT = "disklockd.service"
 IMAGES = Path("/images")
@@ -90,6 +92,11 @@ class Machine:
         self.init = self._group.processes("init.scope")[0]
         self._wait_for(lambda: self.try_to("systemctl", "is-system-running", "--wait").stdout.strip() in ("running", "degraded"),
                        "systemd to have booted")
+        self.state_after_boot = self.show("ActiveState")
+        # 254 is the first to know FileDescriptorStorePreserve=.
+        self.keeps_descriptors = int(re.search(r"systemd (\d+)", self.run("systemctl", "--version"))[1]) >= 254
+        # As the trigger of Debian's package does after an installation.
+        self.run("journalctl", "--update-catalog")
 
     def _wait_for(self, condition, what):
         def met():
@@ -100,7 +107,7 @@ class Machine:
     @property
     def enter(self):
         """What to put before a command that is to run in the container."""
-        return ["nsenter", f"--target={self.init}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wd=/", "--"]
+        return ["nsenter", f"--target={self.init}", "--mount", "--uts", "--ipc", "--net", "--pid", "--root", "--wdns=/", "--"]
 
     def try_to(self, *command, **options):
         """Runs a command in the container; returns the CompletedProcess."""
@@ -125,5 +132,26 @@ class Machine:
         return self.run("journalctl", "--no-pager", "--quiet", "--boot", *arguments)
 
     def close(self):
-        self.process.kill()
+        # unshare(1) lives until the namespace's first process has ended, and that ends last.
+        for child in children_of(self.process.pid):
+            os.kill(child, signal.SIGKILL)
+        self.process.wait()
         self._group.close()
+
+
+class Inner(Process):
+    """A program in a machine; `pid` is its number there."""
+
+    def __init__(self, name, uid, command, machine):
+        become = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--pdeathsig=KILL", "--"]
+        super().__init__(f"{name}-{time.monotonic_ns()}", [*machine.enter, "sh", "-c", 'echo $$; exec "$@"', "sh", *become, *command],
+                         machine.folder)
+        wait_until(lambda: self.output().endswith("\n"), f"{command[0]} to start")
+
+    @property
+    def pid(self):
+        return int(self.output().split()[0])
+
+    def signal(self, number):
+        if self.is_alive():
+            os.kill(last_of(super().pid), number)

@@ -36,10 +36,10 @@ class Service:
         return self.machine.journal(f"--unit={UNIT}", f"--after-cursor={self._cursor}", "--output=cat")
 
     def close(self):
-        """Takes all leases away; then nothing may be stored."""
-        self.machine.run("systemctl", "start", UNIT)
+        """Takes all leases away, and the policy of the test; then nothing may be stored."""
+        self.machine.run("systemctl", "reload-or-restart", UNIT)
         root = Client(self.machine, 0)
-        for lease in root.list():
-            root.call("Release", "(o)", lease)
+        for owner in {lease["Owner"] for lease in root.list().values()}:
+            root.call("ReleaseOwner", "(s)", owner)
         wait_until(lambda: self.machine.show("NFileDescriptorStore") == "0", "the descriptor store to be empty")
         root.close()

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 from gi.repository import GLib
 
@@ -22,6 +23,18 @@ def wait_until(condition, what="the condition", patience=PATIENCE):
         if time.monotonic() > end:
             raise AssertionError(f"waited {patience} s in vain for {what}")
         time.sleep(0.005)
+
+
+def children_of(pid):
+    """The processes that this one has started."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def last_of(pid):
+    """The process itself, or the one that it started and waits for, as nsenter(1) does: that has to be killed. Its parent takes
+    note and ends; nobody else might, and a namespace for processes is there until every one of them has been waited for."""
+    found = children_of(pid)
+    return last_of(found[0]) if found else pid
 
 
 class Process:

@@ -72,8 +72,8 @@ class Line:
 class RemoteProcess:
     """The test's end: a transport for Client. `pid` is its number where it runs, which may be a container."""
 
-    def __init__(self, bus, uid, pending_class, error_class, wait_until):
-        self._pending_class, self._error_class = pending_class, error_class
+    def __init__(self, bus, uid, pending_class, error_class, wait_until, last_of):
+        self._pending_class, self._error_class, self._last_of = pending_class, error_class, last_of
         self._calls, self._next = {}, 0
         ours, theirs = socket.socketpair()
         self._child = subprocess.Popen(
@@ -109,8 +109,9 @@ class RemoteProcess:
 
     def close(self, signal_number=signal.SIGKILL):
         if self._child.poll() is None:
-            self._child.send_signal(signal.SIGCONT)
-            self._child.send_signal(signal_number)
+            caller = self._last_of(self._child.pid)
+            os.kill(caller, signal.SIGCONT)
+            os.kill(caller, signal_number)
         self._child.wait()
         self._line.close()
         self._on_end()
