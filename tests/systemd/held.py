@@ -19,10 +19,7 @@ class Held:
             "other sharer": self.observer.acquire("/images/shared.img", "shared", lifetime="process"),
         }
         self.leases["descriptor"], self.keep = holder.hold(image("descriptor.img"))
-        self.remember()
-
-    def remember(self):
-        """What is now is what has to stay."""
+        # What is now is what has to stay.
         self.properties = self.read()
         self.locks = self.read_locks()
         assert len(self.locks) >= len(self.paths()), self.locks
@@ -37,10 +34,6 @@ class Held:
     def read_locks(self):
         """What /proc/locks says of their images."""
         return kernel_locks(*map(self._machine.outside, self.paths()))
-
-    def release(self, name):
-        self.leases.pop(name).release()
-        self.remember()
 
     def assert_unchanged(self):
         """They are what they were, the kernel says the same, and nobody else gets any of the disks."""

@@ -124,11 +124,11 @@ def test_the_locks_of_a_stopped_service_can_be_given_up(machine, service, held):
 
 def test_leases_outlive_a_restart_of_the_bus(machine, service, held, witness, client):
     other, before = witness(DISK), service.pid
-    held.release("connection")
     machine.run("systemctl", "restart", "dbus.service")
     held.observer = client()
     wait_until(lambda: machine.try_to("busctl", "status", "org.disklock.DiskLock1").returncode == 0, "the name to be on the bus")
     held.assert_unchanged()
+    held.observer.call("Claim", path=str(held.leases["connection"]), interface=LEASE)
     assert service.pid == before
     assert refused(other)
 
