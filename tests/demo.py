@@ -274,6 +274,9 @@ def main():
     shell = sys.argv[1:] == ["--shell"]
     if sys.argv[1:] and not shell:
         sys.exit("usage: tools/demo [--shell]")
+    # Whoever ends us has everything put away.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     with contextlib.ExitStack() as ends:
         folder = Path(tempfile.mkdtemp(prefix="disklock-demo-"))
         ends.callback(shutil.rmtree, folder)
@@ -289,4 +292,8 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("Ended before its time", file=sys.stderr)
+        sys.exit(130)
