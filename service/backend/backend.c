@@ -250,7 +250,8 @@ gboolean
 dlk_backend_release_at_once(DlkBackend *self, DlkHold *hold)
 {
     /* A record for other hosts is written to the storage. A check in a worker may hang with it. */
-    if (!hold->release_never_blocks || DLK_BACKEND_GET_CLASS(self)->record || !g_mutex_trylock(&hold->mutex))
+    if (!hold->release_never_blocks || (hold->holder && DLK_BACKEND_GET_CLASS(self)->record) ||
+        !g_mutex_trylock(&hold->mutex))
         return FALSE;
     gboolean released = DLK_BACKEND_GET_CLASS(self)->release(self, hold, NULL);
     g_mutex_unlock(&hold->mutex);
