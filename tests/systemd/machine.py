@@ -13,7 +13,7 @@ from pathlib import Path
 
 import harness
 from harness import Process, wait_until
-from harness.process import children_of, last_of
+from harness.process import children_of, signal_last_of
 
 UNIT = "disklockd.service"
 IMAGES = Path("/images")
@@ -154,4 +154,4 @@ class Inner(Process):
 
     def signal(self, number):
         if self.is_alive():
-            os.kill(last_of(super().pid), number)
+            signal_last_of(super().pid, number)

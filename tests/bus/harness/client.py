@@ -2,7 +2,7 @@
 
 from gi.repository import Gio, GLib
 
-from .process import PATIENCE, last_of, wait_until
+from .process import PATIENCE, signal_last_of, wait_until
 from .remote import RemoteProcess
 
 NAME = "org.disklock.DiskLock1"
@@ -100,7 +100,7 @@ class Client:
     """One caller of the service. `uid` None: a connection of the test's own process, which is root's."""
 
     def __init__(self, bus, uid=None):
-        self.transport = Connection(bus) if uid is None else RemoteProcess(bus, uid, Pending, BusError, wait_until, last_of)
+        self.transport = Connection(bus) if uid is None else RemoteProcess(bus, uid, Pending, BusError, wait_until, signal_last_of)
         self.name = self.transport.name
         self.pid = getattr(self.transport, "pid", None)
 

@@ -1,5 +1,7 @@
 """Processes that end with the test, and waiting without guessing how long."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import time
@@ -31,10 +33,16 @@ def children_of(pid):
 
 
 def last_of(pid):
-    """The process itself, or the one that it started and waits for, as nsenter(1) does: that has to be killed. Its parent takes
-    note and ends; nobody else might, and a namespace for processes is there until every one of them has been waited for."""
     found = children_of(pid)
     return last_of(found[0]) if found else pid
+
+
+def signal_last_of(pid, number):
+    """Signals a child of ours, or the process that it started and waits for, as nsenter(1) does: that has to be killed. Its parent takes
+    note and ends; nobody else might, and a namespace for processes is there until every one of them has been waited for."""
+    # It may end at any moment by itself.
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+        os.kill(last_of(pid), number)
 
 
 class Process:

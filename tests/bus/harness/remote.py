@@ -72,8 +72,8 @@ class Line:
 class RemoteProcess:
     """The test's end: a transport for Client. `pid` is its number where it runs, which may be a container."""
 
-    def __init__(self, bus, uid, pending_class, error_class, wait_until, last_of):
-        self._pending_class, self._error_class, self._last_of = pending_class, error_class, last_of
+    def __init__(self, bus, uid, pending_class, error_class, wait_until, signal_last_of):
+        self._pending_class, self._error_class, self._signal = pending_class, error_class, signal_last_of
         self._calls, self._next = {}, 0
         ours, theirs = socket.socketpair()
         self._child = subprocess.Popen(
@@ -109,9 +109,8 @@ class RemoteProcess:
 
     def close(self, signal_number=signal.SIGKILL):
         if self._child.poll() is None:
-            caller = self._last_of(self._child.pid)
-            os.kill(caller, signal.SIGCONT)
-            os.kill(caller, signal_number)
+            self._signal(self._child.pid, signal.SIGCONT)
+            self._signal(self._child.pid, signal_number)
         self._child.wait()
         self._line.close()
         self._on_end()
