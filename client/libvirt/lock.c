@@ -143,10 +143,25 @@ take_missing(const Work *work, size_t n_taken, DlkFailure *failure)
                               work->on_break, failure);
 }
 
+/* A libvirtd that was started anew does not know what Release once told its predecessor. */
+static bool
+has_all(const Work *work, const DlkWish *wishes, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const DlkLeaseInfo *lease = dlk_leases_find(work->bus, work->list, wishes[i].path);
+
+        if (!lease || strcmp(lease->mode, wishes[i].mode) != 0)
+            return false;
+    }
+    return true;
+}
+
 static bool
 acquire(Work *work, const DlkWish *wishes, size_t count, bool resuming, DlkFailure *failure)
 {
-    for (size_t i = 0; resuming && i < work->list->count; i++)
+    const bool all = resuming || has_all(work, wishes, count);
+
+    for (size_t i = 0; all && i < work->list->count; i++)
         if (!resume(work, &work->list->items[i], failure))
             return false;
     for (size_t i = 0; i < count; i++)

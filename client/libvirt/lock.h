@@ -17,7 +17,7 @@ bool dlk_lock_begin(const DlkVm *vm, const DlkWish *wishes, size_t count, const 
 /**
  * @wishes are what the VM is to have in these modes: leases in another mode are converted, suspended ones
  * resumed, and what is missing is taken. All or nothing. @resuming: the CPUs are to run again, so that
- * whatever is suspended is resumed.
+ * whatever is suspended is resumed; so it is where all of @wishes are the VM's already.
  */
 bool dlk_lock_acquire(const DlkVm *vm, const DlkWish *wishes, size_t count, const char *on_break,
                       bool resuming, DlkFailure *failure);

@@ -110,6 +110,29 @@ def test_a_disk_that_is_plugged_while_paused_leaves_the_others_suspended(root, d
     assert states(root) == ["active", "active"]
 
 
+@pytest.mark.parametrize("verb", ["resume", "acquire"])
+def test_what_libvirt_does_not_speak_of_is_resumed_too(root, drive, image, verb):
+    """After a restart libvirtd does not say that it resumes."""
+    first, base = image("1.img"), image("base.img")
+    assert drive(f"acquire:0={first},1={base}", "suspend", f"{verb}:0={first}") == 3 * ["done"]
+    assert states(root) == ["active", "active"]
+
+
+def test_a_lease_that_went_meanwhile_is_taken_anew_by_a_resume(root, drive, image):
+    first, base = image("1.img"), image("base.img")
+    drive(f"acquire:0={first},1={base}", "suspend")
+    root.release(next(iter(root.list(path=str(first)))))
+    assert drive(f"resume:0={first}") == ["done"]
+    assert states(root) == ["active", "active"]
+
+
+def test_a_job_in_a_paused_domain_resumes_what_it_writes_to_alone(root, drive, image):
+    first, base = image("1.img"), image("base.img")
+    assert drive(f"acquire:0={first},1={base}", "suspend", f"acquire:0={base}") == 3 * ["done"]
+    assert {lease["Path"]: (lease["State"], lease["Mode"]) for lease in root.list().values()} == {
+        str(first): ("suspended", "exclusive"), str(base): ("active", "exclusive")}
+
+
 def test_a_disk_that_is_wanted_in_another_mode_is_converted(root, drive, disk):
     assert drive(f"acquire:0={disk}", f"acquire:1={disk}") == ["done", "done"]
     assert root.held() == {str(disk): "read-only"}

@@ -104,6 +104,14 @@ def test_a_chain_is_suspended_and_resumed_as_one(chained):
     chained.has(over="exclusive", base="read-only")
 
 
+def test_a_chain_is_resumed_as_one_after_a_restart_of_libvirtd(chained):
+    chained.virsh("suspend")
+    chained.libvirt.restart()
+    assert chained.states() == {"suspended"}
+    chained.virsh("resume")
+    assert chained.states() == {"active"}
+
+
 def test_an_end_leaves_nothing_of_the_chain(chained, root):
     chained.virsh("destroy")
     wait_until(lambda: not root.list(), "the leases to end")
