@@ -124,7 +124,8 @@ find(const DlkTarget *target, int fd, const DlkRule *rule, GError **error)
     for (guint i = 0; i < found->len; i++) {
         DlkHolder *holder = found->pdata[i];
         const guint byte = byte_of(&holder->lease);
-        holder->confirmed = dlk_image_locks_ask(fd, byte, byte, NULL) == DLK_BYTE_READ_LOCKED;
+        const DlkByteState state = dlk_image_locks_ask(fd, byte, byte, NULL);
+        holder->confirmed = state == DLK_BYTE_READ_LOCKED || state == DLK_BYTE_WRITE_LOCKED;
     }
     return g_steal_pointer(&found);
 }
