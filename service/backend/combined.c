@@ -1,5 +1,6 @@
 #include "backend/combined.h"
 
+#include "base/error.h"
 #include "model/holder-keys.h"
 
 #include <string.h>
@@ -230,20 +231,35 @@ adopt_part(DlkHold *part, int *fd, const DlkRule *rule, GError **error)
     return adopted;
 }
 
+/* Lets go of what was adopted, and gives none of it up: whoever runs on these locks still runs. */
+static void
+forget_all(DlkHold *hold)
+{
+    State *state = hold->state;
+    for (guint i = 0; i < PARTS; i++) {
+        state->held[i] = FALSE;
+        g_clear_pointer(&hold->parts[i], dlk_hold_unref);
+    }
+}
+
+/* A part that is lost ends the others too. One that is not known, or that somebody has in this mode, is asked
+ * again: until then the lease stands by the rest. */
 static gboolean
 combined_adopt(DlkBackend *backend, DlkHold *hold, int *fds, const DlkRule *rule, GError **error)
 {
     State *state = make_parts(DLK_COMBINED_BACKEND(backend), hold);
-    for (guint i = 0; i < PARTS; i++) {
-        if (!takes_part(hold, i, hold->mode))
-            continue;
-        state->held[i] = adopt_part(hold->parts[i], &fds[i], rule, error);
-        if (state->held[i])
-            continue;
+    g_autoptr(GError) failure = NULL;
+    for (guint i = 0; i < PARTS && failure == NULL; i++)
+        if (takes_part(hold, i, hold->mode))
+            state->held[i] = adopt_part(hold->parts[i], &fds[i], rule, &failure);
+    if (failure == NULL)
+        return TRUE;
+    if (g_error_matches(failure, DLK_ERROR, DLK_ERROR_LEASE_LOST))
         give_back_all(hold);
-        return FALSE;
-    }
-    return TRUE;
+    else
+        forget_all(hold);
+    g_propagate_error(error, g_steal_pointer(&failure));
+    return FALSE;
 }
 
 static gboolean

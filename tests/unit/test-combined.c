@@ -216,6 +216,31 @@ test_adoption_takes_both_or_neither(Pair *f, gconstpointer data)
     assert_held(f, 0, FALSE);
 }
 
+static void
+test_a_part_that_does_not_answer_costs_the_other_nothing(Pair *f, gconstpointer data)
+{
+    DlkHold *dead = space_take(&f->space, "alpha", "web01", DLK_MODE_EXCLUSIVE);
+    int fds[DLK_HOLD_PARTS], again[DLK_HOLD_PARTS];
+    dlk_hold_fds(dead, fds);
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++) {
+        fds[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+        again[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+    }
+    dlk_fake_backend_die(f->fake);
+    dlk_hold_unref(dead);
+
+    dlk_fake_backend_fail(f->fake, DLK_FAKE_ADOPT, DLK_ERROR_BACKEND_FAILED, "no answer");
+    g_autoptr(DlkHold) hold = dlk_hold_new(f->space.backend, f->space.target, DLK_MODE_EXCLUSIVE, FALSE, 0);
+    g_assert_false(dlk_backend_adopt(f->space.backend, hold, fds, f->space.rule, NULL));
+    g_clear_pointer(&hold, dlk_hold_unref);
+    g_assert_true(lockspace_holds(f));
+
+    hold = dlk_hold_new(f->space.backend, f->space.target, DLK_MODE_EXCLUSIVE, FALSE, 0);
+    g_assert_true(dlk_backend_adopt(f->space.backend, hold, again, f->space.rule, NULL));
+    space_assert_check(hold, DLK_CHECK_HELD, NULL);
+    space_give_back(hold);
+}
+
 /* ---- others ---- */
 
 static void
@@ -266,6 +291,7 @@ main(int argc, char **argv)
     ADD(readers_are_kept_by_the_part_that_can);
     ADD(a_reader_that_becomes_a_writer_takes_both);
     ADD(adoption_takes_both_or_neither);
+    ADD(a_part_that_does_not_answer_costs_the_other_nothing);
     ADD(holders_and_fencing_are_those_of_both);
     g_test_add_func("/combined/names_that_are_no_pair", test_names_that_are_no_pair);
     return g_test_run();
