@@ -275,11 +275,17 @@ revive_lane(Recovery *self, const char *lane, GPtrArray *leases)
     DlkLease **first = (DlkLease **)leases->pdata;
     guint n = 0;
 
-    for (guint i = 0; i < leases->len; i++)
-        if (first[i]->state == DLK_STATE_BROKEN)
-            break_again(self->engine, first[i]);
-        else
-            first[n++] = first[i];
+    /* Exchanged, not overwritten: each is unreferenced with the array, and once. */
+    for (guint i = 0; i < leases->len; i++) {
+        DlkLease *lease = first[i];
+
+        if (lease->state == DLK_STATE_BROKEN) {
+            break_again(self->engine, lease);
+            continue;
+        }
+        first[i] = first[n];
+        first[n++] = lease;
+    }
     for (guint i = 0; i < n; i += BATCH) {
         self->jobs++;
         revive(self->engine, self, lane, first + i, MIN(BATCH, n - i), NULL);

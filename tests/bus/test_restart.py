@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -231,6 +232,22 @@ def test_a_broken_lease_stays_broken_and_readable(service, client, disk):
     lease.release()
     service.restart()
     assert not lease.exists()
+
+
+def test_a_lease_that_was_being_broken_costs_no_other_one_its_place(service, client, image):
+    root = client()
+    stubborn = subprocess.Popen(["sleep", "1000"], preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
+    broken = root.acquire(image("a.img"), pid=stubborn.pid, on_break="terminate")
+    others = [root.acquire(image(f"{name}.img")) for name in "bcd"]
+    root.call("Break", "(osa{sv})", str(broken), "test", {})
+    service.restart()
+    assert broken["State"] == "broken" and [lease["State"] for lease in others] == ["active"] * 3
+    for lease in others:
+        lease.release()
+    stubborn.kill()
+    stubborn.wait()
+    wait_until(lambda: lock_of(broken["Path"]) == fcntl.F_UNLCK, "the lock to go")
+    assert list(root.list()) == [str(broken)]
 
 
 def test_an_image_that_was_deleted_meanwhile_breaks_its_lease(service, client, process, disk):
