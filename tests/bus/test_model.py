@@ -134,8 +134,8 @@ class Game:
             wait_until(lambda: sum(one.done for one in pending) >= enough, "answers")
             self.die()
             self.service.start()
-        # One that ends in order still answers, but asks nobody any more who a caller is.
-        gone = (*GONE, "NotAuthorized") if crash else ()
+        # One that ends in order answers to the last, but asks nobody any more who a caller is, and then has no objects.
+        gone = (*GONE, "NotAuthorized", "UnknownMethod") if crash else ()
         done = [self.outcome(player, one, answer, gone) for (player, one), answer in zip(asked, pending)]
         self.operations += len(done)
         if crash:
