@@ -258,6 +258,9 @@ def main():
     # Whoever ends us ends the suites in order. Under nohup the last would be ignored, by every test too.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
+    # In a container, or where a service runs the tests, its manager listens; but that is not the manager of what is tested.
+    for variable in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
+        os.environ.pop(variable, None)
     folder = Path(tempfile.mkdtemp(prefix="disklock-"))
     folder.chmod(0o755)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
