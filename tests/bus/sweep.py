@@ -6,7 +6,7 @@ import struct
 import threading
 from collections import Counter
 
-from harness import wait_until
+from harness import BusError, wait_until
 
 POLICY = """
 [Rule everything]
@@ -14,6 +14,7 @@ backend=fcntl;host
 check-interval=3600
 """
 F_OFD_SETLKW = 38
+GONE = ("NoReply", "ServiceUnknown", "NameHasNoOwner", "Disconnected")
 LOCKED = {"exclusive": "WRITE", "shared": "READ", "read-only": "READ"}
 
 
@@ -37,9 +38,19 @@ class World:
         self.token = lease.token
         return lease
 
+    def leases(self):
+        """The properties of all leases. A call that failed may have cost the service its connection: it comes back."""
+        def ask():
+            try:
+                return [list(self.root.list().values())]
+            except BusError as error:
+                assert error.name in GONE, error
+                return None
+        return wait_until(ask, "the service to be on the bus")[0]
+
     def on(self, path):
         """The leases of a disk."""
-        return [lease for lease in self.root.list().values() if lease["Path"] == str(path)]
+        return [lease for lease in self.leases() if lease["Path"] == str(path)]
 
     def locks(self):
         """What /proc/locks has on the disks: (name, kind) → how often."""
@@ -55,7 +66,7 @@ class World:
 
     def explained(self):
         """What the leases explain of that."""
-        return Counter((os.path.basename(lease["Path"]), LOCKED[lease["Mode"]]) for lease in self.root.list().values()
+        return Counter((os.path.basename(lease["Path"]), LOCKED[lease["Mode"]]) for lease in self.leases()
                        if lease["State"] in ("active", "at-risk"))
 
     def check(self, unsaid=0):

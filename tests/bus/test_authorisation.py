@@ -46,7 +46,7 @@ def calls(disk, lease, fd):
         "CanAcquire": ("(ss)", path, "exclusive"),
         "Reload": ("()",),
     }
-    own = {"Release": ("()",), "Check": ("()",), "Convert": ("(s)", "shared"), "Suspend": ("()",), "Resume": ("()",)}
+    own = {"Release": ("()",), "Check": ("()",), "Convert": ("(s)", "shared"), "Suspend": ("()",), "Resume": ("()",), "Claim": ("()",)}
     made = {(MANAGER, name): (OBJECT, [fd] if name == "AcquireFd" else [], *call) for name, call in manager.items()}
     made.update({(LEASE, name): (lease.path, [], *call) for name, call in own.items()})
     return made

@@ -9,6 +9,7 @@ from contextlib import suppress
 import pytest
 
 from harness import EVERY, NAME, BusError, Injection, wait_until
+from sweep import GONE
 
 # Memory and threads: without them GLib ends the process, which is the death of test_death.py.
 MAY_KILL = ("mmap", "mprotect", "brk", "clone", "clone3")
@@ -18,7 +19,6 @@ TELLS = ("socket", "getsockopt", "setsockopt", "sendmsg")
 RENEWED = Counter({"anon_inode:[pidfd]": 1})
 # With DISKLOCK_SWEEP=every each, or else one of so many.
 STEP = {"fail": 1 if EVERY else 4, "wait": 1 if EVERY else 20}
-GONE = ("NoReply", "ServiceUnknown", "NameHasNoOwner", "Disconnected")
 
 
 @pytest.fixture(params=["fail", "wait"])

@@ -94,8 +94,12 @@ def test_a_reload_of_a_policy_with_mistakes_fails_and_changes_nothing(machine, s
 def test_the_journal_explains_its_entries(machine, client, image):
     root = client()
     lease = root.acquire(image(), owner="web01")
-    said = machine.journal("--catalog", f"--unit={UNIT}", f"DISKLOCK_LEASE={str(lease)[-32:]}")
-    assert "Subject: A disk was locked" in said
+
+    def explained():
+        """journald writes down what it is told when it gets to it."""
+        said = machine.journal("--catalog", f"--unit={UNIT}", f"DISKLOCK_LEASE={str(lease)[-32:]}")
+        return "Subject: A disk was locked" in said and said
+    said = wait_until(explained, "the entry of the lease")
     assert f"web01 (process {root.pid}, uid 0) holds the disk" in said
 
 
