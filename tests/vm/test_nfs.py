@@ -78,7 +78,7 @@ def test_who_waits_in_vain_is_told_who_is_in_the_way(world):
     disk = disk_of("in-vain.img", "4.2")
     a.root.acquire(disk)
     error = b.root.refused_acquire(disk, wait=1500)
-    assert error.name == "TimedOut" and "another host" in error.message and str(disk) in error.message, error
+    assert error.name == "TimedOut" and "on host host-a" in error.message and str(disk) in error.message, error
 
 
 def test_a_conversion_is_refused_while_the_other_host_stands_in_the_way(world):
