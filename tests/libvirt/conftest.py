@@ -4,6 +4,7 @@ import fcntl
 import os
 import struct
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,10 @@ pytest_plugins = ["harness.fixtures"]
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory):
+def cache():
     """What libvirt knows of QEMU, for all tests."""
-    return tmp_path_factory.mktemp("libvirt-cache")
+    with tempfile.TemporaryDirectory(prefix="disklock-libvirt-cache-") as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -22,8 +22,10 @@ def root_of_release(request):
 
 
 @pytest.fixture
-def libvirt(service, start_libvirt, root_of_release, tmp_path):
-    return start_libvirt(root=root_of_release, cache=tmp_path)
+def libvirt(service, start_libvirt, root_of_release, folder):
+    cache = folder / "libvirt-cache"
+    cache.mkdir()
+    return start_libvirt(root=root_of_release, cache=cache)
 
 
 def test_a_domain_starts_and_another_is_refused_its_disk(libvirt, root, image):

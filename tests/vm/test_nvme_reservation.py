@@ -62,7 +62,8 @@ def test_a_preempted_host_writes_no_more_and_its_lease_is_broken(world):
     register(world, stranger, 0x5)
     preempt(world, stranger, 0x5, registered_keys(world, stranger)[-1])
     robbed = now()
-    assert a.wait_for_loss(lease) == "preempted by another host"
+    # A check may come between the two, and meet the stranger.
+    assert a.wait_for_loss(lease) in ("preempted by another host", "another host has registered")
     world.say(f"a lease of a namespace whose key was preempted was broken after {(now() - robbed) / 1e9:.2f} s, with checks every 0.3 s")
     writer_a.wait_for_errors()
     assert not writer_a.writes(robbed)
