@@ -46,8 +46,11 @@ def test_a_lease_that_breaks_while_there_is_no_bus_is_signalled_on_the_next(serv
     bus.crash()
     disk.unlink()
     assert child.wait(60) == -signal.SIGKILL
+    # Whoever is to hear it has to listen first.
+    service.process.signal(signal.SIGSTOP)
     bus.start()
     heard = Signals(bus)
+    service.process.signal(signal.SIGCONT)
     assert heard.wait_for("LeaseBroken")[0] == str(lease)
 
 
