@@ -159,7 +159,7 @@ on_may_inspect(GObject *source, GAsyncResult *result, gpointer user_data)
     g_task_return_pointer(task, may ? g_steal_pointer(&question->text) : NULL, g_free);
 }
 
-/* What nobody stands for now may be left of a dead host: it is told beside what the backend said. */
+/* A record that no lock stands behind may be left of a dead host: it is told beside what the backend said. */
 static char *
 say(const Question *question, const DlkHolder *obstacle, guint others)
 {
