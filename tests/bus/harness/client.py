@@ -60,7 +60,7 @@ class Pending:
 
 
 class Connection:
-    """The transport of this process's own connections."""
+    """The transport of this process's own connections. Descriptors that reach a closed one are closed too."""
 
     def __init__(self, bus):
         self._connection = bus.connect()
@@ -75,7 +75,8 @@ class Connection:
         def on_reply(connection, result):
             try:
                 values, received = connection.call_with_unix_fd_list_finish(result)
-                pending.succeed(values.unpack(), received.steal_fds() if received else [])
+                wanted = received and not connection.is_closed()
+                pending.succeed(values.unpack(), received.steal_fds() if wanted else [])
             except GLib.Error as error:
                 pending.fail(BusError.of(error))
         self._connection.call_with_unix_fd_list(
