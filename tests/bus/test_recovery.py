@@ -26,6 +26,7 @@ def test_a_lease_that_the_start_breaks_is_signalled(service, signals, client, di
     disk.unlink()
     service.start()
     assert signals.wait_for("LeaseBroken")[:2] == (str(lease), "deleted")
+    signals.wait_for("Broken")
     assert [path for name, path, _, _ in signals.seen if name == "Broken"] == [str(lease)]
 
 
