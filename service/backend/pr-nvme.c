@@ -8,6 +8,7 @@
 
 /* NVM Express Base Specification 2.0: opcodes, and status codes with their type above them. */
 enum {
+    GET_LOG_PAGE = 0x02,
     IDENTIFY = 0x06,
     RESERVATION_REGISTER = 0x0d,
     RESERVATION_REPORT = 0x0e
@@ -26,6 +27,11 @@ enum {
 #define USUAL_ROOM 4096U
 #define IDENTIFY_LENGTH 4096U
 #define MAX_ROOM (1U << 20)
+#define EVERY_NAMESPACE 0xffffffffU
+#define RESERVATION_LOG 0x80U
+#define RESERVATION_LOG_LENGTH 64U
+#define RESERVATION_LOG_MORE 9 /* the byte that says how many pages wait behind this one, */
+#define MAX_LOG_PAGES 256      /* and what is more than it can say */
 
 static gboolean
 judge(const DlkPrPath *path, int result, int errsv, GError **error)
@@ -47,7 +53,19 @@ judge(const DlkPrPath *path, int result, int errsv, GError **error)
     return FALSE;
 }
 
-/* A command to the namespace itself; @admin: about it. @data: what goes there, or comes. */
+/* @data: what goes there, or comes. */
+static gboolean
+send_command(const DlkPrPath *path, gboolean admin, struct nvme_passthru_cmd *command, GByteArray *data,
+             GError **error)
+{
+    command->addr = (guintptr)data->data;
+    command->data_len = data->len;
+    command->timeout_ms = TIMEOUT_MS;
+    const int result = ioctl(path->fd, admin ? NVME_IOCTL_ADMIN_CMD : NVME_IOCTL_IO_CMD, command);
+    return judge(path, result, errno, error);
+}
+
+/* A command to the namespace itself; @admin: about it. */
 static gboolean
 run(const DlkPrPath *path, gboolean admin, guint8 opcode, guint32 cdw10, guint32 cdw11, GByteArray *data,
     GError **error)
@@ -56,16 +74,8 @@ run(const DlkPrPath *path, gboolean admin, guint8 opcode, guint32 cdw10, guint32
     if (id < 0)
         return judge(path, id, errno, error);
     struct nvme_passthru_cmd command = {
-        .opcode = opcode,
-        .nsid = (guint32)id,
-        .addr = (guintptr)data->data,
-        .data_len = data->len,
-        .cdw10 = cdw10,
-        .cdw11 = cdw11,
-        .timeout_ms = TIMEOUT_MS,
-    };
-    const int result = ioctl(path->fd, admin ? NVME_IOCTL_ADMIN_CMD : NVME_IOCTL_IO_CMD, &command);
-    return judge(path, result, errno, error);
+        .opcode = opcode, .nsid = (guint32)id, .cdw10 = cdw10, .cdw11 = cdw11};
+    return send_command(path, admin, &command, data, error);
 }
 
 static GByteArray *
@@ -143,4 +153,23 @@ dlk_pr_unregister_nvme(const DlkPrPath *path, guint64 key, GError **error)
     for (guint i = 0; i < 8; i++)
         keys->data[i] = (guint8)(key >> (8 * i));
     return run(path, FALSE, RESERVATION_REGISTER, UNREGISTER, 0, keys, error);
+}
+
+/*
+ * By whichever controller leads to the namespace now. A controller that has told of one event tells of no
+ * other of its type until the log is read (NVM Express Base Specification 2.0, 5.2).
+ */
+void
+dlk_pr_clear_nvme_events(const DlkPrPath *path)
+{
+    g_autoptr(GByteArray) page = zeroes(RESERVATION_LOG_LENGTH);
+    for (guint i = 0; i < MAX_LOG_PAGES; i++) {
+        struct nvme_passthru_cmd command = {
+            .opcode = GET_LOG_PAGE,
+            .nsid = EVERY_NAMESPACE,
+            .cdw10 = RESERVATION_LOG | (RESERVATION_LOG_LENGTH / 4 - 1) << 16,
+        };
+        if (!send_command(path, TRUE, &command, page, NULL) || page->data[RESERVATION_LOG_MORE] == 0)
+            break;
+    }
 }

@@ -158,6 +158,13 @@ dlk_pr_path_preempt_and_abort(const DlkPrPath *self, guint64 key, guint64 victim
     return dlk_pr_path_preempt(self, key, victim, type, error);
 }
 
+void
+dlk_pr_path_clear_events(const DlkPrPath *self)
+{
+    if (self->nvme)
+        dlk_pr_clear_nvme_events(self);
+}
+
 DlkPrState *
 dlk_pr_path_read(const DlkPrPath *self, GError **error)
 {

@@ -47,6 +47,13 @@ gboolean dlk_pr_path_preempt(const DlkPrPath *self, guint64 key, guint64 victim,
 gboolean dlk_pr_path_preempt_and_abort(const DlkPrPath *self, guint64 key, guint64 victim, DlkPrType type,
                                        GError **error);
 
+/**
+ * dlk_pr_path_clear_events: takes note of what the controller of a namespace of NVMe says has happened to
+ * reservations; until then it tells of nothing else that happens to them. To be done before one looks, so
+ * that what happens afterwards is told. For SCSI nothing.
+ */
+void dlk_pr_path_clear_events(const DlkPrPath *self);
+
 /** %NULL and @error where it cannot be asked. */
 DlkPrState *dlk_pr_path_read(const DlkPrPath *self, GError **error);
 /** @types (out): bits 1 << DlkPrType that the device knows. */

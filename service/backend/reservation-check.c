@@ -69,6 +69,8 @@ DlkCheck
 dlk_reservation_check(DlkReservation *self, GPtrArray *paths, char **reason)
 {
     const char *loss = NULL;
+    for (guint i = 0; i < paths->len; i++)
+        dlk_pr_path_clear_events(paths->pdata[i]);
     for (guint i = 0; i < FOREIGN_TRIES; i++) {
         g_autoptr(GError) error = NULL;
         g_autoptr(DlkPrState) state = dlk_pr_paths_read(paths, &error);

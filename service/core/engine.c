@@ -55,6 +55,7 @@ dlk_engine_finalize(GObject *object)
     g_clear_pointer(&self->connections, g_hash_table_unref);
     g_clear_pointer(&self->unclaimed, g_hash_table_unref);
     g_clear_pointer(&self->bus, g_ref_string_release);
+    g_clear_pointer(&self->nvme_events, dlk_nvme_events_free);
     g_clear_pointer(&self->folder_watch, dlk_folder_watch_free);
     g_clear_pointer(&self->watcher, dlk_watcher_free);
     g_clear_pointer(&self->mounts, dlk_mount_table_free);
@@ -112,6 +113,18 @@ adopt_policy(DlkEngine *self, DlkPolicy *policy)
     dlk_host_key_set_host(self->host_id);
 }
 
+/* What these events tell of the checks find too, only later; a unit without 50-reservations.conf may not
+ * listen. */
+static void
+listen_to_nvme(DlkEngine *self)
+{
+    g_autoptr(GError) error = NULL;
+
+    self->nvme_events = dlk_nvme_events_new(NULL, dlk_monitor_namespaces_stirred, self, &error);
+    if (!self->nvme_events)
+        g_debug("%s; what other hosts do to a namespace of NVMe is found by the next check", error->message);
+}
+
 static gboolean
 open_watches(DlkEngine *self, GError **error)
 {
@@ -130,6 +143,7 @@ open_watches(DlkEngine *self, GError **error)
     self->lease_journal = dlk_lease_journal_open(self->runtime_dir, error);
     if (!self->lease_journal)
         return FALSE;
+    listen_to_nvme(self);
     self->folder_watch = dlk_folder_watch_new(NULL, dlk_monitor_disk_stirred, self, error);
     return self->folder_watch != NULL;
 }

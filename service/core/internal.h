@@ -11,6 +11,7 @@
 #include "host/identify.h"
 #include "host/lease-journal.h"
 #include "host/mounts.h"
+#include "host/nvme-events.h"
 #include "host/pool.h"
 #include "host/token.h"
 #include "host/watcher.h"
@@ -31,6 +32,7 @@ struct _DlkEngine {
     DlkMountTable *mounts;
     DlkWatcher *watcher;
     DlkFolderWatch *folder_watch;
+    DlkNvmeEvents *nvme_events; /* or %NULL: the kernel does not let us listen */
     DlkPolkit *polkit;
     DlkLeaseJournal *lease_journal;
     DlkTimer *record_timer; /* runs while something could not be written into it */
@@ -105,7 +107,8 @@ void dlk_break_give_up(DlkEngine *engine, DlkLease *lease);
  */
 gboolean dlk_action_run(DlkEngine *engine, DlkLease *lease);
 
-/* monitor.c: every lease is asked after by its rule's interval, and at once when its folder stirs */
+/* monitor.c: every lease is asked after by its rule's interval, and at once when its folder stirs, or its
+ * NVMe controller */
 
 void dlk_monitor_watch(DlkEngine *engine, DlkLease *lease);
 /** A lease of an earlier run that is at risk because its storage does not answer is asked after again, later.
@@ -115,6 +118,8 @@ void dlk_monitor_try_later(DlkEngine *engine, DlkLease *lease);
 void dlk_monitor_resume(DlkEngine *engine, DlkLease *lease);
 void dlk_monitor_forget(DlkEngine *engine, DlkLease *lease, DlkTarget *target);
 void dlk_monitor_disk_stirred(const char *disk_id, gpointer user_data);
+/** Something happened to the reservation of some namespace of NVMe. */
+void dlk_monitor_namespaces_stirred(gpointer user_data);
 void dlk_monitor_init_engine(DlkEngine *engine);
 /** Is there a round of checks that should have been answered more than @slack (µs) ago? Storage that hangs is
  * an answer. */

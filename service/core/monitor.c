@@ -5,8 +5,8 @@
 
 /*
  * Every lease is asked after once in its rule's check-interval, evenly spread, and at once when the folder of
- * its file stirs. The leases of one lane that are due at nearly the same time share one job, so that a lease
- * costs little.
+ * its file stirs, or the controller of its namespace of NVMe. The leases of one lane that are due at nearly
+ * the same time share one job, so that a lease costs little.
  */
 #define CHECKS_AT_RISK 4
 #define GATHER_US (50 * G_TIME_SPAN_MILLISECOND)
@@ -290,6 +290,34 @@ dlk_monitor_disk_stirred(const char *disk_id, gpointer user_data)
         GPtrArray *one = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_lease_unref);
         g_ptr_array_add(one, dlk_lease_ref(lease));
         submit(engine, one, NULL);
+    }
+}
+
+/* Or what may be a multipath map of one. */
+static gboolean
+may_be_namespace(const DlkDisk *disk)
+{
+    return g_strcmp0(disk->transport, "nvme") == 0 || g_strcmp0(disk->transport, "dm") == 0;
+}
+
+/*
+ * The event names a controller, and by which names its namespaces go is another question with every kernel
+ * (nvme_core.multipath): all are asked. One that the storage has not answered for since a restart is being
+ * asked after anyway.
+ */
+void
+dlk_monitor_namespaces_stirred(gpointer user_data)
+{
+    DlkEngine *engine = user_data;
+
+    for (DlkLease *lease = dlk_table_next(engine->table, 0); lease;
+         lease = dlk_table_next(engine->table, lease->token)) {
+        if (!may_be_namespace(lease->disk) || !wants_checks(lease) || dlk_holding(lease)->provisional)
+            continue;
+        if (dlk_holding(lease)->checking)
+            dlk_holding(lease)->stirred = TRUE;
+        else
+            add_due(engine, lease);
     }
 }
 

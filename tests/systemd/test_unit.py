@@ -2,6 +2,7 @@
 
 import fcntl
 import signal
+from pathlib import Path
 
 from harness import lock_of, wait_until
 from machine import UNIT
@@ -28,6 +29,15 @@ def test_the_sandbox_stands(machine, service):
     status = dict(line.split(":\t", 1) for line in machine.outside(f"/proc/{service.pid}/status").read_text().splitlines())
     assert int(status["CapBnd"], 16) == int(status["CapEff"], 16) == CAPABILITIES
     assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+
+
+def test_with_the_rights_for_reservations_it_listens_to_the_kernels_events(machine, service, setting):
+    """In a network namespace of its own: what listens there is its own. 15: NETLINK_KOBJECT_UEVENT, group 1: the kernel's."""
+    shipped = (Path(__file__).resolve().parents[2] / "data/50-reservations.conf").read_text(encoding="utf-8")
+    setting(shipped.partition("[Service]\n")[2])
+    service.systemctl("restart")
+    sockets = map(str.split, machine.outside(f"/proc/{service.pid}/net/netlink").read_text().splitlines()[1:])
+    assert [(protocol, groups) for _, protocol, _, groups, *_ in sockets if protocol == "15" and groups != "00000000"] == [("15", "00000001")]
 
 
 def test_the_service_stays_in_the_mount_namespace_of_its_callers(machine, service):

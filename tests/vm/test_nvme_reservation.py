@@ -2,7 +2,7 @@
 
 import errno
 
-from namespace import EXCLUSIVE, SHARED, fresh_initiators, preempt, register, registered_keys, reservation, unregister
+from namespace import EXCLUSIVE, SHARED, events_left, fresh_initiators, preempt, register, registered_keys, reservation, unregister
 from initiators import write_through
 from writers import Writer, assert_handed_over, now
 
@@ -72,6 +72,18 @@ def test_a_preempted_host_writes_no_more_and_its_lease_is_broken(world):
     moment = now()
     writer_b.wait_for_writes()
     assert_handed_over(writer_a, writer_b, moment)
+
+
+def test_the_controllers_event_tells_of_a_preemption_long_before_the_next_check(world):
+    a, b, stranger = fresh_initiators(world)
+    a.set_policy(check_interval=3600)
+    lease = a.acquire()
+    register(world, stranger, 0x5)
+    preempt(world, stranger, 0x5, registered_keys(world, stranger)[-1])
+    robbed = now()
+    assert a.wait_for_loss(lease) == "preempted by another host"
+    world.say(f"an event told of a preemption within {(now() - robbed) / 1e9:.2f} s, with checks once an hour")
+    assert events_left(world, a.node) == 0  # or a controller tells of no other
 
 
 def test_a_service_that_was_killed_goes_on_with_its_reservation(world):

@@ -14,12 +14,12 @@ POLICY = """
 match-kind=block
 backend=scsi
 fallback=refuse
-check-interval=0.3
+check-interval={check_interval}
 risk-timeout={risk_timeout}
 unreachable-after=60
 readers={readers}
 """
-USUAL = {"readers": "together", "risk_timeout": 60}
+USUAL = {"readers": "together", "risk_timeout": 60, "check_interval": 0.3}
 
 
 class Initiator:

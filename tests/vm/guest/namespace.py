@@ -88,6 +88,12 @@ def preempt(world, node, key, victim):
     world.run("nvme", "resv-acquire", node, f"--crkey={key:#x}", f"--prkey={victim}", f"--rtype={EXCLUSIVE}", "--racqa=1")
 
 
+def events_left(world, node):
+    """How many events the controller still has in the log that it tells of them by; this reads one of them."""
+    answer = json.loads(world.run("nvme", "resv-notif-log", "--output-format=json", node))
+    return answer["num_logs"] + (answer["rn_log_type"] != 0)
+
+
 def registered_keys(world, node):
     """As nvme-cli says it, which is not ours."""
     return sorted(f"{registrant['rkey']:#x}" for registrant in report(world, node).get("regctlext", []))
