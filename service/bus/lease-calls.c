@@ -134,5 +134,5 @@ dlk_resume_run(DlkCall *call)
     DlkLease *lease = find_lease(call);
 
     if (lease)
-        dlk_engine_resume_async(call->engine, lease, on_changed, call);
+        dlk_engine_resume_async(call->engine, lease, call->caller, on_changed, call);
 }

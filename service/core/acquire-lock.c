@@ -82,8 +82,14 @@ refuse_busy(DlkAcquire *self)
         fail_busy(self);
         return;
     }
-    const DlkRefused refused = {item->lease, item->target, item->backend, item->fallback,
-                                self->error->message};
+    const DlkRefused refused = {
+        .lease = item->lease,
+        .mode = item->lease->mode,
+        .target = item->target,
+        .backend = item->backend,
+        .fallback = item->fallback,
+        .busy = self->error->message,
+    };
     /* Nobody is to be kept waiting while the sentence is made. */
     dlk_acquire_take_back(self);
     dlk_elsewhere_describe_async(self->engine, &refused, self->request->caller, on_elsewhere_described, self);

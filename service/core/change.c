@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "core/elsewhere.h"
 #include "core/holding.h"
 #include "core/lock-job.h"
 #include "core/record.h"
@@ -20,6 +21,8 @@ typedef struct {
     ChangeKind kind;
     DlkLease *lease;
     DlkMode mode;
+    DlkCaller *caller;            /* who asks for a lock, and may be refused; else %NULL */
+    GError *busy;                 /* he is: what the backend said */
     DlkLease *claim;              /* convert: the second claim */
     guint spares[DLK_HOLD_PARTS]; /* of the store, for descriptors that the conversion may make; 0: none */
     DlkTimer *timer;              /* of what gives up: the answer's deadline */
@@ -40,6 +43,8 @@ change_free(gpointer data)
 
     g_assert(change->claim == NULL);
     dlk_lease_unref(change->lease);
+    g_clear_pointer(&change->caller, dlk_caller_unref);
+    g_clear_error(&change->busy);
     g_free(change);
 }
 
@@ -222,6 +227,43 @@ ended_meanwhile(const DlkLease *lease)
 }
 
 static void
+on_elsewhere_described(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    Change *change = g_task_get_task_data(task);
+    g_autofree char *text = dlk_elsewhere_describe_finish(result);
+
+    if (text)
+        g_task_return_new_error(task, DLK_ERROR, DLK_ERROR_BUSY, "%s", text);
+    else
+        g_task_return_error(task, g_steal_pointer(&change->busy));
+}
+
+/* Takes @error. Where somebody outside of the table has the disk: who is it? */
+static void
+refuse(DlkEngine *engine, GTask *task, GError *error)
+{
+    Change *change = g_task_get_task_data(task);
+    const DlkHold *hold = dlk_holding(change->lease)->hold;
+
+    if (!g_error_matches(error, DLK_ERROR, DLK_ERROR_BUSY) || !change->caller ||
+        !DLK_BACKEND_GET_CLASS(hold->backend)->reaches_other_hosts) {
+        g_task_return_error(task, error);
+        return;
+    }
+    const DlkRefused refused = {
+        .lease = change->lease,
+        .mode = change->mode,
+        .target = hold->target,
+        .backend = hold->backend,
+        .busy = error->message,
+    };
+    change->busy = error;
+    dlk_elsewhere_describe_async(engine, &refused, change->caller, on_elsewhere_described,
+                                 g_object_ref(task));
+}
+
+static void
 on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
 {
     g_autoptr(GTask) task = user_data;
@@ -258,7 +300,7 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
     if (change->answered)
         return;
     if (error)
-        g_task_return_error(task, g_steal_pointer(&error));
+        refuse(engine, task, g_steal_pointer(&error));
     else
         g_task_return_boolean(task, TRUE);
 }
@@ -340,9 +382,10 @@ check_lease(const DlkLease *lease, ChangeKind kind, GError **error)
     return FALSE;
 }
 
+/* @caller: may be %NULL, where nothing is asked for that somebody else may have. */
 static GTask *
-task_for(DlkEngine *engine, DlkLease *lease, ChangeKind kind, DlkMode mode, GAsyncReadyCallback callback,
-         gpointer user_data)
+task_for(DlkEngine *engine, DlkLease *lease, ChangeKind kind, DlkMode mode, DlkCaller *caller,
+         GAsyncReadyCallback callback, gpointer user_data)
 {
     GTask *task = g_task_new(engine, NULL, callback, user_data);
     Change *change = g_new0(Change, 1);
@@ -350,6 +393,7 @@ task_for(DlkEngine *engine, DlkLease *lease, ChangeKind kind, DlkMode mode, GAsy
     change->kind = kind;
     change->lease = dlk_lease_ref(lease);
     change->mode = mode;
+    change->caller = caller ? dlk_caller_ref(caller) : NULL;
     g_task_set_task_data(task, change, change_free);
     return task;
 }
@@ -383,7 +427,7 @@ void
 dlk_engine_convert_async(DlkEngine *self, DlkLease *lease, DlkMode mode, DlkCaller *caller,
                          GAsyncReadyCallback callback, gpointer user_data)
 {
-    g_autoptr(GTask) task = task_for(self, lease, CHANGE_CONVERT, mode, callback, user_data);
+    g_autoptr(GTask) task = task_for(self, lease, CHANGE_CONVERT, mode, caller, callback, user_data);
     GError *error = NULL;
 
     if (!check_lease(lease, CHANGE_CONVERT, &error)) {
@@ -414,7 +458,7 @@ dlk_engine_convert_async(DlkEngine *self, DlkLease *lease, DlkMode mode, DlkCall
 void
 dlk_engine_suspend_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback, gpointer user_data)
 {
-    g_autoptr(GTask) task = task_for(self, lease, CHANGE_SUSPEND, lease->mode, callback, user_data);
+    g_autoptr(GTask) task = task_for(self, lease, CHANGE_SUSPEND, lease->mode, NULL, callback, user_data);
     GError *error = NULL;
 
     if (!check_lease(lease, CHANGE_SUSPEND, &error))
@@ -426,9 +470,10 @@ dlk_engine_suspend_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback c
 }
 
 void
-dlk_engine_resume_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback, gpointer user_data)
+dlk_engine_resume_async(DlkEngine *self, DlkLease *lease, DlkCaller *caller, GAsyncReadyCallback callback,
+                        gpointer user_data)
 {
-    g_autoptr(GTask) task = task_for(self, lease, CHANGE_RESUME, lease->mode, callback, user_data);
+    g_autoptr(GTask) task = task_for(self, lease, CHANGE_RESUME, lease->mode, caller, callback, user_data);
     GError *error = NULL;
 
     if (!check_lease(lease, CHANGE_RESUME, &error))

@@ -132,6 +132,7 @@ static const DlkJob holders_job = {"ask who holds", run, input_free, (GDestroyNo
 
 typedef struct {
     DlkLease *lease;
+    DlkMode mode;
     DlkCaller *caller;
     char *busy; /* what the backend said */
     char *text;
@@ -191,9 +192,13 @@ on_holders(GObject *source, GAsyncResult *result, gpointer user_data)
     Question *question = g_task_get_task_data(task);
     const DlkLease *lease = question->lease;
     g_autoptr(GPtrArray) holders = dlk_pool_run_finish(engine->pool, result, NULL);
+    /* The lease itself may stand, in another mode. */
+    g_autoptr(GPtrArray) leases = dlk_table_overlapping(engine->table, lease->disk);
+    g_autoptr(GPtrArray) elsewhere = holders ? dlk_elsewhere_without_ours(engine, holders, leases) : NULL;
     guint others = 0;
     const DlkHolder *obstacle =
-        holders ? dlk_elsewhere_obstacle(holders, lease->mode, lease->rule->strict_readers, &others) : NULL;
+        elsewhere ? dlk_elsewhere_obstacle(elsewhere, question->mode, lease->rule->strict_readers, &others)
+                  : NULL;
 
     if (!obstacle || is_stranger(obstacle)) {
         g_task_return_pointer(task, NULL, NULL);
@@ -214,6 +219,7 @@ dlk_elsewhere_describe_async(DlkEngine *engine, const DlkRefused *refused, DlkCa
     Input *input = g_new0(Input, 1);
 
     question->lease = dlk_lease_ref((DlkLease *)refused->lease);
+    question->mode = refused->mode;
     question->caller = dlk_caller_ref(caller);
     question->busy = g_strdup(refused->busy);
     g_task_set_task_data(task, question, question_free);

@@ -23,6 +23,7 @@ void dlk_elsewhere_report(GVariantBuilder *report, GPtrArray *holders);
 /** DlkRefused: a lease that could not be locked because somebody outside of the table has the disk. */
 typedef struct {
     const DlkLease *lease;
+    DlkMode mode; /* that it was to be locked in */
     DlkTarget *target;
     DlkBackend *backend, *fallback; /* that were to lock it: see dlk_lock_job_choose_backend() */
     const char *busy;               /* what the backend said */

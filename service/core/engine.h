@@ -86,8 +86,8 @@ void dlk_engine_convert_async(DlkEngine *self, DlkLease *lease, DlkMode mode, Dl
                               GAsyncReadyCallback callback, gpointer user_data);
 void dlk_engine_suspend_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback,
                               gpointer user_data);
-void dlk_engine_resume_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback,
-                             gpointer user_data);
+void dlk_engine_resume_async(DlkEngine *self, DlkLease *lease, DlkCaller *caller,
+                             GAsyncReadyCallback callback, gpointer user_data);
 gboolean dlk_engine_change_finish(DlkEngine *self, GAsyncResult *result, GError **error);
 
 /**

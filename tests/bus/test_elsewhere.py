@@ -61,6 +61,27 @@ def test_the_refused_are_told_host_and_machine(hosts):
     assert error.name == "TimedOut" and "web01 on host alpha-node (alpha)" in error.message, error
 
 
+def test_who_cannot_resume_is_told_host_and_machine(hosts):
+    alpha, beta = hosts
+    lease = beta.root.acquire(DISK, owner="db01")
+    lease.call("Suspend")
+    alpha.root.acquire(DISK, owner="web01")
+    error = lease.refused("Resume")
+    assert error.name == "Busy", error
+    assert f"{DISK} is held exclusively by web01 on host alpha-node (alpha) since " in error.message, error
+    assert lease["State"] == "suspended"
+
+
+def test_who_cannot_convert_is_told_of_the_other_host_and_not_of_itself(hosts):
+    alpha, beta = hosts
+    lease = beta.root.acquire(DISK, "shared", owner="db01")
+    alpha.root.acquire(DISK, "read-only", owner="web01")
+    error = lease.refused("Convert", "(s)", "exclusive")
+    assert error.name == "Busy" and "web01 on host alpha-node (alpha)" in error.message, error
+    assert "db01" not in error.message and "more in the way" not in error.message, error
+    assert lease["Mode"] == "shared" and lease.call("Check") == ("active",)
+
+
 def test_the_record_of_a_killed_host_is_unconfirmed_and_refuses_nobody(hosts):
     alpha, beta = hosts
     alpha.root.acquire(DISK, owner="web01")

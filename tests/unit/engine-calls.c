@@ -119,7 +119,7 @@ engine_ask_resume(EngineFixture *self, DlkLease *lease)
 {
     EngineAnswer *answer = new_answer(self);
 
-    dlk_engine_resume_async(self->engine, lease, on_change_answered, answer);
+    dlk_engine_resume_async(self->engine, lease, self->root, on_change_answered, answer);
     return answer;
 }
 
