@@ -12,7 +12,7 @@ from harness.domain import UUID, backing, disk, domain
 
 DONE, FAILURE, USAGE, BUSY, DENIED, UNREACHABLE, MISSING = range(7)
 OURS = 'lock_manager = "disklock"'
-HOOK = "/usr/libexec/disklock/libvirt-hook"
+HOOK = "/usr/bin/disklock-libvirt-hook"
 
 
 # ---- enable, disable, status ----

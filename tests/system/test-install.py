@@ -2,6 +2,7 @@
 """Installs into an empty folder as a Debian package would, and looks at everything that came to lie there."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,12 @@ ACTIONS = {f"org.disklock.disklock1.{name}" for name in (
     "acquire", "acquire-fd", "acquire-for-others", "release-any", "inspect", "break", "fence", "reload")}
 NOBODY = 65534
 REFUSED = "Call failed: Access denied\n"  # what busctl prints where the bus lets a message not through
-PROGRAMS = {"usr/bin/disklockctl", "usr/libexec/disklockd", "usr/libexec/disklock/libvirt-hook"}
+HOOK = "usr/bin/disklock-libvirt-hook"
+PROGRAMS = {"usr/bin/disklockctl", "usr/libexec/disklockd", HOOK}
+# What AppArmor lets libvirt's daemons execute beside libvirt's own programs: src/security/apparmor/usr.sbin.libvirtd.in and
+# usr.sbin.virtqemud.in of libvirt, on Debian /etc/apparmor.d/usr.sbin.libvirtd of libvirt-daemon-system. A `*` is no `/`:
+# apparmor.d(5). What counts is the path that a link leads to.
+EXECUTABLE_BY_LIBVIRTD = ("/bin/*", "/sbin/*", "/usr/bin/*", "/usr/sbin/*")
 FILES = PROGRAMS | {
     f"usr/lib/{sysconfig.get_config_var('MULTIARCH')}/libvirt/lock-driver/disklock.so",
     "usr/lib/disklock/disklock.conf",
@@ -78,6 +84,13 @@ class Install(unittest.TestCase):
     def test_only_programs_can_be_executed(self):
         executable = {name for name in FILES if os.access(self.root / name, os.X_OK)}
         self.assertEqual(executable, PROGRAMS)
+
+    def test_apparmor_lets_libvirtd_execute_the_hook(self):
+        places = [pattern.replace("*", "[^/]+") for pattern in EXECUTABLE_BY_LIBVIRTD]
+        for program in (HOOK, "usr/bin/disklockctl"):
+            self.assertTrue(any(re.fullmatch(place, f"/{program}") for place in places), program)
+        # What `disklockctl libvirt enable` makes the link lead to.
+        self.assertIn(f"/{HOOK}\0".encode(), (self.root / "usr/bin/disklockctl").read_bytes())
 
     def test_nothing_names_the_folder_it_was_built_in(self):
         for name in FILES - PROGRAMS:
