@@ -7,12 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from harness import PATIENCE, wait_until
+from harness import PATIENCE, SOURCE, wait_until
 from harness.domain import UUID, backing, disk, domain
 
 DONE, FAILURE, USAGE, BUSY, DENIED, UNREACHABLE, MISSING = range(7)
 OURS = 'lock_manager = "disklock"'
 HOOK = "/usr/bin/disklock-libvirt-hook"
+NEVER = "exec sleep infinity"
 
 
 # ---- enable, disable, status ----
@@ -270,3 +271,51 @@ def test_a_domain_may_be_named_like_an_option(root, hook, image):
     xml = domain(disk(image("a.img")), name="--help")
     assert hook("prepare", xml, name="--help").returncode == DONE
     assert len(root.held()) == 1
+
+
+# ---- the hook as it is installed ----
+
+@pytest.fixture
+def installed_hook(folder):
+    """Runs the script that is installed, as libvirt does, with a disklockctl that is the shell script given, or none. Where
+    that never ends the patience is a second."""
+    programs = folder / "programs"
+    programs.mkdir()
+
+    def write(name, text):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+
+    def call(operation, disklockctl=None):
+        write("hook", (SOURCE / "data/disklock-libvirt-hook.in").read_text().replace("@bindir@", str(programs)))
+        if disklockctl == NEVER:
+            write("timeout", '#!/bin/sh\nshift\nexec /usr/bin/timeout 1 "$@"\n')
+        if disklockctl:
+            write("disklockctl", f"#!/bin/sh\n{disklockctl}\n")
+        return subprocess.run([programs / "hook", "web01", operation, "begin", "-"], input="<domain/>", text=True, capture_output=True,
+                              env={"PATH": f"{programs}:/usr/bin:/bin"}, timeout=PATIENCE)
+    return call
+
+
+def test_the_installed_hook_passes_on_all_that_libvirt_tells(installed_hook):
+    done = installed_hook("prepare", 'echo "$@"; cat')
+    assert (done.returncode, done.stdout) == (0, "libvirt hook -- web01 prepare begin -\n<domain/>")
+
+
+@pytest.mark.parametrize("operation, status", [("prepare", BUSY), ("migrate", BUSY), ("release", 0), ("reconnect", 0), ("started", 0), ("restore", 0)])
+def test_only_a_start_and_a_migration_fail_with_disklockctl(installed_hook, operation, status):
+    done = installed_hook(operation, f"echo db01 has it >&2; exit {BUSY}")
+    assert (done.returncode, done.stderr) == (status, "db01 has it\n")
+
+
+@pytest.mark.parametrize("operation, status", [("prepare", 127), ("reconnect", 0)])
+def test_where_disklockctl_is_not_there_nothing_starts_and_nobody_is_stopped(installed_hook, operation, status):
+    done = installed_hook(operation)
+    assert done.returncode == status and "/disklockctl" in done.stderr
+
+
+@pytest.mark.parametrize("operation, status", [("prepare", 124), ("reconnect", 0)])
+def test_libvirtd_does_not_wait_for_ever_for_a_disklockctl_that_never_ends(installed_hook, operation, status):
+    done = installed_hook(operation, NEVER)
+    assert done.returncode == status
+    assert "web01: the system bus or disklockd has not answered for 45 seconds: systemctl status dbus disklockd" in done.stderr

@@ -90,6 +90,16 @@ def test_a_libvirtd_that_comes_back_stops_nobody_whose_disk_is_taken(libvirt, ro
     assert libvirt.running() == {"web01"}
 
 
+def test_a_libvirtd_that_comes_back_stops_nobody_while_disklockctl_is_not_there(libvirt, web01):
+    """As in the midst of an upgrade."""
+    libvirt.create(web01[0])
+    libvirt.hook.write_text(libvirt.hook.read_text().replace("/disklockctl ", "/nowhere/disklockctl "))
+    libvirt.restart()
+    # It waits for libvirtd to be done with the domain.
+    libvirt.virsh("suspend", "web01")
+    assert libvirt.running() == {"web01"}
+
+
 def test_nothing_starts_where_the_service_does_not_answer(libvirt, service, web01):
     service.stop()
     said = libvirt.refused_create(web01[0])

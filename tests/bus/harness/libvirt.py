@@ -14,7 +14,7 @@ import uuid
 from pathlib import Path
 
 from .process import Process, wait_until
-from .service import build_dir
+from .service import SOURCE, build_dir
 
 LIBRARIES = next(Path("/usr/lib").glob("*/libvirt"), Path("/usr/lib/libvirt"))
 REAPER = Path(__file__).resolve().parent / "reap.py"
@@ -96,12 +96,13 @@ class Libvirt:
         self.start()
 
     def _install_hook(self):
-        """libvirt gives hooks an environment of its own."""
-        file = self.folder / "etc/libvirt/hooks/qemu.d/disklock"
-        file.parent.mkdir(parents=True)
-        file.write_text(f'#!/bin/sh\nexport DBUS_SYSTEM_BUS_ADDRESS="{self.bus.address}"\n'
-                        f'exec "{build_dir()}/client/disklockctl" libvirt hook -- "$@"\n')
-        file.chmod(0o755)
+        """The one that is installed, but for where disklockctl is. libvirt gives hooks an environment of its own."""
+        self.hook = self.folder / "etc/libvirt/hooks/qemu.d/disklock"
+        self.hook.parent.mkdir(parents=True)
+        first, rest = (SOURCE / "data/disklock-libvirt-hook.in").read_text().split("\n", 1)
+        rest = rest.replace("@bindir@", str(build_dir() / "client"))
+        self.hook.write_text(f'{first}\nexport DBUS_SYSTEM_BUS_ADDRESS="{self.bus.address}"\n{rest}')
+        self.hook.chmod(0o755)
 
     def _gather_plugins(self):
         """Of the drivers only QEMU's: the others would look at this machine's networks and disks."""
