@@ -1,5 +1,7 @@
 #include "bus.h"
 
+#include "text.h"
+
 #include <errno.h>
 #include <string.h>
 #include <time.h>
@@ -109,4 +111,17 @@ dlk_bus_call(DlkBus *self, sd_bus_message *call, DlkFailure *failure)
         dlk_fail(failure, "disklockd does not answer (%s); " ADVICE, strerror(-result));
     sd_bus_error_free(&cause);
     return result < 0 ? NULL : reply;
+}
+
+int
+dlk_bus_read_string(sd_bus_message *reply, char **text)
+{
+    const char *value = NULL;
+    int result = sd_bus_message_read(reply, "v", "s", &value);
+
+    if (result < 0)
+        return result;
+    free(*text);
+    *text = dlk_copy(value);
+    return 0;
 }

@@ -32,3 +32,5 @@ sd_bus_message *dlk_bus_new_call(DlkBus *self, const char *object, const char *m
  * sentence, or what to do where it does not answer.
  */
 sd_bus_message *dlk_bus_call(DlkBus *self, sd_bus_message *call, DlkFailure *failure);
+/** The string in a variant, in place of what @text has. Negative on failure: errno's. */
+int dlk_bus_read_string(sd_bus_message *reply, char **text);

@@ -13,23 +13,15 @@ dlk_report_clear(DlkReport *report)
     *report = (DlkReport){0};
 }
 
-static int
-read_string(sd_bus_message *reply, char **text)
-{
-    const char *value = NULL;
-    int result = sd_bus_message_read(reply, "v", "s", &value);
+typedef struct {
+    char *owner;
+    int this_host;
+} Holder;
 
-    if (result >= 0) {
-        free(*text);
-        *text = dlk_copy(value);
-    }
-    return result;
-}
-
-typedef int (*ReadValue)(sd_bus_message *reply, const char *key, DlkReport *report);
+typedef int (*ReadValue)(sd_bus_message *reply, const char *key, void *target);
 
 static int
-read_dictionary(sd_bus_message *reply, ReadValue read_value, DlkReport *report)
+read_dictionary(sd_bus_message *reply, ReadValue read_value, void *target)
 {
     const char *key = NULL;
     int result = sd_bus_message_enter_container(reply, 'a', "{sv}");
@@ -37,7 +29,7 @@ read_dictionary(sd_bus_message *reply, ReadValue read_value, DlkReport *report)
     while (result > 0 && (result = sd_bus_message_enter_container(reply, 'e', "sv")) > 0) {
         result = sd_bus_message_read(reply, "s", &key);
         if (result >= 0)
-            result = read_value(reply, key, report);
+            result = read_value(reply, key, target);
         if (result >= 0)
             result = sd_bus_message_exit_container(reply);
     }
@@ -45,9 +37,31 @@ read_dictionary(sd_bus_message *reply, ReadValue read_value, DlkReport *report)
 }
 
 static int
-read_of_holder(sd_bus_message *reply, const char *key, DlkReport *report)
+read_of_holder(sd_bus_message *reply, const char *key, void *target)
 {
-    return strcmp(key, "owner") == 0 ? read_string(reply, &report->owner) : sd_bus_message_skip(reply, "v");
+    Holder *holder = target;
+
+    if (strcmp(key, "owner") == 0)
+        return dlk_bus_read_string(reply, &holder->owner);
+    if (strcmp(key, "this-host") == 0)
+        return sd_bus_message_read(reply, "v", "b", &holder->this_host);
+    return sd_bus_message_skip(reply, "v");
+}
+
+/* What other hosts' records say is anybody's to write. */
+static int
+read_holder(sd_bus_message *reply, DlkReport *report)
+{
+    Holder holder = {0};
+    int result = read_dictionary(reply, read_of_holder, &holder);
+
+    if (result >= 0 && holder.this_host) {
+        free(report->owner);
+        report->owner = holder.owner;
+    } else {
+        free(holder.owner);
+    }
+    return result;
 }
 
 static int
@@ -58,19 +72,21 @@ read_holders(sd_bus_message *reply, DlkReport *report)
     if (result > 0)
         result = sd_bus_message_enter_container(reply, 'a', "a{sv}");
     while (result >= 0 && (result = sd_bus_message_at_end(reply, 0)) == 0)
-        result = read_dictionary(reply, read_of_holder, report);
+        result = read_holder(reply, report);
     if (result >= 0)
         result = sd_bus_message_exit_container(reply);
     return result < 0 ? result : sd_bus_message_exit_container(reply);
 }
 
 static int
-read_of_disk(sd_bus_message *reply, const char *key, DlkReport *report)
+read_of_disk(sd_bus_message *reply, const char *key, void *target)
 {
+    DlkReport *report = target;
+
     if (strcmp(key, "disk") == 0)
-        return read_string(reply, &report->disk);
+        return dlk_bus_read_string(reply, &report->disk);
     if (strcmp(key, "state") == 0)
-        return read_string(reply, &report->state);
+        return dlk_bus_read_string(reply, &report->state);
     return strcmp(key, "holders") == 0 ? read_holders(reply, report) : sd_bus_message_skip(reply, "v");
 }
 

@@ -6,7 +6,7 @@
 typedef struct {
     char *disk;  /* its canonical identity */
     char *state; /* "free", "held", "held-elsewhere", "in-use", "unknown" */
-    char *owner; /* of a lease on this very disk, or %NULL */
+    char *owner; /* of a lease of this host on this very disk, or %NULL */
 } DlkReport;
 
 /** False where there is no answer; then @report has nothing in it. */

@@ -48,19 +48,6 @@ field_of(DlkLeaseInfo *info, const char *key)
 }
 
 static int
-read_string(sd_bus_message *reply, char **text)
-{
-    const char *value = NULL;
-    int result = sd_bus_message_read(reply, "v", "s", &value);
-
-    if (result >= 0) {
-        free(*text);
-        *text = dlk_copy(value);
-    }
-    return result;
-}
-
-static int
 read_property(sd_bus_message *reply, DlkLeaseInfo *info, char **uuid)
 {
     const char *key = NULL;
@@ -70,9 +57,9 @@ read_property(sd_bus_message *reply, DlkLeaseInfo *info, char **uuid)
     if (result < 0)
         return result;
     if (field_of(info, key))
-        return read_string(reply, field_of(info, key));
+        return dlk_bus_read_string(reply, field_of(info, key));
     if (strcmp(key, "OwnerUuid") == 0)
-        return read_string(reply, uuid);
+        return dlk_bus_read_string(reply, uuid);
     if (strcmp(key, "Pid") != 0)
         return sd_bus_message_skip(reply, "v");
     result = sd_bus_message_read(reply, "v", "u", &pid);
@@ -156,7 +143,9 @@ dlk_leases_list(DlkBus *bus, const DlkVm *vm, DlkLeaseList *list, DlkFailure *fa
         sd_bus_message *call = dlk_bus_new_call(bus, NULL, "ListLeases", failure);
         if (!call)
             return false;
-        int result = sd_bus_message_append(call, "a{sv}", 2, "owner", "s", vm->name, "after", "s", next);
+        /* Anybody may call himself as the VM is called: libvirtd's own leases alone are the VM's. */
+        int result = sd_bus_message_append(call, "a{sv}", 3, "owner", "s", vm->name, "uid", "u",
+                                           (uint32_t)geteuid(), "after", "s", next);
         sd_bus_message *reply =
             result < 0 ? (sd_bus_message_unref(call), NULL) : dlk_bus_call(bus, call, failure);
         if (!reply)

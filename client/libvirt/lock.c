@@ -238,15 +238,19 @@ dlk_lock_begin(const DlkVm *vm, const DlkWish *wishes, size_t count, const char 
 
 /* ---- giving back ---- */
 
-/* Of a domain that is paused libvirt also gives back the overlay of a snapshot that it has just taken. */
+/*
+ * Of a domain that is paused libvirt also gives back the overlay of a snapshot that it has just taken. A file
+ * of which the kernel cannot say at once whether it is open, on NFS for instance, counts as read.
+ */
 static bool
 release(DlkBus *bus, const DlkVm *vm, const DlkLeaseInfo *lease, DlkFailure *failure)
 {
-    DlkOpen open = vm->pid > 0 ? dlk_process_has_open(vm->pid, lease->path) : DLK_OPEN_NO;
+    const bool is_file = *lease->path == '/';
+    const DlkOpen open = is_file && vm->pid > 0 ? dlk_process_has_open(vm->pid, lease->path) : DLK_OPEN_NO;
 
-    if (open == DLK_OPEN_WRITABLE || (open == DLK_OPEN_READ_ONLY && is_read_only(lease)))
+    if (open == DLK_OPEN_WRITABLE || (open != DLK_OPEN_NO && is_read_only(lease)))
         return true;
-    if (open != DLK_OPEN_READ_ONLY)
+    if (open == DLK_OPEN_NO)
         return dlk_lease_call(bus, lease->object, "Release", failure);
     return (!is_suspended(lease) || dlk_lease_call(bus, lease->object, "Resume", failure)) &&
            dlk_lease_convert(bus, lease->object, READ_ONLY, failure);

@@ -2,27 +2,34 @@
 
 import os
 import subprocess
+import time
 
 import pytest
 from gi.repository import Gio, GLib
 
+from conftest import ALICE
 from harness import NAME, OBJECT, build_dir, wait_until
 from harness.domain import UUID
 
 FAILED, BUSY = 9, 87  # of libvirt's errors
 
 
+def drive_on(bus, *calls, name, pid):
+    """Makes calls for the domain `name`, whose QEMU is process `pid`; what each came to."""
+    uuid = UUID if name == "web01" else UUID.replace("6", "7")
+    done = subprocess.run([build_dir() / "tests/tools/lock-driver-caller", name, uuid, str(pid), *map(str, calls)],
+                          env=bus.environment(), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
 @pytest.fixture
 def drive(bus, process):
-    """Makes calls for web01, or another; what each came to."""
+    """Makes calls for web01, or another."""
     qemu = process()
 
     def drive(*calls, name="web01", pid=qemu.pid):
-        uuid = UUID if name == "web01" else UUID.replace("6", "7")
-        done = subprocess.run([build_dir() / "tests/tools/lock-driver-caller", name, uuid, str(pid), *map(str, calls)],
-                              env=bus.environment(), capture_output=True, text=True)
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout.splitlines()
+        return drive_on(bus, *calls, name=name, pid=pid)
     drive.pid = qemu.pid
     return drive
 
@@ -72,6 +79,30 @@ def test_a_begin_is_refused_what_another_domain_has(drive, root, disk, process):
     drive(f"acquire:0={disk}")
     [said] = drive(f"begin:0={disk}", name="web02", pid=process().pid)
     assert said.startswith(f"failed {BUSY}: disklockd: {disk} is held exclusively by web01")
+
+
+def test_a_begin_does_not_take_another_hosts_record_for_its_own_lease(hosts, process):
+    alpha, beta = hosts
+    alpha.root.acquire("rbd://mon/pool/disk", "shared", owner="web02")
+    beta.root.acquire("rbd://mon/pool/disk", "shared", owner="web01")
+    [said] = drive_on(alpha.bus, "begin:0=rbd://mon/pool/disk", name="web01", pid=process().pid)
+    assert said.startswith(f"failed {BUSY}") and "web02" in said
+
+
+def test_a_stranger_who_calls_himself_as_the_domain_is_not_taken_for_it(root, drive, image, client, polkit):
+    polkit.allow(ALICE)
+    disk, bait = image("1.img"), image("bait.img")
+    lease = client(ALICE).acquire(bait, owner="web01", owner_uuid=UUID)
+    assert drive(f"acquire:0={disk}", "suspend", f"resume:0={disk}") == 3 * ["done"]
+    assert lease["Uid"] == ALICE and lease["State"] == "active"
+    assert root.held() == {str(disk): "exclusive", str(bait): "exclusive"}
+
+
+def test_a_disk_of_which_the_kernel_cannot_say_whether_it_is_open_stays_readable(root, drive, remote):
+    drive(f"acquire:0={remote.disks[0]}")
+    time.sleep(1.5)  # libfuse lets a name be trusted for a second
+    assert drive(f"release:0={remote.disks[0]}") == ["done"]
+    assert root.held() == {str(remote.disks[0]): "read-only"}
 
 
 @pytest.fixture
