@@ -144,7 +144,7 @@ dlk_check_job_run(DlkEngine *engine, GPtrArray *holds, gint64 unreachable_after,
     g_atomic_ref_count_init(&batch->references);
     g_mutex_init(&batch->mutex);
     batch->holds = holds;
-    batch->checked = g_array_new(FALSE, FALSE, sizeof(DlkChecked));
+    batch->checked = g_array_sized_new(FALSE, FALSE, sizeof(DlkChecked), holds->len);
     g_array_set_clear_func(batch->checked, checked_clear);
     question->batch = batch_ref(batch);
     question->n_holds = holds->len;

@@ -56,7 +56,7 @@ add_due(DlkEngine *engine, DlkLease *lease)
         leases = NULL;
     }
     if (!leases) {
-        leases = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_lease_unref);
+        leases = g_ptr_array_new_full(DLK_CHECK_BATCH, (GDestroyNotify)dlk_lease_unref);
         g_hash_table_insert(engine->due, g_strdup(lane), leases);
     }
     g_ptr_array_add(leases, dlk_lease_ref(lease));
@@ -204,12 +204,12 @@ static void
 submit(DlkEngine *engine, GPtrArray *leases, GTask *task)
 {
     Round *round = g_new0(Round, 1);
-    g_autoptr(GPtrArray) holds = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_hold_unref);
+    g_autoptr(GPtrArray) holds = g_ptr_array_new_full(leases->len, (GDestroyNotify)dlk_hold_unref);
     gint64 unreachable_after = 0;
 
     round->engine = g_object_ref(engine);
-    round->leases = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_lease_unref);
-    round->changes = g_array_new(FALSE, FALSE, sizeof(guint));
+    round->leases = g_ptr_array_new_full(leases->len, (GDestroyNotify)dlk_lease_unref);
+    round->changes = g_array_sized_new(FALSE, FALSE, sizeof(guint), leases->len);
     round->task = task ? g_object_ref(task) : NULL;
     for (guint i = 0; i < leases->len; i++) {
         DlkLease *lease = g_ptr_array_index(leases, i);
