@@ -117,25 +117,45 @@ only_the_server_can(const DlkTarget *target, const DlkRule *rule, const char *ho
     return FALSE;
 }
 
+static gboolean
+refuse_to_fence(const DlkTarget *target, const char *why, GError **error)
+{
+    g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
+    g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "%s %s by somebody: try again", label, why);
+    return FALSE;
+}
+
+/*
+ * Write-locks the byte that whoever takes a lease has read-locked meanwhile, and looks again whether the name
+ * still leads to @fd: who fenced just before may have taken that file away, and somebody may have locked the
+ * next one. From here on nobody takes a file of that name away.
+ */
+static gboolean
+begin_to_fence(int fd, const DlkLockPlace *place, const DlkTarget *target, GError **error)
+{
+    struct stat status;
+    if (!dlk_image_locks_set(fd, DLK_BYTE_FENCE, F_WRLCK))
+        return errno == EAGAIN ? refuse_to_fence(target, "is just being taken, or fenced,", error)
+                               : cannot_read(target, error);
+    if (fstat(fd, &status) < 0)
+        return cannot_read(target, error);
+    if (dlk_lock_file_is(place->folder, place->name, &status))
+        return TRUE;
+    return errno == 0 ? refuse_to_fence(target, "has just been fenced", error) : cannot_read(target, error);
+}
+
 gboolean
 dlk_lockspace_fence(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, const char *host,
                     guint *removed, GError **error)
 {
     g_auto(DlkLockPlace) place = {.folder = -1};
     g_auto(Census) census = {0};
-    g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
     if (!dlk_lock_place_find(&place, target, rule, error))
         return FALSE;
     dlk_autofd fd = dlk_lock_file_open_existing(place.folder, place.name, O_RDWR);
     if (fd < 0)
         return errno == ENOENT || cannot_read(target, error);
-    if (!dlk_image_locks_set(fd, DLK_BYTE_FENCE, F_WRLCK)) {
-        if (errno != EAGAIN)
-            return cannot_read(target, error);
-        g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "%s is just being taken by somebody: try again", label);
-        return FALSE;
-    }
-    if (!take_census(fd, target, host, &census, error))
+    if (!begin_to_fence(fd, &place, target, error) || !take_census(fd, target, host, &census, error))
         return FALSE;
     *removed = census.removed;
     if (census.alive == 0 && (census.unknown == 0 || census.removed > 0))
@@ -143,9 +163,12 @@ dlk_lockspace_fence(DlkBackend *self, const DlkTarget *target, const DlkRule *ru
     if (census.others + census.unknown > 0)
         return only_the_server_can(target, rule, host, &census, error);
     /* Its lock stays on a file that nobody will find any more; the host itself does so at its next check. */
-    if (unlinkat(place.folder, place.name, 0) < 0)
-        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno,
+    if (unlinkat(place.folder, place.name, 0) < 0) {
+        const int errsv = errno;
+        g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
+        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv,
                                    "cannot remove the lock file of %s", label);
+    }
     *removed += census.alive;
     return TRUE;
 }

@@ -120,9 +120,13 @@ open_lock_file(const DlkLockPlace *place, const char *label, State *state, GErro
     dlk_autofd fd = dlk_lock_file_open(place->folder, place->name, place->identity, error);
     if (fd < 0)
         return -1;
-    if (!dlk_image_locks_set(fd, DLK_BYTE_FENCE, F_RDLCK) && errno == EAGAIN) {
-        g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "a host is just being fenced from %s: try again",
-                    label);
+    if (!dlk_image_locks_set(fd, DLK_BYTE_FENCE, F_RDLCK)) {
+        if (errno == EAGAIN)
+            g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "a host is just being fenced from %s: try again",
+                        label);
+        else
+            dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot lock the lock file of %s",
+                                label);
         return -1;
     }
     if (fstat(fd, &state->file) == 0 && dlk_lock_file_is(place->folder, place->name, &state->file))

@@ -40,6 +40,25 @@ forge_record(Space *f, const char *host, const char *owner)
     write_record(f, record, strlen(record));
 }
 
+/* Once, before the next fencing locks the lock file that it has opened. */
+static struct {
+    void (*func)(Space *f);
+    Space *f;
+} before_fencing;
+
+gboolean __real_dlk_image_locks_set(int fd, guint byte, short type);
+gboolean __wrap_dlk_image_locks_set(int fd, guint byte, short type);
+gboolean
+__wrap_dlk_image_locks_set(int fd, guint byte, short type)
+{
+    void (*func)(Space * f) = before_fencing.func;
+    if (func != NULL && byte == DLK_BYTE_FENCE && type == F_WRLCK) {
+        before_fencing.func = NULL;
+        func(before_fencing.f);
+    }
+    return __real_dlk_image_locks_set(fd, byte, type);
+}
+
 /* The host is gone, and nobody has cleaned up behind it. */
 static void
 die(DlkHold *hold)
@@ -279,6 +298,47 @@ test_nobody_takes_a_disk_while_its_holder_is_being_fenced(Space *f, gconstpointe
 }
 
 static void
+fence_alpha(Space *f)
+{
+    g_assert_cmpuint(fence(f, "alpha"), ==, 1);
+}
+
+static DlkHold *taken_between;
+
+static void
+fence_alpha_and_take(Space *f)
+{
+    fence_alpha(f);
+    taken_between = space_take(f, "gamma", "web03", DLK_MODE_EXCLUSIVE);
+}
+
+/* Both have opened the lock file of the dead before either has locked it: the second must not remove what
+ * stands there now. */
+static void
+test_who_fences_after_another_leaves_what_was_taken_between(Space *f, gconstpointer data)
+{
+    static void (*const meanwhile[])(Space *) = {fence_alpha_and_take, fence_alpha};
+    for (guint i = 0; i < G_N_ELEMENTS(meanwhile); i++) {
+        guint removed = 1;
+        g_autoptr(GError) error = NULL;
+        g_autoptr(DlkHold) fenced = space_take(f, "alpha", "web01", DLK_MODE_EXCLUSIVE);
+        before_fencing.func = meanwhile[i];
+        before_fencing.f = f;
+        g_assert_false(dlk_backend_fence(f->backend, f->target, f->rule, "alpha", &removed, &error));
+        g_assert_null(before_fencing.func);
+        g_assert_error(error, DLK_ERROR, DLK_ERROR_BUSY);
+        g_assert_nonnull(strstr(error->message, "has just been fenced by somebody: try again"));
+        g_assert_cmpuint(removed, ==, 0);
+        if (taken_between == NULL)
+            continue;
+        space_assert_check(taken_between, DLK_CHECK_HELD, NULL);
+        space_assert_refused(f, DLK_MODE_EXCLUSIVE, DLK_ERROR_BUSY, "is");
+        space_give_back(taken_between);
+        g_clear_pointer(&taken_between, dlk_hold_unref);
+    }
+}
+
+static void
 test_a_backend_without_fencing_says_so(void)
 {
     guint removed = 1;
@@ -316,6 +376,7 @@ main(int argc, char **argv)
     ADD(fencing_removes_the_record_of_a_dead_holder);
     ADD(fencing_leaves_a_file_that_others_hold_too);
     ADD(fencing_waits_for_who_is_just_taking_the_disk);
+    ADD(who_fences_after_another_leaves_what_was_taken_between);
     ADD(nobody_takes_a_disk_while_its_holder_is_being_fenced);
     g_test_add_func("/lockspace/a_backend_without_fencing_says_so", test_a_backend_without_fencing_says_so);
     return g_test_run();
