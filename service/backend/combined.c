@@ -242,22 +242,30 @@ forget_all(DlkHold *hold)
     }
 }
 
-/* A part that is lost ends the others too. One that is not known, or that somebody has in this mode, is asked
- * again: until then the lease stands by the rest. */
+/*
+ * A part that is lost is not locked, which the next check tells: the others keep everybody out until the
+ * process that runs on them has been stopped, and are given up with the lease. One that is not known, or that
+ * somebody has in this mode, is asked again: until then the lease stands by the rest.
+ */
 static gboolean
 combined_adopt(DlkBackend *backend, DlkHold *hold, int *fds, const DlkRule *rule, GError **error)
 {
     State *state = make_parts(DLK_COMBINED_BACKEND(backend), hold);
     g_autoptr(GError) failure = NULL;
-    for (guint i = 0; i < PARTS && failure == NULL; i++)
-        if (takes_part(hold, i, hold->mode))
-            state->held[i] = adopt_part(hold->parts[i], &fds[i], rule, &failure);
-    if (failure == NULL)
+    gboolean lost = FALSE;
+    for (guint i = 0; i < PARTS && failure == NULL; i++) {
+        if (!takes_part(hold, i, hold->mode))
+            continue;
+        state->held[i] = adopt_part(hold->parts[i], &fds[i], rule, &failure);
+        if (!g_error_matches(failure, DLK_ERROR, DLK_ERROR_LEASE_LOST))
+            continue;
+        lost = TRUE;
+        g_message("%s", failure->message);
+        g_clear_error(&failure);
+    }
+    if (failure == NULL || lost)
         return TRUE;
-    if (g_error_matches(failure, DLK_ERROR, DLK_ERROR_LEASE_LOST))
-        give_back_all(hold);
-    else
-        forget_all(hold);
+    forget_all(hold);
     g_propagate_error(error, g_steal_pointer(&failure));
     return FALSE;
 }

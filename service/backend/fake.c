@@ -81,6 +81,10 @@ parse_step(DlkFakeCall call, const char *line)
     } else if (call == DLK_FAKE_CHECK && strcmp(line, "lost") == 0) {
         step->check = DLK_CHECK_LOST;
         step->text = g_strdup(DLK_REASON_LOCK_TAKEN);
+    } else if (call == DLK_FAKE_ADOPT && strcmp(line, "lost") == 0) {
+        step->fail = TRUE;
+        step->code = DLK_ERROR_LEASE_LOST;
+        step->text = g_strdup(DLK_REASON_NOT_LOCKED);
     } else if (call == DLK_FAKE_CHECK && (text = text_after(line, "unknown")) != NULL) {
         step->check = DLK_CHECK_UNKNOWN;
         step->text = g_strdup(text);

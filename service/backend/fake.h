@@ -19,10 +19,10 @@
  * it named "acquire", "check", "convert", "release", "adopt", "holders" and "fence" are read at each such
  * call that has no step from C, for as long as they are there: fail TEXT     BackendFailed with TEXT busy
  * TEXT     Busy with TEXT delay MS succeeds after that many milliseconds hang          waits until the file
- * is gone or says something else, and then does that lost          check only: the lock is lost ("lock taken
- * by another holder") unknown TEXT check only: no answer, for the reason TEXT An empty file is as none;
- * anything else is BackendFailed (a check: unknown). Write such a file elsewhere and rename it into the
- * folder.
+ * is gone or says something else, and then does that lost          check and adopt only: the lock is lost
+ * ("lock taken by another holder", "not locked") unknown TEXT check only: no answer, for the reason TEXT An
+ * empty file is as none; anything else is BackendFailed (a check: unknown). Write such a file elsewhere and
+ * rename it into the folder.
  */
 #define DLK_TYPE_FAKE_BACKEND dlk_fake_backend_get_type()
 G_DECLARE_FINAL_TYPE(DlkFakeBackend, dlk_fake_backend, DLK, FAKE_BACKEND, DlkBackend)

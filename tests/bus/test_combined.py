@@ -1,5 +1,8 @@
 """Two backends for one disk: both lock it, or neither."""
 
+import signal
+import subprocess
+
 import pytest
 
 DISK = "rbd://mon/pool/web01"
@@ -11,6 +14,7 @@ lockspace={lockspace}
 reach=host
 unreachable-after=2
 check-interval=0.2
+grace=60
 """
 
 
@@ -99,6 +103,23 @@ def test_a_lease_outlives_a_restart_with_both_parts(start_pair, backend, kill):
     assert beta.root.refused_acquire(DISK).name == "Busy"
     lease.release()
     beta.root.acquire(DISK)
+
+
+@pytest.mark.parametrize("backend", ["fake+lockspace", "lockspace+fake"])
+def test_the_part_that_is_left_keeps_others_out_until_the_machine_is_stopped(start_pair, backend):
+    alpha, beta = start_pair("alpha", backend, managed={}), start_pair("beta", backend)
+    machine = subprocess.Popen(["sleep", "1000"], preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
+    try:
+        lease = alpha.root.acquire(DISK, owner="web01", pid=machine.pid, on_break="terminate")
+        alpha.service.crash()
+        alpha.service.tell_fake("adopt", "lost")
+        alpha.service.start()
+        assert lease["State"] == "broken"
+        assert beta.root.refused_acquire(DISK).name == "Busy"
+    finally:
+        machine.kill()
+        machine.wait()
+    beta.root.acquire(DISK, wait=60000)
 
 
 def test_a_caller_may_not_choose_what_the_rule_does_not_name(pair):

@@ -186,56 +186,68 @@ test_a_reader_that_becomes_a_writer_takes_both(Pair *f, gconstpointer data)
 
 /* ---- over the end of the process ---- */
 
+/* The process that had this lease dies; @fds: copies of its descriptors, which outlive it. */
 static void
-test_adoption_takes_both_or_neither(Pair *f, gconstpointer data)
+take_and_die(Pair *f, int fds[DLK_HOLD_PARTS])
 {
     DlkHold *dead = space_take(&f->space, "alpha", "web01", DLK_MODE_EXCLUSIVE);
-    int fds[DLK_HOLD_PARTS];
     g_assert_cmpuint(dlk_hold_fds(dead, fds), ==, DLK_HOLD_PARTS);
     for (guint i = 0; i < DLK_HOLD_PARTS; i++)
         fds[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
-    const guint lockspace = fds[0] < 0 ? 1 : 0;
-    const int copy = fcntl(fds[lockspace], F_DUPFD_CLOEXEC, 0);
     dlk_fake_backend_die(f->fake);
     dlk_hold_unref(dead);
     g_assert_true(lockspace_holds(f)); /* the copy keeps it */
+}
 
-    g_autoptr(DlkHold) hold = dlk_hold_new(f->space.backend, f->space.target, DLK_MODE_EXCLUSIVE, FALSE, 0);
+static DlkHold *
+hold_for(Pair *f)
+{
+    return dlk_hold_new(f->space.backend, f->space.target, DLK_MODE_EXCLUSIVE, FALSE, 0);
+}
+
+static void
+test_adoption_takes_both(Pair *f, gconstpointer data)
+{
+    int fds[DLK_HOLD_PARTS];
+    take_and_die(f, fds);
+    g_autoptr(DlkHold) hold = hold_for(f);
     g_assert_true(dlk_backend_adopt(f->space.backend, hold, fds, f->space.rule, NULL));
     assert_held(f, 1, TRUE);
     space_assert_check(hold, DLK_CHECK_HELD, NULL);
     space_give_back(hold);
+    assert_held(f, 0, FALSE);
+}
 
-    /* A part that is not to be had again: the other is given up. */
+/* Whoever runs on the lease is stopped first: until then nobody else may have the disk. */
+static void
+test_a_part_that_was_lost_leaves_the_other_locked(Pair *f, gconstpointer data)
+{
+    int fds[DLK_HOLD_PARTS];
+    take_and_die(f, fds);
     dlk_fake_backend_fail(f->fake, DLK_FAKE_ADOPT, DLK_ERROR_LEASE_LOST, "gone");
-    int left[DLK_HOLD_PARTS] = {-1, -1};
-    left[lockspace] = copy;
-    g_autoptr(DlkHold) none = dlk_hold_new(f->space.backend, f->space.target, DLK_MODE_EXCLUSIVE, FALSE, 0);
-    g_assert_false(dlk_backend_adopt(f->space.backend, none, left, f->space.rule, NULL));
-    g_clear_pointer(&none, dlk_hold_unref);
+    g_autoptr(DlkHold) hold = hold_for(f);
+    g_assert_true(dlk_backend_adopt(f->space.backend, hold, fds, f->space.rule, NULL));
+    assert_held(f, 0, TRUE);
+    space_assert_check(hold, DLK_CHECK_LOST, DLK_REASON_NOT_LOCKED);
+    assert_held(f, 0, TRUE);
+    space_give_back(hold);
     assert_held(f, 0, FALSE);
 }
 
 static void
 test_a_part_that_does_not_answer_costs_the_other_nothing(Pair *f, gconstpointer data)
 {
-    DlkHold *dead = space_take(&f->space, "alpha", "web01", DLK_MODE_EXCLUSIVE);
     int fds[DLK_HOLD_PARTS], again[DLK_HOLD_PARTS];
-    dlk_hold_fds(dead, fds);
-    for (guint i = 0; i < DLK_HOLD_PARTS; i++) {
-        fds[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
+    take_and_die(f, fds);
+    for (guint i = 0; i < DLK_HOLD_PARTS; i++)
         again[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
-    }
-    dlk_fake_backend_die(f->fake);
-    dlk_hold_unref(dead);
-
     dlk_fake_backend_fail(f->fake, DLK_FAKE_ADOPT, DLK_ERROR_BACKEND_FAILED, "no answer");
-    g_autoptr(DlkHold) hold = dlk_hold_new(f->space.backend, f->space.target, DLK_MODE_EXCLUSIVE, FALSE, 0);
+    g_autoptr(DlkHold) hold = hold_for(f);
     g_assert_false(dlk_backend_adopt(f->space.backend, hold, fds, f->space.rule, NULL));
     g_clear_pointer(&hold, dlk_hold_unref);
     g_assert_true(lockspace_holds(f));
 
-    hold = dlk_hold_new(f->space.backend, f->space.target, DLK_MODE_EXCLUSIVE, FALSE, 0);
+    hold = hold_for(f);
     g_assert_true(dlk_backend_adopt(f->space.backend, hold, again, f->space.rule, NULL));
     space_assert_check(hold, DLK_CHECK_HELD, NULL);
     space_give_back(hold);
@@ -290,7 +302,8 @@ main(int argc, char **argv)
     ADD(what_was_given_back_is_taken_again);
     ADD(readers_are_kept_by_the_part_that_can);
     ADD(a_reader_that_becomes_a_writer_takes_both);
-    ADD(adoption_takes_both_or_neither);
+    ADD(adoption_takes_both);
+    ADD(a_part_that_was_lost_leaves_the_other_locked);
     ADD(a_part_that_does_not_answer_costs_the_other_nothing);
     ADD(holders_and_fencing_are_those_of_both);
     g_test_add_func("/combined/names_that_are_no_pair", test_names_that_are_no_pair);
