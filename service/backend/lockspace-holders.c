@@ -158,7 +158,7 @@ dlk_lockspace_fence(DlkBackend *self, const DlkTarget *target, const DlkRule *ru
     if (!begin_to_fence(fd, &place, target, error) || !take_census(fd, target, host, &census, error))
         return FALSE;
     *removed = census.removed;
-    if (census.alive == 0 && (census.unknown == 0 || census.removed > 0))
+    if (census.alive == 0 && census.unknown == 0)
         return TRUE;
     if (census.others + census.unknown > 0)
         return only_the_server_can(target, rule, host, &census, error);

@@ -276,6 +276,23 @@ test_fencing_leaves_a_file_that_others_hold_too(Space *f, gconstpointer data)
     space_assert_check(fenced, DLK_CHECK_HELD, NULL);
 }
 
+/* Whoever has no record may be the very host: that a record of it went is no success. */
+static void
+test_fencing_is_not_done_while_somebody_unknown_holds_the_disk(Space *f, gconstpointer data)
+{
+    guint removed = 0;
+    g_autoptr(GError) error = NULL;
+    DlkHold *torn = space_take(f, "alpha", "web01", DLK_MODE_SHARED);
+    die(space_take(f, "alpha", "web02", DLK_MODE_SHARED));
+    write_record(f, "disklock-holder 1 host=be", 25);
+    g_assert_false(dlk_backend_fence(f->backend, f->target, f->rule, "alpha", &removed, &error));
+    g_assert_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED);
+    g_assert_nonnull(strstr(error->message, "or by nobody knows whom"));
+    g_assert_cmpuint(removed, ==, 1);
+    space_assert_check(torn, DLK_CHECK_HELD, NULL);
+    die(torn);
+}
+
 static void
 test_fencing_waits_for_who_is_just_taking_the_disk(Space *f, gconstpointer data)
 {
@@ -375,6 +392,7 @@ main(int argc, char **argv)
     ADD(fencing_removes_every_hold_of_a_host);
     ADD(fencing_removes_the_record_of_a_dead_holder);
     ADD(fencing_leaves_a_file_that_others_hold_too);
+    ADD(fencing_is_not_done_while_somebody_unknown_holds_the_disk);
     ADD(fencing_waits_for_who_is_just_taking_the_disk);
     ADD(who_fences_after_another_leaves_what_was_taken_between);
     ADD(nobody_takes_a_disk_while_its_holder_is_being_fenced);
