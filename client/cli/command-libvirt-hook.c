@@ -3,7 +3,7 @@
 #include "connection.h"
 #include "domain-file.h"
 #include "failure.h"
-#include "leases.h"
+#include "libvirt-leftover.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,23 +19,20 @@
 
 #define QEMU_PID_FOLDER "/run/libvirt/qemu"
 /* Remembers from `migrate` to `prepare` that a domain comes from another host; both belong to one start. */
-#define INCOMING_FOLDER "/run/disklock-libvirt"
+#define INCOMING_FOLDER DLK_LEFTOVER_RUN_FOLDER
 #define INCOMING_SECONDS 60
 /* The leases of a QEMU that has just ended may take a moment to end. */
 #define WAIT_MS 1000
 
 typedef struct {
     const DlkDomainFile *domain;
-    const DlkSettings *settings;
+    DlkConnection *connection;
 } Hook;
 
 static gboolean
 acquire(const Hook *hook, pid_t pid, GError **error)
 {
-    g_autoptr(DlkConnection) connection = dlk_connection_open(hook->settings, error);
     g_auto(GVariantDict) options = G_VARIANT_DICT_INIT(NULL);
-    if (!connection)
-        return FALSE;
     g_variant_dict_insert(&options, "owner", "s", hook->domain->name);
     if (hook->domain->uuid)
         g_variant_dict_insert(&options, "owner-uuid", "s", hook->domain->uuid);
@@ -50,7 +47,7 @@ acquire(const Hook *hook, pid_t pid, GError **error)
         .reply_type = G_VARIANT_TYPE("(a(ot))"),
         .wait_ms = WAIT_MS,
     };
-    g_autoptr(GVariant) reply = dlk_connection_call(connection, &call, error);
+    g_autoptr(GVariant) reply = dlk_connection_call(hook->connection, &call, error);
     return reply != NULL;
 }
 
@@ -94,6 +91,7 @@ take_incoming(const Hook *hook)
 static gboolean
 prepare(const Hook *hook, GError **error)
 {
+    dlk_leftover_release_noted(hook->connection, hook->domain->uuid);
     return take_incoming(hook) || acquire(hook, 0, error);
 }
 
@@ -118,41 +116,14 @@ reconnect(const Hook *hook, GError **error)
     return pid == 0 || acquire(hook, pid, error);
 }
 
-/* What `prepare` took and no QEMU has taken on. Others' leases under the same name are not touched. */
-static gboolean
-is_left_over(const Hook *hook, GVariant *lease)
-{
-    return g_str_equal(dlk_lease_string(lease, "OwnerUuid"), hook->domain->uuid ?: "") &&
-           g_str_equal(dlk_lease_string(lease, "Lifetime"), "persistent") &&
-           dlk_lease_number(lease, "Uid") == geteuid();
-}
-
-static gboolean
-release_lease(DlkConnection *connection, const char *object, GError **error)
-{
-    const DlkCall call = {
-        .method = "Release",
-        .arguments = g_variant_new("(o)", object),
-        .reply_type = G_VARIANT_TYPE_UNIT,
-    };
-    g_autoptr(GVariant) reply = dlk_connection_call(connection, &call, error);
-    return reply != NULL;
-}
-
 static gboolean
 release(const Hook *hook, GError **error)
 {
-    g_autoptr(DlkConnection) connection = dlk_connection_open(hook->settings, error);
-    if (!connection)
-        return FALSE;
-    GVariant *filter = g_variant_new_parsed("{'owner': <%s>}", hook->domain->name);
-    g_autoptr(GPtrArray) leases = dlk_leases_fetch(connection, filter, NULL, error);
-    for (guint i = 0; leases && i < leases->len; i++) {
-        const DlkLeaseEntry *lease = leases->pdata[i];
-        if (is_left_over(hook, lease->properties) && !release_lease(connection, lease->object, error))
-            return FALSE;
-    }
-    return leases != NULL;
+    const gboolean done =
+        dlk_leftover_release(hook->connection, hook->domain->name, hook->domain->uuid, error);
+    if (done)
+        dlk_leftover_release_noted(hook->connection, NULL);
+    return done;
 }
 
 /* The operations that concern us; every other is none of ours. */
@@ -172,8 +143,9 @@ run_operation(gsize which, const DlkSettings *settings)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(DlkDomainFile) domain = dlk_domain_file_read("-", &error);
-    const Hook hook = {domain, settings};
-    if (domain && operations[which].run(&hook, &error))
+    g_autoptr(DlkConnection) connection = domain ? dlk_connection_open(settings, &error) : NULL;
+    const Hook hook = {domain, connection};
+    if (connection && operations[which].run(&hook, &error))
         return DLK_EXIT_SUCCESS;
     const int code = dlk_failure_report(error);
     return operations[which].may_fail ? code : DLK_EXIT_SUCCESS;

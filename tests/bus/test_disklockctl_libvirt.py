@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import pytest
 from harness import PATIENCE, SOURCE, wait_until
 from harness.domain import UUID, backing, disk, domain
 
+OTHER_UUID = "0c6a6cd8-6d5a-4ac5-9d8f-2f1c1f0f7a22"
 DONE, FAILURE, USAGE, BUSY, DENIED, UNREACHABLE, MISSING = range(7)
 OURS = 'lock_manager = "disklock"'
 HOOK = "/usr/bin/disklock-libvirt-hook"
@@ -158,10 +160,10 @@ def hook(folder, ctl):
     run = folder / "run"
     (run / "libvirt" / "qemu").mkdir(parents=True)
 
-    def call(operation, xml, name="web01"):
+    def call(operation, xml, name="web01", patience=PATIENCE):
         program = [ctl.binary, "libvirt", "hook", "--", name, operation, "begin", "-"]
         return subprocess.run(["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /run && exec "$@"', run, *program], input=xml,
-                              env=ctl.environment(), text=True, capture_output=True, timeout=PATIENCE)
+                              env=ctl.environment(), text=True, capture_output=True, timeout=patience)
     call.pids = run / "libvirt" / "qemu"
     call.incoming = run / "disklock-libvirt"
     return call
@@ -212,6 +214,36 @@ def test_release_leaves_alone_what_others_hold_under_the_same_name(root, hook, w
     hook("prepare", web01.xml)
     hook("release", web01.xml)
     assert root.held() == {str(other): "exclusive", str(running): "exclusive"}
+
+
+@pytest.fixture
+def unreleased(service, root, hook, web01):
+    """The leases of a web01 whose start failed while the service stood still: they could not be given back."""
+    hook("prepare", web01.xml)
+    service.process.signal(signal.SIGSTOP)
+    try:
+        done = hook("release", web01.xml, patience=20)  # the usual is half a minute
+    finally:
+        service.process.signal(signal.SIGCONT)
+    assert done.returncode == DONE and "does not answer" in done.stderr
+    assert len(root.list()) == 3
+    return set(root.list())
+
+
+@pytest.mark.parametrize("operation", ["prepare", "release"])
+def test_what_could_not_be_given_back_is_given_back_with_the_next_domain(root, hook, unreleased, image, operation):
+    path = image("other.img")
+    done = hook(operation, domain(disk(path), name="db01", uuid=OTHER_UUID), name="db01")
+    assert (done.returncode, done.stderr) == (DONE, "")
+    assert root.held() == ({str(path): "exclusive"} if operation == "prepare" else {})
+
+
+def test_a_domain_that_starts_again_keeps_what_could_not_be_given_back(root, hook, web01, unreleased, image):
+    assert hook("prepare", web01.xml).returncode == DONE
+    other = domain(disk(image("other.img")), name="db01", uuid=OTHER_UUID)
+    hook("prepare", other, name="db01")
+    hook("release", other, name="db01")
+    assert set(root.list()) == unreleased
 
 
 def test_reconnect_locks_a_domain_that_runs_already(root, hook, web01, process):

@@ -17,22 +17,15 @@ from lock_managers import Disklock, Virtlockd, is_locked
 HANG = 60  # seconds, in which whoever does not answer is said to hang
 
 
-def start_host(bus, cache, **options):
+def start_host(bus, cache):
     """With the lock manager of the environment's LOCK_MANAGER."""
     manager = {"disklock": Disklock, "lockd": Virtlockd}[os.environ.get("LOCK_MANAGER", "disklock")]
-    return closing(manager(bus, cache, **options))
+    return closing(manager(bus, cache))
 
 
 @pytest.fixture
 def host(bus, cache):
     with start_host(bus, cache) as host:
-        yield host
-
-
-@pytest.fixture
-def host_without_hook(bus, cache):
-    """Where the lock driver is alone."""
-    with start_host(bus, cache, hook=False) as host:
         yield host
 
 
@@ -173,8 +166,7 @@ def test_6_nobody_gives_up_the_lock_of_another(host, image):
     assert is_locked(path), "the lock is gone"
 
 
-def test_6_a_daemon_that_stands_still_does_not_hang_libvirtd(host_without_hook, image):
-    host = host_without_hook
+def test_6_a_daemon_that_stands_still_does_not_hang_libvirtd(host, image):
     host.stop()
     try:
         said = host.libvirt.refused_create(lone_domain(host, image()), timeout=HANG)
