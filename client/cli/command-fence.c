@@ -23,9 +23,20 @@ static const char details[] =
     "off from the disk: but for the backend scsi nothing keeps it from writing on, and the disk is "
     "destroyed.";
 
-/* What the records say, as far as the caller may know; %NULL where they cannot be read. */
+/* Its records, or not all of them, could not be read: then nobody knows whom a name means. */
+static void
+check_report(GVariant *report, const char *path, GError **error)
+{
+    const char *state = "unknown", *problem = NULL;
+    (void)g_variant_lookup(report, "state", "&s", &state);
+    if (g_variant_lookup(report, "problem", "&s", &problem) || g_str_equal(state, "unknown"))
+        g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED, "who holds %s cannot be told%s%s", path,
+                    problem ? ": " : "", problem ? problem : "");
+}
+
+/* What the records say, as far as the caller may know. With @error what they say is not all, or %NULL. */
 static GVariant *
-read_holders(DlkConnection *connection, const char *path)
+read_holders(DlkConnection *connection, const char *path, GError **error)
 {
     const DlkCall call = {
         .method = "Inspect",
@@ -33,10 +44,13 @@ read_holders(DlkConnection *connection, const char *path)
         .reply_type = G_VARIANT_TYPE("(a{sv})"),
         .quiet = TRUE,
     };
-    g_autoptr(GVariant) reply = dlk_connection_call(connection, &call, NULL);
-    if (!reply)
+    g_autoptr(GVariant) reply = dlk_connection_call(connection, &call, error);
+    if (!reply) {
+        g_prefix_error(error, "who holds %s cannot be told: ", path);
         return NULL;
+    }
     g_autoptr(GVariant) report = g_variant_get_child_value(reply, 0);
+    check_report(report, path, error);
     return g_variant_lookup_value(report, "holders", G_VARIANT_TYPE("aa{sv}"));
 }
 
@@ -128,14 +142,18 @@ print_count(guint32 removed, const char *host, const DlkSettings *settings)
     if (settings->json != DLK_JSON_OFF)
         dlk_json_print(g_variant_new_parsed("{'Removed': <%u>}", removed), settings->json);
     else if (settings->legend && removed == 0)
-        printf("Host %s holds nothing of it.\n", clean);
+        printf(
+            "A host with the id %s holds nothing of it; the ids of those who do: disklockctl inspect PATH\n",
+            clean);
     else if (settings->legend)
         printf("%u %s of host %s removed.\n", removed, removed == 1 ? "hold" : "holds", clean);
 }
 
+/* @unread: why the records could not be read, or %NULL. A name that they might have resolved is no id, and
+ * that nothing was removed says nothing then. */
 static gboolean
 fence(DlkConnection *connection, const char *path, const char *host, const DlkSettings *settings,
-      GError **error)
+      const GError *unread, GError **error)
 {
     guint32 removed;
     const DlkCall call = {
@@ -148,7 +166,10 @@ fence(DlkConnection *connection, const char *path, const char *host, const DlkSe
         return FALSE;
     g_variant_get(reply, "(u)", &removed);
     print_count(removed, host, settings);
-    return TRUE;
+    if (removed > 0 || !unread)
+        return TRUE;
+    *error = g_error_copy(unread);
+    return FALSE;
 }
 
 /* The absolute path, or %NULL. */
@@ -169,9 +190,10 @@ static int
 run(const DlkInvocation *invocation)
 {
     g_autoptr(GError) error = NULL;
+    g_autoptr(GError) unread = NULL;
     g_autofree char *path = check_arguments(invocation->arguments, &error);
     g_autoptr(DlkConnection) connection = path ? dlk_connection_open(invocation->settings, &error) : NULL;
-    g_autoptr(GVariant) holders = connection ? read_holders(connection, path) : NULL;
+    g_autoptr(GVariant) holders = connection ? read_holders(connection, path, &unread) : NULL;
     g_autofree char *host = connection ? find_host(holders, invocation->arguments[1], &error) : NULL;
     if (!host)
         return (int)dlk_failure_report(error);
@@ -179,8 +201,9 @@ run(const DlkInvocation *invocation)
         dlk_warn("nothing was done");
         return DLK_EXIT_FAILURE;
     }
-    return fence(connection, path, host, invocation->settings, &error) ? (int)DLK_EXIT_SUCCESS
-                                                                       : (int)dlk_failure_report(error);
+    if (!fence(connection, path, host, invocation->settings, unread, &error))
+        return (int)dlk_failure_report(error);
+    return DLK_EXIT_SUCCESS;
 }
 
 const DlkCommand dlk_command_fence = {

@@ -126,6 +126,21 @@ def test_disklockctl_fences_by_id_and_by_name(hosts, beta_ctl):
     assert done.returncode == DONE and json.loads(done.stdout) == {"Removed": 0}
 
 
+def test_a_host_that_holds_nothing_is_named_by_what_was_taken_for_its_id(hosts, beta_ctl):
+    alpha, _ = hosts
+    alpha.root.acquire(DISK)
+    done = beta_ctl("fence", "--yes", DISK, "alpa-node")
+    assert done.returncode == DONE
+    assert done.stdout == "A host with the id alpa-node holds nothing of it; the ids of those who do: disklockctl inspect PATH\n"
+
+
+def test_that_nothing_was_removed_is_no_success_where_the_records_cannot_be_read(start_service, ctl, disk):
+    service = start_service("[Rule all]\nbackend=fake\n", fake=True)
+    service.tell_fake("holders", "fail", "the lockspace is gone")
+    done = ctl("fence", "--yes", disk, "node7")
+    assert done.returncode == FAILURE and f"who holds {disk} cannot be told: the lockspace is gone" in done.stderr, done
+
+
 @pytest.mark.parametrize("answer, code, state", [("n", FAILURE, "held-elsewhere"), ("", FAILURE, "held-elsewhere"), ("y", DONE, "free")])
 def test_on_a_terminal_fence_asks_first(hosts, beta_ctl, answer, code, state):
     alpha, beta = hosts

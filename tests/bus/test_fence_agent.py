@@ -28,8 +28,9 @@ def agent(hosts):
 def test_metadata_is_what_pacemaker_reads(agent):
     tree = ElementTree.fromstring(agent(action="metadata").stdout)
     assert tree.tag == "resource-agent" and tree.get("name") == "fence_disklock"
+    # pcs asks for what is required and gives the plug itself.
     parameters = {parameter.get("name"): parameter for parameter in tree.iter("parameter")}
-    assert {name for name, parameter in parameters.items() if parameter.get("required") == "1"} == {"plug", "devices"}
+    assert {name for name, parameter in parameters.items() if parameter.get("required") == "1"} == {"devices"}
     for parameter in parameters.values():
         assert parameter.find("content").get("type") == "string" and parameter.find("shortdesc").text
         assert parameter.find("getopt").get("mixed")
@@ -102,10 +103,30 @@ def test_off_is_no_success_where_somebody_holds_a_disk_who_might_be_the_host(age
     stub = folder / "disklockctl"
     stub.write_text("""#!/bin/sh
 case "$*" in
-*inspect*) echo '{"holders": [{"mode": "exclusive", "key": 7, "this-host": false, "unconfirmed": false}]}' ;;
+*inspect*) echo '{"state": "held-elsewhere", "holders": [{"mode": "exclusive", "key": 7, "this-host": false, "unconfirmed": false}]}' ;;
 *) echo '{"Removed": 0}' ;;
 esac
 """)
     stub.chmod(0o755)
     done = agent(action="off", plug="node7", devices="/dev/sda", disklockctl=stub)
     assert done.returncode == FAILED and "HostId" in done.stderr
+
+
+@pytest.mark.parametrize("report", ['{"state": "unknown", "holders": []}', '{"state": "held", "problem": "the LUN is gone", "holders": []}'])
+@pytest.mark.parametrize("action", ["off", "status"])
+def test_nobody_is_fenced_where_it_cannot_be_told_who_holds_the_disk(agent, folder, action, report):
+    stub = folder / "disklockctl"
+    stub.write_text(f"""#!/bin/sh
+case "$*" in
+*inspect*) echo '{report}' ;;
+*) echo '{{"Removed": 0}}' ;;
+esac
+""")
+    stub.chmod(0o755)
+    done = agent(action=action, plug="node7", devices="/dev/sda", disklockctl=stub)
+    assert done.returncode == FAILED and "/dev/sda: who holds it cannot be told" in done.stderr
+
+
+def test_that_nothing_was_there_is_told(hosts, agent):
+    done = agent(action="off", plug="gamma", devices=DISK)
+    assert done.returncode == DONE and f"{DISK}: a host with the id gamma holds nothing of it" in done.stderr
