@@ -13,8 +13,8 @@
 #include <fcntl.h>
 
 /*
- * Beside its record a lease keeps a byte of the file read-locked, far behind those that mean anything to
- * others: a record whose byte nobody has locked is left of somebody who is gone.
+ * Beside its record a lease keeps a byte of the file locked, far behind those that mean anything to others: a
+ * record whose byte nobody has locked is left of somebody who is gone.
  */
 static guint
 byte_of(const DlkLeaseId *lease)
@@ -86,6 +86,22 @@ run(Job *job, DlkAsUserFunc func)
     return user != NULL ? dlk_as_user(user, job->fd, func, job) : func(job);
 }
 
+/* By version 3 of NFS F_OFD_GETLK finds what another host has locked for writing, and not what it has locked
+ * for reading (seen on Linux 6.1). */
+static gboolean
+sees_read_locks(const DlkTarget *target)
+{
+    return g_strcmp0(target->disk->filesystem, "nfs") != 0;
+}
+
+/* Where others see only that, for writing, if the descriptor allows it: a reader's does not. */
+static gboolean
+lock_byte(const DlkHold *hold, guint byte)
+{
+    return (!sees_read_locks(hold->target) && dlk_image_locks_set(hold->fd, byte, F_WRLCK)) ||
+           dlk_image_locks_set(hold->fd, byte, F_RDLCK);
+}
+
 /* Where locks stay on this host nobody else is to be told. The byte goes with the lock of the lease. */
 void
 dlk_fcntl_record(DlkBackend *self, DlkHold *hold, gboolean stands)
@@ -99,9 +115,8 @@ dlk_fcntl_record(DlkBackend *self, DlkHold *hold, gboolean stands)
     job.lease = &hold->holder->lease;
     job.record = record;
     job.alone = hold->mode == DLK_MODE_EXCLUSIVE;
-    const gboolean done =
-        stands ? dlk_image_locks_set(hold->fd, byte_of(job.lease), F_RDLCK) && run(&job, write_one) == 0
-               : run(&job, remove_one) == 0;
+    const gboolean done = stands ? lock_byte(hold, byte_of(job.lease)) && run(&job, write_one) == 0
+                                 : run(&job, remove_one) == 0;
     if (!done) {
         const int errsv = errno;
         g_autofree char *label = dlk_text_printable(dlk_disk_label(hold->target->disk), 0);
@@ -145,7 +160,7 @@ dlk_fcntl_holders(DlkBackend *self, const DlkTarget *target, const DlkRule *rule
         return TRUE;
     dlk_autofd fd = dlk_target_open(target, O_RDONLY);
     g_autoptr(GPtrArray) found = find(target, fd, rule, error);
-    const gboolean locked = found != NULL && found->len > 0 && is_locked(fd);
+    const gboolean locked = found != NULL && found->len > 0 && (is_locked(fd) || !sees_read_locks(target));
     for (guint i = 0; found != NULL && i < found->len; i++) {
         DlkHolder *holder = found->pdata[i];
         /* Its byte may be kept locked, by whatever means, where no lease is. */
@@ -172,6 +187,20 @@ census_clear(Census *census)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Census, census_clear)
 
+/* Where one cannot ask, one has to try; and what cannot be tried may stand. */
+static gboolean
+may_stand(const DlkTarget *target, const DlkHolder *holder)
+{
+    if (holder->confirmed || sees_read_locks(target))
+        return holder->confirmed;
+    const guint byte = byte_of(&holder->lease);
+    dlk_autofd fd = dlk_target_open(target, O_RDWR);
+    const gboolean is_free = fd >= 0 && dlk_image_locks_set(fd, byte, F_WRLCK);
+    if (is_free)
+        (void)dlk_image_locks_set(fd, byte, F_UNLCK);
+    return !is_free;
+}
+
 static void
 take_census(Job *job, GPtrArray *holders, const char *host, Census *census)
 {
@@ -183,7 +212,7 @@ take_census(Job *job, GPtrArray *holders, const char *host, Census *census)
             census->name = g_strdup(holder->host_name);
         if (!is_theirs)
             census->others += holder->confirmed;
-        else if (holder->confirmed)
+        else if (may_stand(job->target, holder))
             census->alive++;
         else if (run(job, remove_one) == 0)
             census->removed++;

@@ -211,6 +211,19 @@ test_fencing_removes_what_the_dead_left_and_nobody_elses(Image *image, gconstpoi
     assert_fenced(image, "alpha", 0);
 }
 
+/* By version 3 of NFS it is tried whether the byte is free. */
+static void
+test_fencing_by_version_3_of_nfs_removes_what_the_dead_left(Image *image, gconstpointer data)
+{
+    g_free(image->target->disk->filesystem);
+    image->target->disk->filesystem = g_strdup("nfs");
+    die(take(image, "alpha", DLK_MODE_READ_ONLY, 1));
+    g_autoptr(DlkHold) living = take(image, "beta", DLK_MODE_SHARED, 2);
+    assert_fenced(image, "alpha", 1);
+    assert_holders(image, 1, 1);
+    image_assert_check(living, DLK_CHECK_HELD, NULL);
+}
+
 static void
 test_fencing_says_what_to_do_on_the_server(Image *image, gconstpointer data)
 {
@@ -256,6 +269,7 @@ main(int argc, char **argv)
     ADD(a_record_without_a_lock_on_the_disk_is_unconfirmed);
     ADD(where_locks_stay_on_the_host_nothing_is_written);
     ADD(fencing_removes_what_the_dead_left_and_nobody_elses);
+    ADD(fencing_by_version_3_of_nfs_removes_what_the_dead_left);
     ADD(fencing_says_what_to_do_on_the_server);
     ADD(fencing_on_a_filesystem_of_this_host_has_nothing_to_fence);
     return g_test_run();

@@ -2,7 +2,7 @@
 
 from contextlib import contextmanager
 
-from nfs import MOUNTED, locks_at_server, make_image, take_locks_away, two_hosts
+from nfs import MOUNTED, locks_at_server, make_image, take_locks_away, two_hosts, unlock_filesystem
 
 
 @contextmanager
@@ -70,9 +70,28 @@ def test_where_the_filesystem_has_no_attributes_a_file_beside_the_image_says_it_
     assert b.root.inspect(disk)["holders"] == []
     lease.release()
     with allowing_files(a), allowing_files(b):
-        lease = a.root.acquire(disk, owner="web01")
-        holders = b.root.inspect(disk)["holders"]
-        assert [(holder["owner"], holder["host"]) for holder in holders] == [("web01", "a")], holders
-        assert len(list(image.parent.glob(f".{image.name}.disklock-*"))) == 1
-        lease.release()
+        for mode in ("exclusive", "shared"):
+            lease = a.root.acquire(disk, mode, owner="web01")
+            report = b.root.inspect(disk)
+            assert [(holder["owner"], holder["host"], holder["unconfirmed"]) for holder in report["holders"]] == [("web01", "a", False)], report
+            assert report["state"] == "held-elsewhere" and "exclusive" not in report["available"], report
+            assert len(list(image.parent.glob(f".{image.name}.disklock-*"))) == 1
+            lease.release()
         assert list(image.parent.glob(f".{image.name}.disklock-*")) == []
+
+
+def test_by_version_3_a_lock_that_stands_is_not_called_fenced_beside_another_hosts(world):
+    a, b = two_hosts(world)
+    image = make_image("standing.img")
+    disk = MOUNTED["3"] / image.name
+    with allowing_files(a), allowing_files(b):
+        b.root.acquire(disk, "read-only", owner="web02")
+        for mode in ("read-only", "shared"):
+            lease = a.root.acquire(disk, mode, owner="web01")
+            error = b.root.refused("Fence", "(ssa{sv})", str(disk), "a", {})
+            assert error.name == "Unsupported" and "it is locked by that host" in error.message and "unlock_ip" in error.message, error
+            assert "a" in [holder["host"] for holder in b.root.inspect(disk)["holders"]]
+            lease.release()
+        a.root.acquire(disk, "read-only", owner="web01")
+        unlock_filesystem()
+        assert b.root.call("Fence", "(ssa{sv})", str(disk), "a", {}) == (1,)
