@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "bus/announcer.h"
+#include "bus/lost-callers.h"
 #include "bus/members.h"
 #include "bus/objects.h"
 
@@ -15,8 +16,8 @@ struct _DlkService {
     GCancellable *cancellable; /* of the connecting */
     guint retry;
     GDBusConnection *connection;
-    GCancellable *left; /* with the connection */
     DlkCallers *callers;
+    DlkLostCallers *lost_callers;
     DlkPolkit *polkit;
     DlkAnnouncer *announcer;
     DlkObjects *objects;
@@ -32,8 +33,7 @@ leave(DlkService *self)
     g_clear_handle_id(&self->name, g_bus_unown_name);
     g_clear_pointer(&self->objects, dlk_objects_free);
     g_clear_pointer(&self->announcer, dlk_announcer_free);
-    g_cancellable_cancel(self->left);
-    g_clear_object(&self->left);
+    g_clear_pointer(&self->lost_callers, dlk_lost_callers_free);
     /* Callers first: with them go the questions to polkit that are still open. */
     g_clear_pointer(&self->callers, dlk_callers_free);
     dlk_engine_set_polkit(self->engine, NULL);
@@ -86,6 +86,7 @@ on_name_acquired(GDBusConnection *connection, const char *name, gpointer user_da
     DlkService *self = user_data;
 
     self->was_ready = TRUE;
+    dlk_engine_await_claims(self->engine);
     dlk_announcer_begin(self->announcer);
     self->func(DLK_SERVICE_READY, self->user_data);
 }
@@ -128,74 +129,9 @@ on_caller_gone(DlkCaller *caller, gpointer user_data)
     dlk_engine_caller_gone(self->engine, caller->name);
 }
 
-/* Whoever was on this same bus before this connection, and may be still. */
-typedef struct {
-    DlkEngine *engine;
-    DlkService *service;
-    GCancellable *left; /* the bus */
-    char *name;
-} LostCaller;
-
-static void
-lost_caller_free(LostCaller *lost)
-{
-    g_object_unref(lost->engine);
-    g_object_unref(lost->left);
-    g_free(lost->name);
-    g_free(lost);
-}
-
-static void
-on_found(GObject *source, GAsyncResult *result, gpointer user_data)
-{
-    LostCaller *lost = user_data;
-    g_autoptr(DlkCaller) caller = dlk_callers_get_finish(NULL, result, NULL);
-
-    if (caller && !g_cancellable_is_cancelled(lost->left))
-        dlk_engine_caller_back(lost->engine, caller);
-    lost_caller_free(lost);
-}
-
-static void
-on_has_owner(GObject *source, GAsyncResult *result, gpointer user_data)
-{
-    LostCaller *lost = user_data;
-    g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, NULL);
-    gboolean has_owner = FALSE;
-
-    /* Without an answer his lease has its grace. */
-    if (reply)
-        g_variant_get(reply, "(b)", &has_owner);
-    if (has_owner && !g_cancellable_is_cancelled(lost->left)) {
-        dlk_callers_get_async(lost->service->callers, lost->name, on_found, lost);
-        return;
-    }
-    if (reply && !g_cancellable_is_cancelled(lost->left))
-        dlk_engine_caller_gone(lost->engine, lost->name);
-    lost_caller_free(lost);
-}
-
-static void
-ask_after_lost_callers(DlkService *self)
-{
-    g_autoptr(GPtrArray) names = dlk_engine_lost_callers(self->engine);
-
-    for (guint i = 0; i < names->len; i++) {
-        LostCaller *lost = g_new0(LostCaller, 1);
-
-        *lost = (LostCaller){g_object_ref(self->engine), self, g_object_ref(self->left),
-                             g_strdup(g_ptr_array_index(names, i))};
-        g_dbus_connection_call(self->connection, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                               "org.freedesktop.DBus", "NameHasOwner", g_variant_new("(s)", lost->name),
-                               G_VARIANT_TYPE("(b)"), G_DBUS_CALL_FLAGS_NONE, -1, self->left, on_has_owner,
-                               lost);
-    }
-}
-
 static void
 enter(DlkService *self)
 {
-    self->left = g_cancellable_new();
     self->callers = dlk_callers_new(self->connection, on_caller_gone, self);
     self->polkit = dlk_polkit_new(self->connection);
     dlk_engine_set_polkit(self->engine, self->polkit);
@@ -203,7 +139,7 @@ enter(DlkService *self)
     self->objects = dlk_objects_new(self->engine, self->connection, self->callers);
     g_signal_connect(self->connection, "closed", G_CALLBACK(on_closed), self);
     dlk_engine_bus_joined(self->engine, g_dbus_connection_get_guid(self->connection));
-    ask_after_lost_callers(self);
+    self->lost_callers = dlk_lost_callers_new(self->engine, self->connection, self->callers);
     self->name =
         g_bus_own_name_on_connection(self->connection, DLK_BUS_NAME, G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE,
                                      on_name_acquired, on_name_lost, self, NULL);

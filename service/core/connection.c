@@ -106,14 +106,20 @@ was_on_this_bus(const DlkEngine *engine, const DlkLease *lease)
 void
 dlk_engine_bus_joined(DlkEngine *self, const char *bus_id)
 {
+    g_clear_pointer(&self->bus, g_ref_string_release);
+    self->bus = g_ref_string_new_intern(bus_id);
+}
+
+void
+dlk_engine_await_claims(DlkEngine *self)
+{
     GHashTableIter iter;
     gpointer lease;
 
-    g_clear_pointer(&self->bus, g_ref_string_release);
-    self->bus = g_ref_string_new_intern(bus_id);
     g_hash_table_iter_init(&iter, self->unclaimed);
     while (g_hash_table_iter_next(&iter, &lease, NULL))
-        begin_grace(self, lease);
+        if (!was_on_this_bus(self, lease))
+            begin_grace(self, lease);
 }
 
 void

@@ -123,17 +123,23 @@ void dlk_engine_inspect_async(DlkEngine *self, const char *path, uid_t uid, GAsy
 GVariant *dlk_engine_inspect_finish(DlkEngine *self, GAsyncResult *result, GError **error);
 
 /**
- * dlk_engine_bus_joined: calls can come from now on. @bus_id: of the bus, new with each start of it: a name
- * means somebody on one bus alone. `connection` leases whose connection may be gone have their rule's
- * connection-grace from now on, until somebody claims them.
+ * dlk_engine_bus_joined: the service is on a bus. @bus_id: of the bus, new with each start of it: a name
+ * means somebody on one bus alone. dlk_engine_lost_callers() says whom to ask it after.
  */
 void dlk_engine_bus_joined(DlkEngine *self, const char *bus_id);
+/**
+ * dlk_engine_await_claims: calls can come from now on. `connection` leases of whoever was on another bus have
+ * their rule's connection-grace from now on, until somebody claims them. Whoever was on this one can be asked
+ * after: his leases wait for dlk_engine_caller_back() or dlk_engine_caller_gone().
+ */
+void dlk_engine_await_claims(DlkEngine *self);
 /**
  * The bus is gone. A `connection` lease stays: nobody knows whether its owner is still at work, and he cannot
  * say so.
  */
 void dlk_engine_bus_gone(DlkEngine *self);
-/** The names on this bus of those who may be there still, and whose leases nobody claimed; transfer full. */
+/** The names on this bus of those of whom it is not known whether they are still there, and whose leases
+ * nobody claimed; transfer full. */
 GPtrArray *dlk_engine_lost_callers(DlkEngine *self);
 /** @caller is still there: his leases end with him again. */
 void dlk_engine_caller_back(DlkEngine *self, DlkCaller *caller);

@@ -5,7 +5,7 @@ import fcntl
 import pytest
 
 from conftest import ALICE, BOB
-from harness import LEASE, NAME, POLICY, lock_of, wait_until
+from harness import LEASE, NAME, POLICY, SlowBus, lock_of, wait_until
 
 BRIEF = POLICY + "connection-grace=0.2\n"
 
@@ -13,6 +13,15 @@ BRIEF = POLICY + "connection-grace=0.2\n"
 @pytest.fixture
 def service(start_service):
     return start_service()
+
+
+@pytest.fixture
+def slow_bus(bus):
+    """The service's way to the bus: start_service(policy, **slow_bus.environment). Asked for first, it ends last."""
+    slow = SlowBus(bus)
+    slow.environment = {"DBUS_SYSTEM_BUS_ADDRESS": slow.address}
+    yield slow
+    slow.close()
 
 
 def start_bus_anew(bus, service):
@@ -207,4 +216,51 @@ def test_both_are_started_anew(service, bus, client, disk):
     claim(lease.client, lease).result()
     lease.client.close()
     lease.client = client()
+    wait_for_end_of(lease)
+
+
+# ---- the bus is slow to say who is there ----
+
+def begin_anew(service, slow_bus, how, client):
+    """The service is killed, or loses its connection to a bus that goes on."""
+    if how == "kill":
+        service.restart()
+        return
+    def owner():
+        return client.call("GetNameOwner", "(s)", NAME, path="/org/freedesktop/DBus", interface="org.freedesktop.DBus",
+                           destination="org.freedesktop.DBus")
+    before = owner()
+    slow_bus.cut()
+    wait_until(lambda: service.bus.has_owner(NAME) and owner() != before, "the service to be on the bus again")
+
+
+@pytest.fixture(params=["kill", "cut"])
+def how(request):
+    return request.param
+
+
+def hold_and_begin_anew(start_service, slow_bus, client, disk, how, delay):
+    """Returns the lease of a connection, and that connection, after the bus was late by delay(words)."""
+    service = start_service(POLICY + "connection-grace=0.01\n", **slow_bus.environment)
+    root, owner = client(), client()
+    lease = owner.acquire(disk, lifetime="connection")
+    lease.client = root
+    slow_bus.delay = delay
+    begin_anew(service, slow_bus, how, root)
+    return lease, owner
+
+
+def test_a_connection_keeps_its_lease_however_late_the_bus_answers(slow_bus, start_service, client, disk, how):
+    lease, owner = hold_and_begin_anew(start_service, slow_bus, client, disk, how, lambda words: 0.3)
+    assert lease["State"] == "active"
+    owner.close()
+    wait_for_end_of(lease)
+
+
+def test_a_connection_of_which_the_bus_does_not_speak_is_asked_after_again(slow_bus, start_service, client, disk, how):
+    once = iter([4])  # seconds; the service waits for three
+    lease, owner = hold_and_begin_anew(start_service, slow_bus, client, disk, how,
+                                       lambda words: next(once, 0) if b"UnixUserID" in words else 0)
+    assert lease["State"] == "active"
+    owner.close()
     wait_for_end_of(lease)

@@ -121,6 +121,60 @@ test_connection_that_goes_when_its_lease_has_ended_harms_nobody(EngineFixture *f
     engine_assert_events(f, "acquired a.img\nreleased a.img\nacquired a.img\n");
 }
 
+/* ---- connections, and a bus that was away ---- */
+
+#define SHORT_GRACE ENGINE_POLICY "connection-grace=0.01\n"
+
+static DlkLease *
+hold_over_a_loss_of_the_bus(EngineFixture *f, const char *bus_after)
+{
+    DlkLease *lease;
+
+    dlk_engine_bus_joined(f->engine, "first bus");
+    lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, "{'lifetime': <'connection'>}");
+    dlk_engine_bus_gone(f->engine);
+    dlk_engine_bus_joined(f->engine, bus_after);
+    return lease;
+}
+
+/* Longer than the grace. */
+static void
+let_time_pass(EngineFixture *f)
+{
+    g_usleep(30 * G_TIME_SPAN_MILLISECOND);
+    engine_settle(f);
+}
+
+static void
+test_grace_begins_when_claims_can_come(EngineFixture *f, gconstpointer data)
+{
+    DlkLease *lease = hold_over_a_loss_of_the_bus(f, "second bus");
+    g_autoptr(GPtrArray) lost = dlk_engine_lost_callers(f->engine);
+
+    g_assert_cmpuint(lost->len, ==, 0);
+    let_time_pass(f);
+    g_assert_cmpint(lease->phase, ==, DLK_PHASE_HELD);
+    dlk_engine_await_claims(f->engine);
+    engine_wait_until(engine_has_event(f, "released a.img"));
+}
+
+static void
+test_who_can_be_asked_after_has_no_grace(EngineFixture *f, gconstpointer data)
+{
+    DlkLease *lease = hold_over_a_loss_of_the_bus(f, "first bus");
+    g_autoptr(GPtrArray) lost = dlk_engine_lost_callers(f->engine);
+
+    g_assert_cmpuint(lost->len, ==, 1);
+    g_assert_cmpstr(g_ptr_array_index(lost, 0), ==, f->root->name);
+    dlk_engine_await_claims(f->engine);
+    let_time_pass(f);
+    g_assert_cmpint(lease->phase, ==, DLK_PHASE_HELD);
+    dlk_engine_caller_gone(f->engine, f->root->name);
+    engine_wait_until(engine_has_event(f, "released a.img"));
+}
+
+/* ---- keep descriptors ---- */
+
 static EngineAnswer *
 hold(EngineFixture *f, const char *image)
 {
@@ -188,6 +242,8 @@ main(int argc, char **argv)
     ADD("process-ends-while-locking", test_process_that_ends_while_its_lease_is_locked_keeps_nothing);
     ADD("connection", test_connection_lease_ends_with_its_connection);
     ADD("connection-after-release", test_connection_that_goes_when_its_lease_has_ended_harms_nobody);
+    engine_add("/engine-lifetime/grace", SHORT_GRACE, test_grace_begins_when_claims_can_come);
+    engine_add("/engine-lifetime/asked-after", SHORT_GRACE, test_who_can_be_asked_after_has_no_grace);
     ADD("keep-closed", test_lease_ends_when_the_last_copy_of_keep_is_closed);
     ADD("keep-is-for-closing-only", test_nothing_written_to_keep_ends_the_lease);
     ADD("keep-in-another-process", test_keep_in_another_process_keeps_the_lease);
