@@ -3,7 +3,9 @@
 import fcntl
 import subprocess
 
+import pytest
 from harness import LEASE, lock_of, wait_until
+from machine import UNIT
 
 BINARY = "/usr/libexec/disklockd"
 UNIT_FILE = "/usr/lib/systemd/system/disklockd.service"
@@ -14,6 +16,10 @@ def refused(witness):
     """Ends the witness: it never got the lock."""
     witness.stop()
     return not witness.locked
+
+
+def wait_for_name(machine):
+    wait_until(lambda: machine.try_to("busctl", "status", "org.disklock.DiskLock1").returncode == 0, "the name to be on the bus")
 
 
 # ---- the process ends, its descriptors stay ----
@@ -126,10 +132,25 @@ def test_leases_outlive_a_restart_of_the_bus(machine, service, held, witness, cl
     other, before = witness(DISK), service.pid
     machine.run("systemctl", "restart", "dbus.service")
     held.observer = client()
-    wait_until(lambda: machine.try_to("busctl", "status", "org.disklock.DiskLock1").returncode == 0, "the name to be on the bus")
+    wait_for_name(machine)
     held.assert_unchanged()
     held.observer.call("Claim", path=str(held.leases["connection"]), interface=LEASE)
     assert service.pid == before
+    assert refused(other)
+
+
+@pytest.mark.parametrize("order", ["bus first", "service first", "at once"])
+def test_leases_outlive_a_restart_of_the_bus_and_a_kill(machine, service, held, witness, client, order):
+    other, before = witness(DISK), service.pid
+    commands = ["systemctl restart dbus.service", f"systemctl kill --signal=KILL {UNIT}"]
+    if order == "service first":
+        commands.reverse()
+    machine.run("sh", "-ec", " & ".join(commands) + "; wait" if order == "at once" else "; ".join(commands))
+    service.wait_for_another(before)
+    wait_for_name(machine)
+    held.observer = client()
+    held.assert_unchanged()
+    held.observer.call("Claim", path=str(held.leases["connection"]), interface=LEASE)
     assert refused(other)
 
 

@@ -64,12 +64,21 @@ class Service:
 
     def start(self):
         """Until it answers calls."""
+        self.launch()
+        self.wait()
+
+    def launch(self):
+        """Begins to start it, for which there need be no bus; see wait()."""
         if self.manager:
             self.process = self.manager.start()
-            self.manager.wait_for("READY")
         else:
             self.process = Process("disklockd", self._command(), self.bus.folder, env=self._environment())
-            self.bus.wait_for_name(NAME, self.process)
+
+    def wait(self):
+        """Until it answers calls."""
+        if self.manager:
+            self.manager.wait_for("READY")
+        self.bus.wait_for_name(NAME, self.process)
 
     def tell_fake(self, call, *words):
         """Tells the scriptable backend how to meet every "acquire", "check", "convert" or "release" from now on; no words: well. "main-loop", "hang":
