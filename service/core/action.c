@@ -17,10 +17,26 @@ send_signal(DlkLease *lease, int signal_number)
     if (!lease->process || dlk_pid_ref_signal(lease->process, signal_number) || errno == ESRCH)
         return TRUE;
 
-    dlk_journal_lease(DLK_EVENT_ACTION_FAILED, lease, NULL,
+    const char *reason = g_strerror(errno);
+    dlk_journal_lease(DLK_EVENT_ACTION_FAILED, lease, reason,
                       "Cannot send signal %d to process %d, which may go on writing to %s: %s", signal_number,
-                      (int)lease->pid, lease->path, g_strerror(errno));
+                      (int)lease->pid, lease->path, reason);
     return FALSE;
+}
+
+/* FALSE: there is no process that could go on writing. */
+static gboolean
+fail(DlkLease *lease)
+{
+    dlk_holding(lease)->action_failed = lease->process != NULL;
+    return dlk_holding(lease)->action_failed;
+}
+
+/* FALSE: it goes on, and its disk is closed until it ends by itself. */
+static gboolean
+kill_process(DlkLease *lease)
+{
+    return send_signal(lease, SIGKILL) || !fail(lease);
 }
 
 static void
@@ -29,7 +45,7 @@ on_grace_over(gpointer user_data)
     DlkLease *lease = user_data;
 
     dlk_holding(lease)->grace_timer = NULL;
-    send_signal(lease, SIGKILL);
+    (void)kill_process(lease);
 }
 
 static void
@@ -72,14 +88,6 @@ start_program(DlkEngine *engine, DlkLease *lease)
     return FALSE;
 }
 
-/* FALSE: there is no process that could go on writing. */
-static gboolean
-fail(DlkLease *lease)
-{
-    dlk_holding(lease)->action_failed = lease->process != NULL;
-    return dlk_holding(lease)->action_failed;
-}
-
 gboolean
 dlk_action_run(DlkEngine *engine, DlkLease *lease)
 {
@@ -88,9 +96,10 @@ dlk_action_run(DlkEngine *engine, DlkLease *lease)
     if (lease->on_break == DLK_ON_BREAK_EXEC)
         return !start_program(engine, lease) && !fail(lease);
     if (!lease->process) {
-        dlk_journal_lease(DLK_EVENT_ACTION_FAILED, lease, NULL,
-                          "Nobody was stopped for %s: the process of the lease is not known, or has ended",
-                          lease->path);
+        const char *reason = "the process of the lease is not known, or has ended";
+
+        dlk_journal_lease(DLK_EVENT_ACTION_FAILED, lease, reason,
+                          "Nobody was stopped for %s, which is free now: %s", lease->path, reason);
         return TRUE;
     }
 
@@ -101,7 +110,7 @@ dlk_action_run(DlkEngine *engine, DlkLease *lease)
         terminate(engine, lease);
         return FALSE;
     case DLK_ON_BREAK_KILL:
-        send_signal(lease, SIGKILL);
+        (void)kill_process(lease);
         return FALSE;
     default:
         return TRUE;

@@ -1,10 +1,28 @@
 #include "base/text.h"
 #include "core/authority.h"
+#include "core/holding.h"
 
 #include <string.h>
 
 /* Of a lease's id enough to name it: disklockctl takes a prefix. */
 #define ID_PREFIX 8
+
+/* Has the on-break action come to nothing? Then it is for people to stop the process. */
+static gboolean
+has_failed(const DlkLease *holder)
+{
+    return holder->state == DLK_STATE_BROKEN && dlk_holding(holder) && dlk_holding(holder)->action_failed;
+}
+
+static const char *
+describe_action(const DlkLease *holder)
+{
+    const gboolean failed = has_failed(holder);
+
+    if (holder->on_break == DLK_ON_BREAK_EXEC)
+        return failed ? "on-break program has failed" : "on-break program is at work";
+    return failed ? "process could not be stopped" : "process is being stopped";
+}
 
 char *
 dlk_refusal_describe_holder(const DlkLease *holder)
@@ -21,8 +39,7 @@ dlk_refusal_describe_holder(const DlkLease *holder)
                                holder->owner);
     else if (holder->state == DLK_STATE_BROKEN)
         g_string_append_printf(text, "was held by %s, whose lease is broken and whose %s", holder->owner,
-                               holder->on_break == DLK_ON_BREAK_EXEC ? "on-break program is at work"
-                                                                     : "process is being stopped");
+                               describe_action(holder));
     else
         g_string_append_printf(text, "is held %s by %s", dlk_mode_adverb(holder->mode), holder->owner);
 
@@ -48,11 +65,12 @@ describe(const DlkLease *lease, const DlkLease *obstacle, guint in_the_way)
     if (!g_str_equal(lease->disk->id, obstacle->disk->id))
         g_string_append_printf(text, " overlaps %s, which", obstacle->path);
     g_string_append_printf(text, " %s", holder);
-    if (obstacle->phase == DLK_PHASE_HELD && obstacle->state != DLK_STATE_BROKEN) {
-        dlk_lease_id_format(&obstacle->id, id);
+    dlk_lease_id_format(&obstacle->id, id);
+    if (has_failed(obstacle))
+        g_string_append_printf(text, "; stop that process, then: disklockctl release %.*s", ID_PREFIX, id);
+    else if (obstacle->phase == DLK_PHASE_HELD && obstacle->state != DLK_STATE_BROKEN)
         g_string_append_printf(text, "; lease %.*s: wait for it, or release it if %s is done", ID_PREFIX, id,
                                obstacle->owner);
-    }
     if (in_the_way > 1)
         g_string_append_printf(text, "; %u more in the way: disklockctl inspect lists them", in_the_way - 1);
     return g_string_free(text, FALSE);

@@ -210,6 +210,18 @@ def test_a_program_that_fails(root, said, disk, program):
     assert "3" in failed["DISKLOCK_REASON"] and is_about(failed, lease, disk, reason=failed["DISKLOCK_REASON"])
 
 
+def test_where_there_is_no_process_to_be_stopped_the_disk_is_free(root, said, disk, process):
+    child = process()
+    lease = root.acquire(disk, owner="web01", pid=child.pid, on_break="kill")
+    child.kill()
+    child.wait()
+    wait_until(lambda: f"pid {child.pid}" not in root.refused_acquire(disk).message, "the service to see the end of the process")
+    root.call("Break", "(osa{sv})", lease.path, "test", {})
+    failed = said("ACTION_FAILED", WARNING)
+    assert failed["DISKLOCK_REASON"] == "the process of the lease is not known, or has ended" and "which is free now" in failed["MESSAGE"]
+    root.acquire(disk, owner="web02")
+
+
 def test_a_policy_that_is_read_and_one_that_is_refused(root, service, said):
     root.call("Reload")
     said("POLICY_READ", NOTICE)

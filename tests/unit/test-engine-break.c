@@ -175,6 +175,23 @@ test_disk_stays_closed_until_the_process_is_gone(EngineFixture *f, gconstpointer
 }
 
 static void
+test_who_is_refused_reads_that_the_process_could_not_be_stopped(EngineFixture *f, gconstpointer data)
+{
+    g_auto(OtherProcess) process = other_process_start("vm", ignore_sigterm, NULL);
+    DlkLease *lease = acquire_for(f, &process, "terminate");
+
+    break_now(f, lease);
+    /* As where the kernel refuses the signal. */
+    dlk_holding(lease)->action_failed = TRUE;
+    engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY,
+                   "whose lease is broken and whose process could not be stopped");
+    engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY,
+                   "; stop that process, then: disklockctl release ");
+    kill(process.pid, SIGKILL);
+    engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
+}
+
+static void
 test_release_does_not_open_the_disk_before_the_process_is_gone(EngineFixture *f, gconstpointer data)
 {
     g_auto(OtherProcess) process = other_process_start("vm", ignore_sigterm, NULL);
@@ -352,7 +369,10 @@ check_program_that_stops_nobody(EngineFixture *f, const char *script)
     DlkLease *lease = acquire_for(f, &process, "exec");
     break_now(f, lease);
     engine_wait_until(dlk_holding(lease)->action_failed);
-    engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY, "whose lease is broken");
+    engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY,
+                   "whose lease is broken and whose on-break program has failed");
+    engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY,
+                   "; stop that process, then: disklockctl release ");
     kill(process.pid, SIGKILL);
     engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
     engine_release(f, lease);
@@ -425,6 +445,7 @@ main(int argc, char **argv)
     ADD("terminate-stopped", GRACE_LONG, test_terminate_reaches_a_stopped_process);
     ADD("terminate-ignored", GRACE_SHORT, test_process_that_ignores_sigterm_is_killed_after_the_grace);
     ADD("closed-until-the-process-is-gone", GRACE_LONG, test_disk_stays_closed_until_the_process_is_gone);
+    ADD("could-not-be-stopped", GRACE_LONG, test_who_is_refused_reads_that_the_process_could_not_be_stopped);
     ADD("release-does-not-open", GRACE_LONG, test_release_does_not_open_the_disk_before_the_process_is_gone);
     ADD("caller-leaves", GRACE_SHORT, test_caller_who_leaves_does_not_save_the_process);
     ADD("process-ended-already", GRACE_LONG, test_process_that_has_ended_already_keeps_nothing_closed);
