@@ -28,16 +28,23 @@ lock(int fd, guint slot, short type)
     return dlk_image_locks_set_range(fd, first_byte(slot), SLOT_SIZE, type);
 }
 
-guint
-dlk_holder_slots_claim(int fd)
+gboolean
+dlk_holder_slots_claim(int fd, guint *slot)
 {
-    for (guint slot = 0; slot < DLK_HOLDER_SLOTS; slot++) {
-        if (lock(fd, slot, F_WRLCK))
-            return slot;
+    for (*slot = 0; *slot < DLK_HOLDER_SLOTS; (*slot)++) {
+        if (lock(fd, *slot, F_WRLCK))
+            return TRUE;
         if (errno != EAGAIN)
-            break;
+            return FALSE;
     }
-    return DLK_HOLDER_NO_SLOT;
+    *slot = DLK_HOLDER_NO_SLOT;
+    return dlk_image_locks_set(fd, DLK_BYTE_NO_SLOT, F_RDLCK);
+}
+
+gboolean
+dlk_holder_slots_are_too_few(int fd)
+{
+    return dlk_image_locks_ask(fd, DLK_BYTE_NO_SLOT, DLK_BYTE_NO_SLOT, NULL) != DLK_BYTE_FREE;
 }
 
 gboolean
@@ -101,19 +108,22 @@ dlk_holder_slots_read(int fd)
     g_autoptr(GByteArray) bytes = read_all(fd);
     if (bytes == NULL)
         return NULL;
-    GArray *slots = g_array_new(FALSE, FALSE, sizeof(DlkHolderSlot));
+    g_autoptr(GArray) slots = g_array_new(FALSE, FALSE, sizeof(DlkHolderSlot));
     g_array_set_clear_func(slots, clear_slot);
     const gboolean any_locked =
         dlk_image_locks_ask(fd, first_byte(0), first_byte(DLK_HOLDER_SLOTS) - 1, NULL) != DLK_BYTE_FREE;
     for (guint slot = 0; slot < DLK_HOLDER_SLOTS && (any_locked || bytes->len > 0); slot++) {
-        const gboolean locked = any_locked && ask(fd, slot) == DLK_BYTE_WRITE_LOCKED;
+        const DlkByteState state = any_locked ? ask(fd, slot) : DLK_BYTE_FREE;
+        if (state == DLK_BYTE_UNKNOWN)
+            return NULL;
+        const gboolean locked = state == DLK_BYTE_WRITE_LOCKED;
         DlkHolderSlot found = {slot, parse(bytes, slot)};
         if (found.holder != NULL)
             found.holder->confirmed = locked;
         if (found.holder != NULL || locked)
             g_array_append_val(slots, found);
     }
-    return slots;
+    return g_steal_pointer(&slots);
 }
 
 gboolean

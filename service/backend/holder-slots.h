@@ -10,8 +10,14 @@
 #define DLK_HOLDER_SLOTS 64
 #define DLK_HOLDER_NO_SLOT G_MAXUINT
 
-/** Locks a slot that is free, by @fd, for one record; DLK_HOLDER_NO_SLOT: all are taken, or it failed. */
-guint dlk_holder_slots_claim(int fd);
+/**
+ * dlk_holder_slots_claim: locks a slot that is free, by @fd, for one record; where all are taken @slot (out)
+ * is DLK_HOLDER_NO_SLOT, and a byte is locked that tells others of a lease without a record. FALSE with
+ * errno set: neither.
+ */
+gboolean dlk_holder_slots_claim(int fd, guint *slot);
+/** Does a lease stand for which no slot was free, or is that not known? */
+gboolean dlk_holder_slots_are_too_few(int fd);
 /** Writes @record, a line, there; %NULL: nothing. FALSE with errno set. */
 gboolean dlk_holder_slots_write(int fd, guint slot, const char *record);
 /** DlkHolderSlot: what one of them says. */

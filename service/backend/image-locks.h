@@ -13,6 +13,7 @@
 #define DLK_BYTE_STRICT_READER 3 /* ours: a reader that tolerates no writer stands */
 #define DLK_BYTE_FENCE                                                                                       \
     4 /* ours, of lock files: who takes a lease has it read-locked meanwhile, who fences write-locked */
+#define DLK_BYTE_NO_SLOT 5 /* ours, of lock files: a lease stands for whose record no slot was free */
 #define DLK_BYTE_HOLDER_FIRST                                                                                \
     0x40000000 /* ours: a lease read-locks one of them for as long as its record in an attribute stands */
 #define DLK_BYTE_HOLDERS 0x20000000

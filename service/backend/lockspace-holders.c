@@ -52,7 +52,7 @@ dlk_lockspace_holders(DlkBackend *self, const DlkTarget *target, const DlkRule *
         confirmed += slot->holder->confirmed;
         g_ptr_array_add(holders, dlk_holder_ref(slot->holder));
     }
-    if (busy && confirmed == 0)
+    if (busy && (confirmed == 0 || dlk_holder_slots_are_too_few(fd)))
         g_ptr_array_add(holders, unknown_holder(lease));
     return TRUE;
 }
@@ -93,6 +93,7 @@ take_census(int fd, const DlkTarget *target, const char *host, Census *census, G
         else if (slot->holder->confirmed)
             census->others++;
     }
+    census->unknown += dlk_holder_slots_are_too_few(fd);
     const DlkByteState lease = dlk_image_locks_ask(fd, DLK_BYTE_LEASE, DLK_BYTE_LEASE, NULL);
     if (lease != DLK_BYTE_FREE && census->alive + census->others + census->unknown == 0)
         census->unknown++; /* one that has no record */

@@ -137,6 +137,14 @@ open_lock_file(const DlkLockPlace *place, const char *label, State *state, GErro
     return -1;
 }
 
+/* A lease that nobody could tell of would be overlooked by who fences another. */
+static gboolean
+cannot_tell(const char *label, GError **error)
+{
+    return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno,
+                               "cannot lock a place for the record in the lock file of %s", label);
+}
+
 static int
 take(const DlkLockPlace *place, const DlkHold *hold, State *state, GError **error)
 {
@@ -158,7 +166,10 @@ take(const DlkLockPlace *place, const DlkHold *hold, State *state, GError **erro
     /* Alone here: what is still written is of hosts that are gone. */
     if (hold->mode == DLK_MODE_EXCLUSIVE && ftruncate(fd, DLK_LOCK_FILE_HEADER) < 0)
         g_debug("cannot empty a lock file: %s", g_strerror(errno));
-    state->slot = dlk_holder_slots_claim(fd);
+    if (!dlk_holder_slots_claim(fd, &state->slot)) {
+        cannot_tell(label, error);
+        return -1;
+    }
     (void)dlk_image_locks_set(fd, DLK_BYTE_FENCE, F_UNLCK);
     return g_steal_fd(&fd);
 }
@@ -278,10 +289,13 @@ lockspace_adopt(DlkBackend *self, DlkHold *hold, int *fds, const DlkRule *rule, 
     }
     if (!dlk_lease_locks_adopt(fds[0], NULL, label, hold->mode, hold->strict, error))
         return FALSE;
+    guint slot = DLK_HOLDER_NO_SLOT;
+    if (!dlk_holder_slots_claim(fds[0], &slot))
+        return cannot_tell(label, error);
     State *state = state_new(rule);
     state->file = file;
     state->name = g_steal_pointer(&place.name);
-    state->slot = dlk_holder_slots_claim(fds[0]);
+    state->slot = slot;
     dlk_hold_set_state(hold, state, state_free);
     hold->fd = g_steal_fd(&fds[0]);
     return TRUE;

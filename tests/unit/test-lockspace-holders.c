@@ -202,7 +202,9 @@ test_more_holders_than_slots_are_let_in_and_not_named(Space *f, gconstpointer da
     for (guint i = 0; i < 70; i++)
         g_ptr_array_add(holds, space_take(f, "alpha", "web", DLK_MODE_READ_ONLY));
     g_autoptr(GPtrArray) holders = space_holders(f);
-    g_assert_cmpuint(holders->len, ==, 64);
+    g_assert_cmpuint(holders->len, ==, 65);
+    g_assert_null(holder_of(holders, NULL)->host);
+    g_assert_true(holder_of(holders, NULL)->confirmed);
     for (guint i = 0; i < holds->len; i++)
         space_give_back(holds->pdata[i]);
     g_autoptr(GPtrArray) left = space_holders(f);
@@ -291,6 +293,27 @@ test_fencing_is_not_done_while_somebody_unknown_holds_the_disk(Space *f, gconstp
     g_assert_cmpuint(removed, ==, 1);
     space_assert_check(torn, DLK_CHECK_HELD, NULL);
     die(torn);
+}
+
+/* A lease for which there was no slot is no less one when slots are free again. */
+static void
+test_fencing_leaves_a_file_that_holders_without_a_slot_have(Space *f, gconstpointer data)
+{
+    guint removed = 0;
+    g_autoptr(GPtrArray) holds = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_hold_unref);
+    for (guint i = 0; i < 64; i++)
+        g_ptr_array_add(holds, space_take(f, "alpha", "web01", DLK_MODE_SHARED));
+    g_autoptr(DlkHold) other = space_take(f, "beta", "web02", DLK_MODE_SHARED);
+    g_ptr_array_set_size(holds, 1);
+    static const char *const hosts[] = {"alpha", "beta"};
+    for (guint i = 0; i < G_N_ELEMENTS(hosts); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_false(dlk_backend_fence(f->backend, f->target, f->rule, hosts[i], &removed, &error));
+        g_assert_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED);
+    }
+    space_assert_check(other, DLK_CHECK_HELD, NULL);
+    space_give_back(other);
+    g_assert_cmpuint(fence(f, "alpha"), ==, 1);
 }
 
 static void
@@ -393,6 +416,7 @@ main(int argc, char **argv)
     ADD(fencing_removes_the_record_of_a_dead_holder);
     ADD(fencing_leaves_a_file_that_others_hold_too);
     ADD(fencing_is_not_done_while_somebody_unknown_holds_the_disk);
+    ADD(fencing_leaves_a_file_that_holders_without_a_slot_have);
     ADD(fencing_waits_for_who_is_just_taking_the_disk);
     ADD(who_fences_after_another_leaves_what_was_taken_between);
     ADD(nobody_takes_a_disk_while_its_holder_is_being_fenced);
