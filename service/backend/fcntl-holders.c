@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#define HOLDER_END (DLK_BYTE_HOLDER_FIRST + DLK_BYTE_HOLDERS)
+
 /*
  * Beside its record a lease keeps a byte of the file locked, far behind those that mean anything to others: a
  * record whose byte nobody has locked is left of somebody who is gone.
@@ -31,6 +33,7 @@ typedef struct {
     const char *record; /* %NULL: none is to stand */
     gboolean alone;     /* whose it is has the file alone: the others' are left of the dead */
     GPtrArray *found;
+    gboolean more; /* records than were read */
 } Job;
 
 static Job
@@ -73,10 +76,14 @@ static int
 read_all(gpointer data)
 {
     Job *job = data;
-    if (!dlk_holder_attributes_read(job->fd, job->found))
+    gboolean more_files = FALSE;
+    if (!dlk_holder_attributes_read(job->fd, job->found, &job->more))
         return -1;
-    return !job->files || dlk_holder_files_read(job->target->folder_fd, job->target->name, job->found) ? 0
-                                                                                                       : -1;
+    if (job->files &&
+        !dlk_holder_files_read(job->target->folder_fd, job->target->name, job->found, &more_files))
+        return -1;
+    job->more = job->more || more_files;
+    return 0;
 }
 
 static int
@@ -124,8 +131,9 @@ dlk_fcntl_record(DlkBackend *self, DlkHold *hold, gboolean stands)
     }
 }
 
+/* @more (out): there are more than were read. */
 static GPtrArray *
-find(const DlkTarget *target, int fd, const DlkRule *rule, GError **error)
+find(const DlkTarget *target, int fd, const DlkRule *rule, gboolean *more, GError **error)
 {
     g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_holder_unref);
     Job job = job_for(target, fd, rule);
@@ -142,6 +150,7 @@ find(const DlkTarget *target, int fd, const DlkRule *rule, GError **error)
         const DlkByteState state = dlk_image_locks_ask(fd, byte, byte, NULL);
         holder->confirmed = state == DLK_BYTE_READ_LOCKED || state == DLK_BYTE_WRITE_LOCKED;
     }
+    *more = job.more;
     return g_steal_pointer(&found);
 }
 
@@ -152,6 +161,12 @@ is_locked(int fd)
     return state == DLK_BYTE_READ_LOCKED || state == DLK_BYTE_WRITE_LOCKED;
 }
 
+static gboolean
+may_be_locked(const DlkTarget *target, int fd)
+{
+    return is_locked(fd) || !sees_read_locks(target);
+}
+
 gboolean
 dlk_fcntl_holders(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GPtrArray *holders,
                   GError **error)
@@ -159,13 +174,19 @@ dlk_fcntl_holders(DlkBackend *self, const DlkTarget *target, const DlkRule *rule
     if (target->disk->lock_limit != NULL)
         return TRUE;
     dlk_autofd fd = dlk_target_open(target, O_RDONLY);
-    g_autoptr(GPtrArray) found = find(target, fd, rule, error);
-    const gboolean locked = found != NULL && found->len > 0 && (is_locked(fd) || !sees_read_locks(target));
+    gboolean more = FALSE;
+    g_autoptr(GPtrArray) found = find(target, fd, rule, &more, error);
+    const gboolean locked = found != NULL && (found->len > 0 || more) && may_be_locked(target, fd);
     for (guint i = 0; found != NULL && i < found->len; i++) {
         DlkHolder *holder = found->pdata[i];
         /* Its byte may be kept locked, by whatever means, where no lease is. */
         holder->confirmed = holder->confirmed && locked;
         g_ptr_array_add(holders, dlk_holder_ref(holder));
+    }
+    if (more && locked) {
+        DlkHolder *unknown = dlk_holder_new(DLK_MODE_SHARED);
+        unknown->confirmed = TRUE;
+        g_ptr_array_add(holders, unknown);
     }
     return found != NULL;
 }
@@ -230,6 +251,51 @@ is_locked_elsewhere(int fd)
            !dlk_process_locks_touch(own, DLK_BYTE_LEASE, DLK_BYTE_LEASE);
 }
 
+static gint
+compare(gconstpointer a, gconstpointer b)
+{
+    const guint first = *(const guint *)a, second = *(const guint *)b;
+    return first < second ? -1 : first > second;
+}
+
+/* The bytes that need no asking after: of the records that were read, and of leases of this host. */
+static GArray *
+known_bytes(int fd, GPtrArray *holders)
+{
+    GArray *bytes = g_array_new(FALSE, FALSE, sizeof(guint));
+    g_autofree char *key = dlk_process_locks_key(fd);
+    g_autoptr(GArray) own = dlk_process_locks_find_own(key != NULL ? key : "", fd);
+    for (guint i = 0; i < holders->len; i++) {
+        const guint byte = byte_of(&((const DlkHolder *)holders->pdata[i])->lease);
+        g_array_append_val(bytes, byte);
+    }
+    for (guint i = 0; i < own->len; i++) {
+        const DlkProcessLock *lock = &g_array_index(own, DlkProcessLock, i);
+        const guint byte = (guint)lock->first;
+        if (lock->first == lock->last && byte >= DLK_BYTE_HOLDER_FIRST && byte < HOLDER_END)
+            g_array_append_val(bytes, byte);
+    }
+    g_array_sort(bytes, compare);
+    return bytes;
+}
+
+/* Does a lease of another host stand whose record was not read, because it could not be written say? */
+static gboolean
+is_held_without_record(int fd, GPtrArray *holders)
+{
+    g_autoptr(GArray) known = known_bytes(fd, holders);
+    guint from = DLK_BYTE_HOLDER_FIRST;
+    const guint end = HOLDER_END;
+    g_array_append_val(known, end);
+    for (guint i = 0; i < known->len; i++) {
+        const guint byte = g_array_index(known, guint, i);
+        if (byte > from && dlk_image_locks_ask(fd, from, byte - 1, NULL) != DLK_BYTE_FREE)
+            return TRUE;
+        from = byte + 1;
+    }
+    return FALSE;
+}
+
 /* A client cannot end another's lock: what an administrator does about it, by the kind of filesystem. */
 static char *
 advise(const DlkTarget *target, const char *host)
@@ -267,14 +333,16 @@ dlk_fcntl_fence(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, 
         return FALSE;
     }
     dlk_autofd fd = dlk_target_open(target, O_RDONLY);
-    g_autoptr(GPtrArray) holders = find(target, fd, rule, error);
+    gboolean more = FALSE;
+    g_autoptr(GPtrArray) holders = find(target, fd, rule, &more, error);
     if (holders == NULL)
         return FALSE;
+    const gboolean unknown = is_held_without_record(fd, holders) || (more && may_be_locked(target, fd));
     const gboolean locked = is_locked_elsewhere(fd);
     Job job = job_for(target, fd, rule);
     take_census(&job, holders, host, &census);
     *removed = census.removed;
-    if (census.alive == 0 && (!locked || census.others > 0))
+    if (census.alive == 0 && !unknown && (!locked || census.others > 0))
         return TRUE;
     g_autofree char *name = dlk_text_printable(census.name != NULL ? census.name : host, 0);
     g_autofree char *what = advise(target, name);

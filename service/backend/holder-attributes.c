@@ -41,21 +41,24 @@ dlk_holder_attributes_remove(int fd, const DlkLeaseId *lease)
     return fremovexattr(fd, name) == 0;
 }
 
-/* The ids in the names of @fd's attributes; of DlkLeaseId. */
+/* The ids in the names of @fd's attributes; of DlkLeaseId. @more (out): there are others. */
 static GArray *
-list(int fd)
+list(int fd, gboolean *more)
 {
     g_autofree char *names = g_malloc(LIST_SIZE);
     const ssize_t length = flistxattr(fd, names, LIST_SIZE);
     if (length < 0)
         return NULL;
     GArray *leases = g_array_new(FALSE, FALSE, sizeof(DlkLeaseId));
-    for (ssize_t i = 0; i < length && leases->len < MAX_RECORDS;) {
+    *more = FALSE;
+    for (ssize_t i = 0; i < length && !*more;) {
         DlkLeaseId lease;
         const gsize size = strnlen(names + i, (gsize)(length - i));
         if (i + (ssize_t)size == length)
             break; /* no end: the kernel gives none such */
-        if (parse_name(names + i, &lease))
+        const gboolean is_record = parse_name(names + i, &lease);
+        *more = is_record && leases->len == MAX_RECORDS;
+        if (is_record && !*more)
             g_array_append_val(leases, lease);
         i += (ssize_t)size + 1;
     }
@@ -65,7 +68,8 @@ list(int fd)
 void
 dlk_holder_attributes_remove_others(int fd, const DlkLeaseId *lease)
 {
-    g_autoptr(GArray) leases = list(fd);
+    gboolean more;
+    g_autoptr(GArray) leases = list(fd, &more);
     for (guint i = 0; leases != NULL && i < leases->len; i++) {
         const DlkLeaseId *other = &g_array_index(leases, DlkLeaseId, i);
         if (memcmp(other, lease, sizeof *lease) != 0)
@@ -87,9 +91,10 @@ read_one(int fd, const DlkLeaseId *lease)
 }
 
 gboolean
-dlk_holder_attributes_read(int fd, GPtrArray *holders)
+dlk_holder_attributes_read(int fd, GPtrArray *holders, gboolean *more)
 {
-    g_autoptr(GArray) leases = list(fd);
+    *more = FALSE;
+    g_autoptr(GArray) leases = list(fd, more);
     for (guint i = 0; leases != NULL && i < leases->len; i++) {
         DlkHolder *holder = read_one(fd, &g_array_index(leases, DlkLeaseId, i));
         if (holder != NULL)

@@ -16,5 +16,6 @@ gboolean dlk_holder_attributes_write(int fd, const DlkLeaseId *lease, const char
 gboolean dlk_holder_attributes_remove(int fd, const DlkLeaseId *lease);
 /** All but that of @lease; for who has the file alone. */
 void dlk_holder_attributes_remove_others(int fd, const DlkLeaseId *lease);
-/** Adds all records to @holders (of DlkHolder). FALSE with errno set. */
-gboolean dlk_holder_attributes_read(int fd, GPtrArray *holders);
+/** Adds all records to @holders (of DlkHolder). @more (out): there are more than anybody reads. FALSE with
+ * errno set. */
+gboolean dlk_holder_attributes_read(int fd, GPtrArray *holders, gboolean *more);

@@ -51,9 +51,18 @@ dlk_holder_files_remove(int folder, const char *name, const DlkLeaseId *lease)
     return unlinkat(folder, entry, 0) == 0;
 }
 
-/* The ids in the names of such files; of DlkLeaseId. %NULL with errno set. */
+/* %NULL with errno 0 where there is no other. */
+static struct dirent *
+next(DIR *entries)
+{
+    errno = 0;
+    return readdir(entries);
+}
+
+/* The ids in the names of such files; of DlkLeaseId. @more (out): there are, or may be, others. %NULL with
+ * errno set. */
 static GArray *
-list(int folder, const char *name)
+list(int folder, const char *name, gboolean *more)
 {
     struct dirent *entry;
     DlkLeaseId lease;
@@ -64,9 +73,14 @@ list(int folder, const char *name)
         return NULL;
     }
     GArray *leases = g_array_new(FALSE, FALSE, sizeof(DlkLeaseId));
-    for (guint i = 0; i < MAX_ENTRIES && leases->len < MAX_RECORDS && (entry = readdir(entries)); i++)
-        if (parse_name(entry->d_name, name, &lease))
+    *more = FALSE;
+    for (guint i = 0; !*more && (entry = next(entries)) != NULL; i++) {
+        const gboolean is_record = parse_name(entry->d_name, name, &lease);
+        *more = i == MAX_ENTRIES || (is_record && leases->len == MAX_RECORDS);
+        if (is_record && !*more)
             g_array_append_val(leases, lease);
+    }
+    *more = *more || errno != 0;
     (void)closedir(entries);
     return leases;
 }
@@ -74,7 +88,8 @@ list(int folder, const char *name)
 void
 dlk_holder_files_remove_others(int folder, const char *name, const DlkLeaseId *lease)
 {
-    g_autoptr(GArray) leases = list(folder, name);
+    gboolean more;
+    g_autoptr(GArray) leases = list(folder, name, &more);
     for (guint i = 0; leases != NULL && i < leases->len; i++) {
         const DlkLeaseId *other = &g_array_index(leases, DlkLeaseId, i);
         if (memcmp(other, lease, sizeof *lease) != 0)
@@ -97,9 +112,9 @@ read_one(int folder, const char *name, const DlkLeaseId *lease)
 }
 
 gboolean
-dlk_holder_files_read(int folder, const char *name, GPtrArray *holders)
+dlk_holder_files_read(int folder, const char *name, GPtrArray *holders, gboolean *more)
 {
-    g_autoptr(GArray) leases = list(folder, name);
+    g_autoptr(GArray) leases = list(folder, name, more);
     for (guint i = 0; leases != NULL && i < leases->len; i++) {
         const DlkLeaseId *lease = &g_array_index(leases, DlkLeaseId, i);
         g_autoptr(DlkHolder) holder = read_one(folder, name, lease);

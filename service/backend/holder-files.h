@@ -17,5 +17,6 @@ gboolean dlk_holder_files_write(int folder, const char *name, const DlkLeaseId *
 gboolean dlk_holder_files_remove(int folder, const char *name, const DlkLeaseId *lease);
 /** All but that of @lease; for who has the disk alone. */
 void dlk_holder_files_remove_others(int folder, const char *name, const DlkLeaseId *lease);
-/** Adds all records to @holders (of DlkHolder). FALSE with errno set. */
-gboolean dlk_holder_files_read(int folder, const char *name, GPtrArray *holders);
+/** Adds all records to @holders (of DlkHolder). @more (out): there are more than anybody reads. FALSE with
+ * errno set. */
+gboolean dlk_holder_files_read(int folder, const char *name, GPtrArray *holders, gboolean *more);

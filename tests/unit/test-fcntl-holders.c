@@ -1,3 +1,4 @@
+#include "backend/holder-files.h"
 #include "image-fixture.h"
 #include "model/holder-record.h"
 
@@ -246,6 +247,32 @@ test_fencing_says_what_to_do_on_the_server(Image *image, gconstpointer data)
     image_assert_check(hold, DLK_CHECK_HELD, NULL);
 }
 
+/* Its record could not be written, or somebody took it away: it may be the host that is to be fenced. */
+static void
+test_fencing_is_not_done_while_a_lease_without_a_record_stands(Image *image, gconstpointer data)
+{
+    g_autoptr(DlkHold) known = take(image, "beta", DLK_MODE_SHARED, 2);
+    assert_fenced(image, "alpha", 0);
+    g_auto(OtherProcess) unknown =
+        image_lock_elsewhere(image, "unknown", F_OFD_SETLK, F_RDLCK, 0x40000007, 0x40000007);
+    assert_not_fenced(image, "alpha", "that has left no record, which may be this one");
+}
+
+/* More records than anybody reads hide the one that is asked for. */
+static void
+test_records_beyond_those_that_are_read_are_somebody_unknown(Image *image, gconstpointer data)
+{
+    image->rule->holder_file = TRUE;
+    for (guint i = 0; i < 65; i++) {
+        g_autoptr(DlkHolder) holder = holder_on("gamma", DLK_MODE_SHARED, 100 + i);
+        g_autofree char *record = dlk_holder_record_format(holder, DLK_MODE_SHARED, 0);
+        g_assert_true(dlk_holder_files_write(image->target->folder_fd, "disk.img", &holder->lease, record));
+    }
+    g_autoptr(DlkHold) known = take(image, "beta", DLK_MODE_SHARED, 2);
+    assert_holders(image, 64 + 2, 2);
+    assert_not_fenced(image, "alpha", "that has left no record, which may be this one");
+}
+
 static void
 test_fencing_on_a_filesystem_of_this_host_has_nothing_to_fence(Image *image, gconstpointer data)
 {
@@ -271,6 +298,8 @@ main(int argc, char **argv)
     ADD(fencing_removes_what_the_dead_left_and_nobody_elses);
     ADD(fencing_by_version_3_of_nfs_removes_what_the_dead_left);
     ADD(fencing_says_what_to_do_on_the_server);
+    ADD(fencing_is_not_done_while_a_lease_without_a_record_stands);
+    ADD(records_beyond_those_that_are_read_are_somebody_unknown);
     ADD(fencing_on_a_filesystem_of_this_host_has_nothing_to_fence);
     return g_test_run();
 }

@@ -55,7 +55,9 @@ static void
 assert_hosts(Files *f, guint expected)
 {
     g_autoptr(GPtrArray) holders = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_holder_unref);
-    g_assert_true(dlk_holder_files_read(f->folder, NAME, holders));
+    gboolean more = TRUE;
+    g_assert_true(dlk_holder_files_read(f->folder, NAME, holders, &more));
+    g_assert_false(more);
     g_assert_cmpuint(holders->len, ==, expected);
     for (guint i = 0; i < holders->len; i++)
         g_assert_false(((DlkHolder *)holders->pdata[i])->confirmed);
