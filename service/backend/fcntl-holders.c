@@ -3,6 +3,7 @@
 #include "backend/holder-files.h"
 #include "backend/image-locks.h"
 #include "backend/process-locks.h"
+#include "backend/server-advice.h"
 #include "base/as-user.h"
 #include "base/error.h"
 #include "base/fd.h"
@@ -229,7 +230,7 @@ take_census(Job *job, GPtrArray *holders, const char *host, Census *census)
         const DlkHolder *holder = holders->pdata[i];
         const gboolean is_theirs = g_str_equal(holder->host, host);
         job->lease = &holder->lease;
-        if (is_theirs && census->name == NULL)
+        if (is_theirs && holder->confirmed && census->name == NULL)
             census->name = g_strdup(holder->host_name);
         if (!is_theirs)
             census->others += holder->confirmed;
@@ -298,18 +299,11 @@ is_held_without_record(int fd, GPtrArray *holders)
 
 /* A client cannot end another's lock: what an administrator does about it, by the kind of filesystem. */
 static char *
-advise(const DlkTarget *target, const char *host)
+advise(const DlkTarget *target)
 {
     const char *filesystem = target->disk->filesystem != NULL ? target->disk->filesystem : "";
     if (g_str_has_prefix(filesystem, "nfs"))
-        return g_strdup_printf(
-            "on the server, where it is a Linux NFS server: find the client with  grep -l '%s' "
-            "/proc/fs/nfsd/clients/*/info  and end its locks with  echo expire > /proc/fs/nfsd/clients/N/ctl "
-            " "
-            "(NFS 4; for version 3:  echo CLIENT-ADDRESS > /proc/fs/nfsd/unlock_ip  does so for all locks "
-            "behind "
-            "that address of the server)",
-            host);
+        return g_strdup(DLK_NFS_SERVER_ADVICE);
     if (g_str_equal(filesystem, "cifs") || g_str_equal(filesystem, "smb3"))
         return g_strdup(
             "on the server, where it is Samba: find the session of that host with  smbstatus -L  and "
@@ -344,12 +338,12 @@ dlk_fcntl_fence(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, 
     *removed = census.removed;
     if (census.alive == 0 && !unknown && (!locked || census.others > 0))
         return TRUE;
-    g_autofree char *name = dlk_text_printable(census.name != NULL ? census.name : host, 0);
-    g_autofree char *what = advise(target, name);
+    g_autofree char *name = dlk_text_printable(census.name != NULL ? census.name : "no name", 0);
+    g_autofree char *who = census.alive > 0
+                               ? g_strdup_printf("host %s, by its record %s", host, name)
+                               : g_strdup("a host that has left no record, which may be this one");
+    g_autofree char *what = advise(target);
     g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
-                "%s: %s, and from here that lock cannot be ended: %s", label,
-                census.alive > 0 ? "it is locked by that host"
-                                 : "it is locked by a host that has left no record, which may be this one",
-                what);
+                "%s: it is locked by %s, and from here that lock cannot be ended: %s", label, who, what);
     return FALSE;
 }

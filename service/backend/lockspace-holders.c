@@ -2,6 +2,7 @@
 #include "backend/image-locks.h"
 #include "backend/lock-file.h"
 #include "backend/lockspace.h"
+#include "backend/server-advice.h"
 #include "base/error.h"
 #include "base/text.h"
 
@@ -82,7 +83,7 @@ take_census(int fd, const DlkTarget *target, const char *host, Census *census, G
     for (guint i = 0; i < slots->len; i++) {
         const DlkHolderSlot *slot = &g_array_index(slots, DlkHolderSlot, i);
         const gboolean is_theirs = slot->holder != NULL && g_str_equal(slot->holder->host, host);
-        if (is_theirs && census->name == NULL)
+        if (is_theirs && slot->holder->confirmed && census->name == NULL)
             census->name = g_strdup(slot->holder->host_name);
         if (is_theirs && !slot->holder->confirmed && dlk_holder_slots_remove(fd, slot->slot))
             census->removed++;
@@ -106,15 +107,11 @@ only_the_server_can(const DlkTarget *target, const DlkRule *rule, const char *ho
                     GError **error)
 {
     g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
-    g_autofree char *name = dlk_text_printable(census->name != NULL ? census->name : host, 0);
-    g_set_error(
-        error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
-        "%s: its lock file in %s is locked by others than host %s too, or by nobody knows whom, and from "
-        "here one cannot be taken out alone. On the server of that folder, where it is a Linux NFS "
-        "server: find the client with  grep -l '%s' /proc/fs/nfsd/clients/*/info  and end its locks "
-        "with  echo expire > /proc/fs/nfsd/clients/N/ctl  (NFS 4; for version 3:  echo "
-        "CLIENT-ADDRESS > /proc/fs/nfsd/unlock_ip  does so for all locks behind that address of the server)",
-        label, rule->lockspace, host, name);
+    g_autofree char *name = dlk_text_printable(census->name != NULL ? census->name : "no name", 0);
+    g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
+                "%s: its lock file in %s is locked by others than host %s (by its records %s) too, or by "
+                "nobody knows whom, and from here one cannot be taken out alone: " DLK_NFS_SERVER_ADVICE,
+                label, rule->lockspace, host, name);
     return FALSE;
 }
 

@@ -231,7 +231,8 @@ test_fencing_says_what_to_do_on_the_server(Image *image, gconstpointer data)
     const struct {
         const char *filesystem, *part;
     } cases[] = {
-        {"nfs4", "grep -l 'node7' /proc/fs/nfsd/clients/*/info"},
+        {"nfs4", "grep -E '^(name|address):' /proc/fs/nfsd/clients/*/info"},
+        {"nfs4", "locked by host alpha, by its record node7, and"},
         {"nfs", "echo CLIENT-ADDRESS > /proc/fs/nfsd/unlock_ip"},
         {"cifs", "smbstatus -L"},
         {"gfs2", "have the cluster fence that host"},
@@ -245,6 +246,27 @@ test_fencing_says_what_to_do_on_the_server(Image *image, gconstpointer data)
     }
     assert_fenced(image, "gamma", 0); /* it is known who has it, and that is another */
     image_assert_check(hold, DLK_CHECK_HELD, NULL);
+}
+
+/* What is advised is done as root on the server: a name that somebody made up is in none of its commands. */
+static void
+test_a_name_of_a_record_is_in_no_command(Image *image, gconstpointer data)
+{
+    static const char name[] = "x' /etc/passwd; reboot; '";
+    g_free(image->target->disk->filesystem);
+    image->target->disk->filesystem = g_strdup("nfs4");
+    g_autoptr(DlkHold) hold = take(image, "alpha", DLK_MODE_EXCLUSIVE, 1);
+    g_autoptr(DlkHolder) forged = holder_on("alpha", DLK_MODE_EXCLUSIVE, 1);
+    g_ref_string_release(forged->host_name);
+    forged->host_name = g_ref_string_new(name);
+    g_autofree char *record = dlk_holder_record_format(forged, DLK_MODE_EXCLUSIVE, 0);
+    write_attribute(image, "user.disklock.00000000000000010000000000000001", record, strlen(record));
+    g_autofree char *message = NULL;
+    fence(image, "alpha", &message);
+    const char *advice = strstr(message, "on the server");
+    g_assert_nonnull(advice);
+    g_assert_nonnull(strstr(message, name));
+    g_assert_null(strstr(advice, "reboot"));
 }
 
 /* Its record could not be written, or somebody took it away: it may be the host that is to be fenced. */
@@ -298,6 +320,7 @@ main(int argc, char **argv)
     ADD(fencing_removes_what_the_dead_left_and_nobody_elses);
     ADD(fencing_by_version_3_of_nfs_removes_what_the_dead_left);
     ADD(fencing_says_what_to_do_on_the_server);
+    ADD(a_name_of_a_record_is_in_no_command);
     ADD(fencing_is_not_done_while_a_lease_without_a_record_stands);
     ADD(records_beyond_those_that_are_read_are_somebody_unknown);
     ADD(fencing_on_a_filesystem_of_this_host_has_nothing_to_fence);

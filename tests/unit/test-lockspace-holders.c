@@ -271,7 +271,8 @@ test_fencing_leaves_a_file_that_others_hold_too(Space *f, gconstpointer data)
     g_autoptr(DlkHold) other = space_take(f, "beta", "web02", DLK_MODE_SHARED);
     g_assert_false(dlk_backend_fence(f->backend, f->target, f->rule, "alpha", &removed, &error));
     g_assert_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED);
-    g_assert_nonnull(strstr(error->message, "grep -l 'node7' /proc/fs/nfsd/clients/*/info"));
+    g_assert_nonnull(strstr(error->message, "than host alpha (by its records node7) too"));
+    g_assert_nonnull(strstr(error->message, "grep -E '^(name|address):' /proc/fs/nfsd/clients/*/info"));
     g_assert_nonnull(strstr(error->message, "echo expire > /proc/fs/nfsd/clients/N/ctl"));
     g_assert_cmpuint(removed, ==, 0);
     space_assert_check(other, DLK_CHECK_HELD, NULL);
