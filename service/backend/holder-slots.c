@@ -41,10 +41,17 @@ dlk_holder_slots_claim(int fd, guint *slot)
     return dlk_image_locks_set(fd, DLK_BYTE_NO_SLOT, F_RDLCK);
 }
 
+/* By version 3 of NFS what another host has locked for reading is found by trying alone, which takes a
+ * descriptor that can write. */
 gboolean
 dlk_holder_slots_are_too_few(int fd)
 {
-    return dlk_image_locks_ask(fd, DLK_BYTE_NO_SLOT, DLK_BYTE_NO_SLOT, NULL) != DLK_BYTE_FREE;
+    if (dlk_image_locks_set(fd, DLK_BYTE_NO_SLOT, F_WRLCK)) {
+        (void)dlk_image_locks_set(fd, DLK_BYTE_NO_SLOT, F_UNLCK);
+        return FALSE;
+    }
+    return errno != EBADF ||
+           dlk_image_locks_ask(fd, DLK_BYTE_NO_SLOT, DLK_BYTE_NO_SLOT, NULL) != DLK_BYTE_FREE;
 }
 
 gboolean
