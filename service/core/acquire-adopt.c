@@ -48,15 +48,34 @@ find_own(const DlkAcquire *self, const DlkLease *wanted)
     return NULL;
 }
 
+/* What its mode will be, and whether it will be suspended, is not known: whoever started a VM on that might
+ * write with a reader's lock. */
+static gboolean
+is_settled(const DlkLease *lease, GError **error)
+{
+    if (!dlk_holding(lease)->changing)
+        return TRUE;
+    g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY,
+                "%s: the lease that %s has is just being converted, suspended or resumed: try again",
+                lease->path, lease->owner);
+    return FALSE;
+}
+
 void
 dlk_acquire_adopt(DlkAcquire *self)
 {
+    GError *error = NULL;
+
     for (guint i = 0; i < self->items->len && self->request->options->adopt; i++) {
         DlkItem *item = dlk_acquire_item(self, i);
         DlkLease *own = find_own(self, item->lease);
 
         if (!own)
             continue;
+        if (!is_settled(own, &error)) {
+            dlk_acquire_fail(self, error);
+            return;
+        }
         dlk_lease_unref(item->lease);
         item->lease = dlk_lease_ref(own);
         item->adopted = TRUE;
@@ -76,13 +95,16 @@ dlk_acquire_count_new(const DlkAcquire *self)
 
 /* It was looked at before the locks of the others were taken. */
 static gboolean
-is_still_there(const DlkAcquire *self, const DlkLease *lease, GError **error)
+is_still_there(const DlkAcquire *self, const DlkItem *item, GError **error)
 {
+    const DlkLease *lease = item->lease;
+
     if (lease->phase == DLK_PHASE_HELD && lease->state != DLK_STATE_BROKEN &&
-        is_left_by_its_process(self, lease))
-        return TRUE;
+        is_left_by_its_process(self, lease) && is_as_strong(lease->mode, item->wanted->mode))
+        return is_settled(lease, error);
     g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST,
-                "%s: the lease that %s had ended meanwhile: ask again", lease->path, lease->owner);
+                "%s: the lease that %s had ended meanwhile, or was converted: ask again", lease->path,
+                lease->owner);
     return FALSE;
 }
 
@@ -118,8 +140,7 @@ gboolean
 dlk_acquire_hand_over(DlkAcquire *self, GError **error)
 {
     for (guint i = 0; i < self->items->len; i++)
-        if (dlk_acquire_item(self, i)->adopted &&
-            !is_still_there(self, dlk_acquire_item(self, i)->lease, error))
+        if (dlk_acquire_item(self, i)->adopted && !is_still_there(self, dlk_acquire_item(self, i), error))
             return FALSE;
     for (guint i = 0; i < self->items->len; i++)
         if (dlk_acquire_item(self, i)->adopted && !hand_over(self, dlk_acquire_item(self, i)->lease, error))

@@ -2,6 +2,7 @@
 
 /* Convert, Suspend and Resume. */
 
+#define ADOPT "{'owner': <'web01'>, 'adopt': <true>}"
 #define PATIENT "{'wait': <uint32 60000>}"
 #define SHORT_OF_PATIENCE ENGINE_POLICY "unreachable-after=1\n"
 
@@ -127,6 +128,42 @@ test_one_change_at_a_time(EngineFixture *f, gconstpointer data)
     dlk_fake_backend_go_on(f->fake);
     engine_assert_good(first);
     g_assert_cmpint(lease->mode, ==, DLK_MODE_READ_ONLY);
+}
+
+/* Whoever started a VM on the old mode would write with the lock of the new one. */
+static void
+test_nobody_adopts_a_lease_that_is_being_changed(EngineFixture *f, gconstpointer data)
+{
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, ADOPT);
+
+    dlk_fake_backend_hang(f->fake, DLK_FAKE_CONVERT);
+    EngineAnswer *down = engine_ask_convert(f, lease, DLK_MODE_SHARED);
+    engine_wait_until(dlk_fake_backend_hanging(f->fake) == 1);
+    engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, ADOPT, DLK_ERROR_BUSY, "is just being converted");
+    dlk_fake_backend_go_on(f->fake);
+    engine_assert_good(down);
+
+    dlk_fake_backend_hang(f->fake, DLK_FAKE_RELEASE);
+    EngineAnswer *suspension = engine_ask_suspend(f, lease);
+    engine_wait_until(dlk_fake_backend_hanging(f->fake) == 1);
+    engine_refused(f, "a.img", DLK_MODE_SHARED, ADOPT, DLK_ERROR_BUSY, "suspended or resumed: try again");
+    dlk_fake_backend_go_on(f->fake);
+    engine_assert_good(suspension);
+    g_assert_true(engine_acquire(f, "a.img", DLK_MODE_SHARED, ADOPT) == lease);
+}
+
+static void
+test_a_lease_that_was_weakened_meanwhile_is_not_adopted(EngineFixture *f, gconstpointer data)
+{
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, ADOPT);
+
+    dlk_fake_backend_hang(f->fake, DLK_FAKE_ACQUIRE);
+    EngineAnswer *set = engine_ask_set(f, "a.img b.img", ADOPT);
+    engine_wait_until(dlk_fake_backend_hanging(f->fake) == 1);
+    engine_assert_good(engine_ask_convert(f, lease, DLK_MODE_READ_ONLY));
+    dlk_fake_backend_go_on(f->fake);
+    engine_assert_error(set, DLK_ERROR_LEASE_LOST, "or was converted: ask again");
+    engine_acquire(f, "b.img", DLK_MODE_EXCLUSIVE, NULL);
 }
 
 static void
@@ -310,6 +347,8 @@ main(int argc, char **argv)
     ADD("nobody-gets-in-meanwhile", NULL, test_nobody_gets_in_while_a_conversion_is_under_way);
     ADD("released-meanwhile", NULL, test_waiter_is_served_when_a_conversion_up_fails);
     ADD("one-at-a-time", NULL, test_one_change_at_a_time);
+    ADD("not-adopted-meanwhile", NULL, test_nobody_adopts_a_lease_that_is_being_changed);
+    ADD("weakened-before-adoption", NULL, test_a_lease_that_was_weakened_meanwhile_is_not_adopted);
     ADD("lost-lease", NULL, test_change_of_a_lost_lease_is_refused);
     ADD("breaks-meanwhile", NULL, test_lease_that_breaks_while_it_is_converted_is_lost);
     ADD("up-that-hangs", SHORT_OF_PATIENCE, test_conversion_up_that_hangs_leaves_the_old_mode);
