@@ -12,6 +12,8 @@
 
 #define OWNER "owner"
 #define MAX_RECORD (1u << 20)
+#define FIRST_GROUPS 64
+#define MAX_GROUPS 65536 /* NGROUPS_MAX of linux/limits.h */
 
 /*
  * The system calls themselves: glibc's setgroups() changes every thread of the process (nptl(7)), and its
@@ -41,6 +43,25 @@ typedef struct {
     int failure; /* errno */
 } Call;
 
+/* FALSE: not known; what there was no room for would be left as group 0, root's. More groups than were
+ * counted may be there when they are asked for. */
+static gboolean
+look_up_groups(const struct passwd *user, GArray *groups)
+{
+    int count = FIRST_GROUPS;
+    for (int room = count; room <= MAX_GROUPS; room = MAX(count, 2 * room)) {
+        g_array_set_size(groups, (guint)room);
+        count = room;
+        const int result = getgrouplist(user->pw_name, user->pw_gid, (gid_t *)(void *)groups->data, &count);
+        if (result < 0)
+            continue;
+        g_array_set_size(groups, (guint)count);
+        return TRUE;
+    }
+    g_array_set_size(groups, 0);
+    return FALSE;
+}
+
 /* FALSE: there is no such user. @name may be %NULL for whoever has @uid. */
 static gboolean
 look_up(const char *name, uid_t uid, Rights *rights)
@@ -55,13 +76,8 @@ look_up(const char *name, uid_t uid, Rights *rights)
             continue;
         rights->uid = record.pw_uid;
         rights->gid = record.pw_gid;
-        int count = 64;
-        g_array_set_size(rights->groups, (guint)count);
-        if (getgrouplist(record.pw_name, record.pw_gid, (gid_t *)(void *)rights->groups->data, &count) < 0) {
-            g_array_set_size(rights->groups, (guint)count);
-            (void)getgrouplist(record.pw_name, record.pw_gid, (gid_t *)(void *)rights->groups->data, &count);
-        }
-        g_array_set_size(rights->groups, (guint)count);
+        if (!look_up_groups(&record, rights->groups))
+            return FALSE;
     }
     return failure == 0 && found != NULL;
 }

@@ -90,6 +90,40 @@ test_user_does_not_have_roots_groups(Fixture *f, gconstpointer data)
     assert_denied(f, "nobody", O_RDONLY);
 }
 
+/* Groups that come while they are counted, so many times. */
+static guint late_groups;
+
+int __real_getgrouplist(const char *user, gid_t group, gid_t *groups, int *count);
+int __wrap_getgrouplist(const char *user, gid_t group, gid_t *groups, int *count);
+int
+__wrap_getgrouplist(const char *user, gid_t group, gid_t *groups, int *count)
+{
+    if (late_groups == 0)
+        return __real_getgrouplist(user, group, groups, count);
+    late_groups--;
+    (*count)++;
+    return -1;
+}
+
+/* What is not known of his groups is never root's group. */
+static void
+test_user_with_more_groups_than_were_counted_has_only_his_own(Fixture *f, gconstpointer data)
+{
+    give_to(f, 0, 0640);
+    for (guint late = 0; late < 5; late++) {
+        late_groups = late;
+        assert_denied(f, "nobody", O_RDONLY);
+        g_assert_cmpuint(late_groups, ==, 0);
+    }
+    give_to(f, NOBODY, 0600);
+    late_groups = 3;
+    assert_opens(f, "nobody", O_RDWR);
+    late_groups = G_MAXUINT;
+    assert_denied(f, "nobody", O_RDWR);
+    g_assert_false(dlk_as_user_is_known("nobody"));
+    late_groups = 0;
+}
+
 static void
 test_unknown_user_is_nobody(Fixture *f, gconstpointer data)
 {
@@ -119,6 +153,7 @@ main(int argc, char **argv)
     ADD(owner_has_no_more_than_his_rights);
     ADD(user_does_not_open_what_is_roots);
     ADD(user_does_not_have_roots_groups);
+    ADD(user_with_more_groups_than_were_counted_has_only_his_own);
     ADD(unknown_user_is_nobody);
     ADD(callers_own_rights_are_untouched);
     return g_test_run();
