@@ -54,6 +54,15 @@ ask(const DlkPrPath *path, guint8 action, GError **error)
     return g_steal_pointer(&answer);
 }
 
+/* What is missing may be what is asked for. */
+static gboolean
+too_many(const DlkPrPath *path, GError **error)
+{
+    g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED, "%s has more registrants than can be told",
+                path->name);
+    return FALSE;
+}
+
 static gboolean
 read_keys(const DlkPrPath *path, DlkPrState *state, GError **error)
 {
@@ -67,11 +76,7 @@ read_keys(const DlkPrPath *path, DlkPrState *state, GError **error)
         state->keys = g_array_new(FALSE, FALSE, sizeof(guint64));
         return FALSE;
     }
-    if (needed <= answer->len)
-        return TRUE;
-    g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED, "%s has more registrants than can be told",
-                path->name);
-    return FALSE;
+    return needed <= answer->len || too_many(path, error);
 }
 
 DlkPrState *
@@ -111,7 +116,10 @@ dlk_pr_read_scsi_registrants(const DlkPrPath *path, GError **error)
     if (answer == NULL ||
         !dlk_pr_in_read_full_status(answer->data, answer->len, &generation, &registrants, &needed, error))
         return NULL;
-    return g_steal_pointer(&registrants);
+    if (needed <= answer->len)
+        return g_steal_pointer(&registrants);
+    too_many(path, error);
+    return NULL;
 }
 
 gboolean

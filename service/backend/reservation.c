@@ -132,24 +132,6 @@ dlk_reservation_register(DlkReservation *self, GPtrArray *paths, const DlkPrStat
     return FALSE;
 }
 
-/* Whose are the registrations with @key: all of ports of this host, as the target tells? */
-static gboolean
-is_registered_by_own_ports(const DlkReservation *self, GPtrArray *registrants, guint64 key)
-{
-    g_autoptr(GHashTable) ports = g_hash_table_new(g_str_hash, g_str_equal);
-    for (guint i = 0; i < registrants->len; i++) {
-        const DlkPrRegistrant *registrant = registrants->pdata[i];
-        if (registrant->key == self->key)
-            g_hash_table_add(ports, registrant->initiator);
-    }
-    for (guint i = 0; i < registrants->len; i++) {
-        const DlkPrRegistrant *registrant = registrants->pdata[i];
-        if (registrant->key == key && !g_hash_table_contains(ports, registrant->initiator))
-            return FALSE;
-    }
-    return TRUE;
-}
-
 /*
  * What an earlier life of this host has left on paths that it does not have any more. A key of our own on a
  * port that is not ours is another host's that goes by our id.
@@ -165,7 +147,7 @@ clean_leftovers(const DlkReservation *self, GPtrArray *paths, const DlkPrState *
             continue;
         if (registrants == NULL)
             registrants = dlk_pr_paths_read_registrants(paths, NULL);
-        if (registrants == NULL || !is_registered_by_own_ports(self, registrants, key))
+        if (registrants == NULL || !dlk_pr_registrants_are_same(registrants, key, self->key))
             return dlk_reservation_set_busy(self, state, label, error);
         g_autoptr(GError) local = NULL;
         if (!dlk_pr_paths_preempt(paths, self->key, key, self->type, &local) &&

@@ -156,7 +156,28 @@ read_initiator(const guint8 *id, gsize length)
     if (number != NULL)
         return g_strconcat("naa.", number, NULL);
     number = hex(id, MIN(length, MAX_INITIATOR));
-    return g_strconcat("transport-id.", number, NULL);
+    return length > 0 ? g_strconcat("transport-id.", number, NULL) : g_strdup("");
+}
+
+gboolean
+dlk_pr_registrants_are_same(GPtrArray *registrants, guint64 key, guint64 own)
+{
+    g_autoptr(GHashTable) ports = g_hash_table_new(g_str_hash, g_str_equal);
+    guint found = 0;
+    for (guint i = 0; i < registrants->len; i++) {
+        const DlkPrRegistrant *registrant = registrants->pdata[i];
+        if (registrant->key == own && registrant->initiator[0] != '\0')
+            g_hash_table_add(ports, registrant->initiator);
+    }
+    for (guint i = 0; i < registrants->len; i++) {
+        const DlkPrRegistrant *registrant = registrants->pdata[i];
+        if (registrant->key != key)
+            continue;
+        if (!g_hash_table_contains(ports, registrant->initiator))
+            return FALSE;
+        found++;
+    }
+    return found > 0;
 }
 
 gboolean

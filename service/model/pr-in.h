@@ -35,10 +35,17 @@ gboolean dlk_pr_in_report_capabilities(const guint8 *data, gsize length, guint *
 typedef struct {
     guint64 key;
     gboolean holder;
-    char *initiator; /* the port of the host: "naa.5000c50000000a01", "iqn.2004-01.example:host", printable */
+    char *initiator; /* the port of the host: "naa.5000c50000000a01", "iqn.2004-01.example:host", printable;
+                        "" where the target does not say */
 } DlkPrRegistrant;
 void dlk_pr_registrant_free(DlkPrRegistrant *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPrRegistrant, dlk_pr_registrant_free)
+
+/**
+ * dlk_pr_registrants_are_same: is @key registered, and each time by a port that has registered @own as well?
+ * A registrant whose port is not told is not the same as any other. @registrants: all that there are.
+ */
+gboolean dlk_pr_registrants_are_same(GPtrArray *registrants, guint64 key, guint64 own);
 
 /** @registrants (out, transfer full): of DlkPrRegistrant. */
 gboolean dlk_pr_in_read_full_status(const guint8 *data, gsize length, guint32 *generation,

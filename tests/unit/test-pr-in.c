@@ -262,7 +262,41 @@ test_a_port_is_named_as_its_protocol_names_it(void)
     /* The same host, whatever its session. */
     strcpy((char *)iscsi + 4, "iqn.2004-01.example:host,i,0x00023d000001");
     assert_initiator(iscsi, sizeof iscsi, "iqn.2004-01.example:host");
-    assert_initiator(NULL, 0, "transport-id.");
+    assert_initiator(NULL, 0, "");
+}
+
+/* "key@port key@port": who is registered. Is key 1 registered by the ports of key 2 alone? */
+static gboolean
+are_same(const char *registered)
+{
+    g_auto(GStrv) words = g_strsplit(registered, " ", -1);
+    g_autoptr(GPtrArray) registrants = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_pr_registrant_free);
+    for (guint i = 0; words[i] != NULL; i++) {
+        DlkPrRegistrant *registrant = g_new0(DlkPrRegistrant, 1);
+        registrant->key = (guint64)(words[i][0] - '0');
+        registrant->initiator = g_strdup(words[i] + 2);
+        g_ptr_array_add(registrants, registrant);
+    }
+    return dlk_pr_registrants_are_same(registrants, 1, 2);
+}
+
+static void
+test_a_key_is_the_own_hosts_where_all_its_ports_are(void)
+{
+    g_assert_true(are_same("1@a 2@a"));
+    g_assert_true(are_same("2@a 2@b 1@a 3@c 1@b"));
+    g_assert_false(are_same("1@a 2@b"));
+    g_assert_false(are_same("1@a 1@b 2@a"));
+    g_assert_false(are_same("1@a"));
+}
+
+static void
+test_what_a_target_does_not_tell_is_not_the_own_hosts(void)
+{
+    g_assert_false(are_same("2@a"));
+    g_assert_false(are_same("2@a 3@a"));
+    g_assert_false(are_same("1@ 2@"));
+    g_assert_false(are_same("1@a 1@ 2@a 2@"));
 }
 
 static void
@@ -276,6 +310,10 @@ int
 main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/pr-in/a-key-is-the-own-hosts-where-all-its-ports-are",
+                    test_a_key_is_the_own_hosts_where_all_its_ports_are);
+    g_test_add_func("/pr-in/what-a-target-does-not-tell-is-not-the-own-hosts",
+                    test_what_a_target_does_not_tell_is_not_the_own_hosts);
     g_test_add_func("/pr-in/keys-are-read-in-order", test_keys_are_read_in_order);
     g_test_add_func("/pr-in/an-answer-cut-short-says-how-much-room-it-needs",
                     test_an_answer_cut_short_says_how_much_room_it_needs);
