@@ -170,25 +170,42 @@ dlk_backend_check(DlkBackend *self, DlkHold *hold, char **reason)
     return DLK_BACKEND_GET_CLASS(self)->check(self, hold, reason);
 }
 
+/* Locking anew would hide that the old lock is gone, and with it that somebody else may have written. */
+static gboolean
+is_not_lost(DlkBackend *self, DlkHold *hold, GError **error)
+{
+    g_autofree char *reason = NULL;
+
+    if (DLK_BACKEND_GET_CLASS(self)->check(self, hold, &reason) != DLK_CHECK_LOST)
+        return TRUE;
+    g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: %s", dlk_disk_label(hold->target->disk), reason);
+    return FALSE;
+}
+
+static gboolean
+convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error)
+{
+    if (mode != hold->mode && !DLK_BACKEND_GET_CLASS(self)->convert(self, hold, mode, error))
+        return FALSE;
+    record(self, hold, TRUE);
+    return TRUE;
+}
+
 gboolean
 dlk_backend_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error)
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&hold->mutex);
 
-    if (mode == hold->mode)
-        return TRUE;
-    /* Locking anew would hide that the old lock is gone, and with it that somebody else may have written. */
-    g_autofree char *reason = NULL;
-    if (DLK_BACKEND_GET_CLASS(self)->check(self, hold, &reason) == DLK_CHECK_LOST) {
-        g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: %s", dlk_disk_label(hold->target->disk),
-                    reason);
-        return FALSE;
-    }
-    if (!nobody_in_the_way(hold, mode, error) ||
-        !DLK_BACKEND_GET_CLASS(self)->convert(self, hold, mode, error))
-        return FALSE;
-    record(self, hold, TRUE);
-    return TRUE;
+    return is_not_lost(self, hold, error) && nobody_in_the_way(hold, mode, error) &&
+           convert(self, hold, mode, error);
+}
+
+gboolean
+dlk_backend_convert_back(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&hold->mutex);
+
+    return is_not_lost(self, hold, error) && convert(self, hold, mode, error);
 }
 
 gboolean

@@ -116,8 +116,11 @@ gboolean dlk_backend_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rul
  * was only moved away is still held. @reason (out, transfer full, %NULL where held): DLK_REASON_….
  */
 DlkCheck dlk_backend_check(DlkBackend *self, DlkHold *hold, char **reason);
-/** BUSY also where a foreign user of the disk tolerates the old mode and not the new one. */
+/** BUSY also where a foreign user of the disk tolerates the old mode and not the new one. A lock that has the
+ * mode already is looked at all the same. */
 gboolean dlk_backend_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error);
+/** To the mode that it had before a conversion that nobody waited for; no foreign user is asked about. */
+gboolean dlk_backend_convert_back(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error);
 gboolean dlk_backend_release(DlkBackend *self, DlkHold *hold, GError **error);
 /** Takes up what an earlier run held; @fds as in the class, and closed where they are left. */
 gboolean dlk_backend_adopt(DlkBackend *self, DlkHold *hold, int fds[DLK_HOLD_PARTS], const DlkRule *rule,

@@ -11,6 +11,17 @@
 #include <glib-object.h>
 #include <unistd.h>
 
+/* What became of a place for a descriptor. */
+enum {
+    SPARE_FREE,
+    SPARE_KEPT,
+    SPARE_REVOKED, /* it may be another lease's by now */
+};
+
+/* Guards the spares of all holds: a worker that was given up as hanging may still come for his. Held while
+ * systemd is told, as that is a mutex for all by itself. */
+static GMutex spares_mutex;
+
 DlkTarget *
 dlk_target_new(DlkDisk *disk, int fd, int folder_fd, const char *name)
 {
@@ -105,34 +116,48 @@ part_at(const DlkHold *self, guint index)
 void
 dlk_hold_set_spares(DlkHold *self, const guint *spares, gboolean (*keep_spare)(guint spare, int fd))
 {
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&spares_mutex);
     DlkHold *part;
 
     for (guint i = 0; (part = part_at(self, i)); i++) {
         part->spare = spares ? spares[i] : 0;
         part->keep_spare = keep_spare;
-        part->spare_kept = FALSE;
+        part->spare_state = SPARE_FREE;
     }
 }
 
 gboolean
-dlk_hold_spare_is_kept(const DlkHold *self, guint part)
+dlk_hold_take_spare(DlkHold *self, guint part)
 {
-    const DlkHold *hold = part_at(self, part);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&spares_mutex);
+    DlkHold *hold = part_at(self, part);
 
-    return hold && hold->spare_kept;
+    if (!hold || hold->spare == 0)
+        return FALSE;
+    if (hold->spare_state == SPARE_FREE)
+        hold->spare_state = SPARE_REVOKED;
+    return hold->spare_state == SPARE_KEPT;
 }
 
 gboolean
 dlk_hold_keep_spare(DlkHold *self, int fd, GError **error)
 {
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&spares_mutex);
+
     if (self->spare == 0)
         return TRUE;
-    self->spare_kept = self->keep_spare(self->spare, fd);
-    if (!self->spare_kept)
-        g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED,
-                    "systemd does not take the descriptor of the new lock into its store, and without that a "
-                    "restart of the service would lose it");
-    return self->spare_kept;
+    if (self->spare_state == SPARE_REVOKED) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_UNREACHABLE, "the storage answered too late");
+        return FALSE;
+    }
+    if (self->keep_spare(self->spare, fd)) {
+        self->spare_state = SPARE_KEPT;
+        return TRUE;
+    }
+    g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED,
+                "systemd does not take the descriptor of the new lock into its store, and without that a "
+                "restart of the service would lose it");
+    return FALSE;
 }
 
 guint

@@ -74,7 +74,7 @@ typedef struct _DlkHold {
      * nowhere. */
     guint spare;
     gboolean (*keep_spare)(guint spare, int fd);
-    gboolean spare_kept;
+    guint spare_state;
     struct _DlkHold *parts[DLK_HOLD_PARTS]; /* of a combination: what each backend holds; else %NULL */
 } DlkHold;
 
@@ -85,11 +85,14 @@ void dlk_hold_set_holder(DlkHold *self, DlkHolder *holder);
 /**
  * dlk_hold_set_spares: where descriptors are kept over the end of the process, if the next change of the lock
  * makes new ones: @spares, one for each of dlk_hold_fds(), by @keep_spare; %NULL: nowhere. While no job uses
- * the hold.
+ * the hold, but for one that hangs and was given up.
  */
 void dlk_hold_set_spares(DlkHold *self, const guint *spares, gboolean (*keep_spare)(guint spare, int fd));
-/** Was a new descriptor for @part made and kept since then? */
-gboolean dlk_hold_spare_is_kept(const DlkHold *self, guint part);
+/**
+ * dlk_hold_take_spare: was a new descriptor for @part made and kept since then? %FALSE: nor will it be: the
+ * place is the caller's again, and a worker that comes for it too late fails.
+ */
+gboolean dlk_hold_take_spare(DlkHold *self, guint part);
 /**
  * For backends: @fd carries the lock beside the old descriptor, and will take its place; %FALSE: it could not
  * be kept, and must not.

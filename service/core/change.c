@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "core/change-job.h"
 #include "core/elsewhere.h"
 #include "core/holding.h"
 #include "core/lock-job.h"
@@ -11,86 +12,30 @@
  * While a worker converts, a second claim in the new mode stands in the table beside the lease, so that
  * neither the old nor the new mode can be taken by somebody else, whichever of them it ends with.
  */
-typedef enum {
-    CHANGE_CONVERT,
-    CHANGE_SUSPEND,
-    CHANGE_RESUME,
-} ChangeKind;
-
 typedef struct {
-    ChangeKind kind;
+    DlkChangeKind kind;
     DlkLease *lease;
     DlkMode mode;
     DlkCaller *caller;            /* who asks for a lock, and may be refused; else %NULL */
     GError *busy;                 /* he is: what the backend said */
     DlkLease *claim;              /* convert: the second claim */
+    DlkHold *hold;                /* while a worker may be at it */
     guint spares[DLK_HOLD_PARTS]; /* of the store, for descriptors that the conversion may make; 0: none */
     DlkTimer *timer;              /* of what gives up: the answer's deadline */
     gboolean answered;            /* it has passed */
 } Change;
-
-typedef struct {
-    ChangeKind kind;
-    DlkHold *hold;
-    DlkRule *rule;
-    DlkMode mode;
-} Input;
 
 static void
 change_free(gpointer data)
 {
     Change *change = data;
 
-    g_assert(change->claim == NULL);
+    g_assert(change->claim == NULL && change->hold == NULL);
     dlk_lease_unref(change->lease);
     g_clear_pointer(&change->caller, dlk_caller_unref);
     g_clear_error(&change->busy);
     g_free(change);
 }
-
-static void
-input_free(gpointer data)
-{
-    Input *input = data;
-
-    dlk_hold_unref(input->hold);
-    dlk_rule_unref(input->rule);
-    g_free(input);
-}
-
-static gpointer
-run(gpointer data, GError **error)
-{
-    Input *input = data;
-    DlkBackend *backend = input->hold->backend;
-    gboolean done = FALSE;
-
-    switch (input->kind) {
-    case CHANGE_CONVERT:
-        done = dlk_backend_convert(backend, input->hold, input->mode, error);
-        break;
-    case CHANGE_SUSPEND:
-        done = dlk_backend_release(backend, input->hold, error);
-        break;
-    case CHANGE_RESUME:
-        done = dlk_backend_acquire(backend, input->hold, input->rule, error);
-        break;
-    }
-    return done ? dlk_hold_ref(input->hold) : NULL;
-}
-
-/* The storage took so long that the caller was told no: a lock that it then grants belongs to nobody. */
-static void
-give_back(gpointer data)
-{
-    g_autoptr(DlkHold) hold = data;
-
-    dlk_backend_release(hold->backend, hold, NULL);
-}
-
-static const DlkJob convert_job = {"convert", run, input_free, (GDestroyNotify)dlk_hold_unref};
-static const DlkJob suspend_job = {"suspend", run, input_free, (GDestroyNotify)dlk_hold_unref};
-static const DlkJob resume_job = {"resume", run, input_free, give_back};
 
 /*
  * What gives something up has no deadline, only its answer has: it must be done in the end, or the lock would
@@ -99,9 +44,9 @@ static const DlkJob resume_job = {"resume", run, input_free, give_back};
 static gboolean
 gives_up(const Change *change)
 {
-    if (change->kind == CHANGE_CONVERT)
+    if (change->kind == DLK_CHANGE_CONVERT)
         return change->lease->mode == DLK_MODE_EXCLUSIVE || change->mode == DLK_MODE_READ_ONLY;
-    return change->kind == CHANGE_SUSPEND;
+    return change->kind == DLK_CHANGE_SUSPEND;
 }
 
 static void
@@ -109,7 +54,7 @@ apply(DlkEngine *engine, Change *change)
 {
     DlkLease *lease = change->lease;
 
-    if (change->kind == CHANGE_CONVERT) {
+    if (change->kind == DLK_CHANGE_CONVERT) {
         const DlkMode before = lease->mode;
 
         lease->mode = change->mode;
@@ -120,7 +65,7 @@ apply(DlkEngine *engine, Change *change)
         dlk_acquire_wake(engine, lease->disk);
         return;
     }
-    if (change->kind == CHANGE_SUSPEND) {
+    if (change->kind == DLK_CHANGE_SUSPEND) {
         dlk_break_set_state(engine, lease, DLK_STATE_SUSPENDED);
         dlk_journal_lease(DLK_EVENT_SUSPENDED, lease, NULL, "The lease of %s on %s is suspended",
                           lease->owner, lease->path);
@@ -143,9 +88,9 @@ announce_to_record(DlkEngine *engine, Change *change, GError **error)
     DlkLease *lease = change->lease;
     DlkHolding *holding = dlk_holding(lease);
 
-    if (change->kind == CHANGE_SUSPEND)
-        return dlk_record_state(engine, lease, DLK_STATE_SUSPENDED, error);
-    if (change->kind == CHANGE_RESUME)
+    if (change->kind == DLK_CHANGE_SUSPEND)
+        return dlk_record_suspension(engine, lease, error);
+    if (change->kind == DLK_CHANGE_RESUME)
         return TRUE;
     /* Only a reader's descriptor has to be replaced, by one that can write. */
     for (guint i = 0; i < DLK_HOLD_PARTS && !dlk_mode_writes(lease->mode); i++)
@@ -162,7 +107,7 @@ static gboolean
 record_resumption(DlkEngine *engine, DlkLease *lease, GError **error)
 {
     dlk_record_store(engine, lease);
-    if (dlk_record_state(engine, lease, DLK_STATE_ACTIVE, error))
+    if (dlk_record_resumption(engine, lease, error))
         return TRUE;
     const DlkStored stored = dlk_record_take_stored(lease, FALSE);
     dlk_record_unstore(engine, &stored, TRUE);
@@ -180,25 +125,38 @@ drop_spares(DlkEngine *engine, Change *change, gboolean written)
     dlk_record_unstore(engine, &spares, written);
 }
 
-/* What the lease is now, whatever became of the change, is written down; then the store forgets what is of no
- * use. */
+/* What the worker has stored is the lease's; the other spares are nobody's, and he can no longer come for
+ * them.
+ */
 static void
-tell_record(DlkEngine *engine, Change *change)
+settle_spares(Change *change)
 {
-    DlkLease *lease = change->lease;
-    DlkHolding *holding = dlk_holding(lease);
+    DlkHolding *holding = dlk_holding(change->lease);
 
     for (guint i = 0; i < DLK_HOLD_PARTS; i++) {
-        if (change->spares[i] == 0 || !dlk_hold_spare_is_kept(holding->hold, i))
+        if (change->spares[i] == 0 || !dlk_hold_take_spare(change->hold, i) || !holding)
             continue;
         const guint old = holding->stored[i];
         holding->stored[i] = change->spares[i];
         change->spares[i] = old;
     }
+}
+
+/* What the lease is now, whatever became of the change, is written down, if it has not ended; then the store
+ * forgets what is of no use. */
+static void
+tell_record(DlkEngine *engine, Change *change)
+{
+    DlkLease *lease = change->lease;
+    DlkHolding *holding = dlk_holding(lease);
     DlkStored stored = {0};
-    if (lease->state == DLK_STATE_SUSPENDED)
+
+    settle_spares(change);
+    if (holding)
+        dlk_record_change_is_over(lease);
+    if (holding && lease->state == DLK_STATE_SUSPENDED)
         stored = dlk_record_take_stored(lease, FALSE);
-    const gboolean written = dlk_record_change(engine, lease);
+    const gboolean written = holding ? dlk_record_change(engine, lease) : !engine->record_timer;
     dlk_record_unstore(engine, &stored, written);
     drop_spares(engine, change, written);
 }
@@ -263,6 +221,13 @@ refuse(DlkEngine *engine, GTask *task, GError *error)
                                  g_object_ref(task));
 }
 
+/* Its last reference may be ours, and closing its descriptor may block. */
+static void
+drop_hold(DlkEngine *engine, Change *change)
+{
+    dlk_lock_job_drop_hold(engine, g_steal_pointer(&change->hold));
+}
+
 static void
 on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
 {
@@ -271,14 +236,14 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
     Change *change = g_task_get_task_data(task);
     DlkLease *lease = change->lease;
     g_autoptr(GError) error = NULL;
-    DlkHold *hold = dlk_pool_run_finish(engine->pool, result, &error);
 
+    dlk_change_job_finish(engine, result, &error);
     dlk_timers_cancel(engine->timers, &change->timer);
-    if (hold)
-        dlk_lock_job_drop_hold(engine, hold);
     drop_claim(engine, change);
     if (has_ended(lease)) {
-        drop_spares(engine, change, TRUE);
+        /* Or is being broken: while its process may write, its lock stands. */
+        tell_record(engine, change);
+        drop_hold(engine, change);
         if (!change->answered)
             g_task_return_error(task, ended_meanwhile(lease));
         dlk_acquire_wake(engine, lease->disk);
@@ -286,7 +251,7 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
     }
     dlk_holding(lease)->changing = FALSE;
     dlk_holding(lease)->changes++;
-    if (!error && change->kind == CHANGE_RESUME)
+    if (!error && change->kind == DLK_CHANGE_RESUME)
         record_resumption(engine, lease, &error);
     dlk_refusal_name_disk(&error, lease);
     if (!error && !change->answered)
@@ -294,6 +259,7 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
     else
         dlk_acquire_wake(engine, lease->disk);
     tell_record(engine, change);
+    drop_hold(engine, change);
     /* A lock that turned out to be lost is no longer to be called held. */
     if (g_error_matches(error, DLK_ERROR, DLK_ERROR_LEASE_LOST))
         dlk_engine_check_async(engine, lease, NULL, NULL);
@@ -329,7 +295,6 @@ on_overdue(gpointer user_data)
 static void
 submit(GTask *task)
 {
-    static const DlkJob *const jobs[] = {&convert_job, &suspend_job, &resume_job};
     DlkEngine *engine = g_task_get_source_object(task);
     Change *change = g_task_get_task_data(task);
     DlkLease *lease = change->lease;
@@ -345,24 +310,19 @@ submit(GTask *task)
     }
     holding->changing = TRUE;
     holding->changes++;
-    Input *input = g_new0(Input, 1);
-    input->kind = change->kind;
-    input->hold = dlk_hold_ref(holding->hold);
-    input->rule = dlk_rule_ref(lease->rule);
-    input->mode = change->mode;
+    change->hold = dlk_hold_ref(holding->hold);
 
     gint64 deadline = g_get_monotonic_time() + lease->rule->unreachable_after;
     if (gives_up(change)) {
         change->timer = dlk_timers_add(engine->timers, deadline, on_overdue, task);
         deadline = G_MAXINT64;
     }
-    dlk_pool_run_async(engine->pool, jobs[change->kind], input, dlk_rule_lane(lease->rule, lease->disk),
-                       lease->disk->id, deadline, on_changed, g_object_ref(task));
+    dlk_change_job_run(engine, change->kind, lease, change->mode, deadline, on_changed, g_object_ref(task));
 }
 
 /* May such a change begin? */
 static gboolean
-check_lease(const DlkLease *lease, ChangeKind kind, GError **error)
+check_lease(const DlkLease *lease, DlkChangeKind kind, GError **error)
 {
     if (lease->phase != DLK_PHASE_HELD || lease->state == DLK_STATE_BROKEN)
         g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST,
@@ -374,7 +334,7 @@ check_lease(const DlkLease *lease, ChangeKind kind, GError **error)
     else if (dlk_holding(lease)->provisional)
         g_set_error(error, DLK_ERROR, DLK_ERROR_UNREACHABLE,
                     "%s: the storage has not answered since the service was started", lease->path);
-    else if (kind == CHANGE_CONVERT && lease->state == DLK_STATE_SUSPENDED)
+    else if (kind == DLK_CHANGE_CONVERT && lease->state == DLK_STATE_SUSPENDED)
         g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED, "%s: the lease is suspended: resume it first",
                     lease->path);
     else
@@ -384,7 +344,7 @@ check_lease(const DlkLease *lease, ChangeKind kind, GError **error)
 
 /* @caller: may be %NULL, where nothing is asked for that somebody else may have. */
 static GTask *
-task_for(DlkEngine *engine, DlkLease *lease, ChangeKind kind, DlkMode mode, DlkCaller *caller,
+task_for(DlkEngine *engine, DlkLease *lease, DlkChangeKind kind, DlkMode mode, DlkCaller *caller,
          GAsyncReadyCallback callback, gpointer user_data)
 {
     GTask *task = g_task_new(engine, NULL, callback, user_data);
@@ -427,10 +387,10 @@ void
 dlk_engine_convert_async(DlkEngine *self, DlkLease *lease, DlkMode mode, DlkCaller *caller,
                          GAsyncReadyCallback callback, gpointer user_data)
 {
-    g_autoptr(GTask) task = task_for(self, lease, CHANGE_CONVERT, mode, caller, callback, user_data);
+    g_autoptr(GTask) task = task_for(self, lease, DLK_CHANGE_CONVERT, mode, caller, callback, user_data);
     GError *error = NULL;
 
-    if (!check_lease(lease, CHANGE_CONVERT, &error)) {
+    if (!check_lease(lease, DLK_CHANGE_CONVERT, &error)) {
         g_task_return_error(task, error);
         return;
     }
@@ -458,10 +418,10 @@ dlk_engine_convert_async(DlkEngine *self, DlkLease *lease, DlkMode mode, DlkCall
 void
 dlk_engine_suspend_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback callback, gpointer user_data)
 {
-    g_autoptr(GTask) task = task_for(self, lease, CHANGE_SUSPEND, lease->mode, NULL, callback, user_data);
+    g_autoptr(GTask) task = task_for(self, lease, DLK_CHANGE_SUSPEND, lease->mode, NULL, callback, user_data);
     GError *error = NULL;
 
-    if (!check_lease(lease, CHANGE_SUSPEND, &error))
+    if (!check_lease(lease, DLK_CHANGE_SUSPEND, &error))
         g_task_return_error(task, error);
     else if (lease->state == DLK_STATE_SUSPENDED)
         g_task_return_boolean(task, TRUE);
@@ -473,10 +433,11 @@ void
 dlk_engine_resume_async(DlkEngine *self, DlkLease *lease, DlkCaller *caller, GAsyncReadyCallback callback,
                         gpointer user_data)
 {
-    g_autoptr(GTask) task = task_for(self, lease, CHANGE_RESUME, lease->mode, caller, callback, user_data);
+    g_autoptr(GTask) task =
+        task_for(self, lease, DLK_CHANGE_RESUME, lease->mode, caller, callback, user_data);
     GError *error = NULL;
 
-    if (!check_lease(lease, CHANGE_RESUME, &error))
+    if (!check_lease(lease, DLK_CHANGE_RESUME, &error))
         g_task_return_error(task, error);
     else if (lease->state != DLK_STATE_SUSPENDED)
         g_task_return_boolean(task, TRUE);

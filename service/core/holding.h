@@ -23,9 +23,13 @@ typedef struct {
     int keep_fd;           /* lifetime fd: our end of the pipe, or -1 */
     DlkWatch *keep_watch;
     guint changes; /* convert, suspend, resume: begun and ended; an answer from before one is out of date */
-    gboolean changing;      /* one of them is under way */
-    gboolean checking;      /* a check is under way or queued */
-    gboolean stirred;       /* meanwhile something happened that the check may have missed */
+    gboolean changing;            /* one of them is under way */
+    gboolean converting;          /* in what is written down: the lock may also have */
+    DlkMode other_mode;           /* this mode, */
+    guint spares[DLK_HOLD_PARTS]; /* and be kept by these of the store */
+    gboolean suspending;          /* in what is written down: suspended already */
+    gboolean checking;            /* a check is under way or queued */
+    gboolean stirred;             /* meanwhile something happened that the check may have missed */
     gboolean action_failed; /* the on-break action is over and has stopped nobody; the process still lives */
     gboolean released;      /* while the on-break action ran: the lease ends when that is over */
 } DlkHolding;

@@ -55,6 +55,14 @@ fill_from_holding(Writing *writing, const DlkLease *lease)
     record->bus_name = holding->bus_name;
     if (holding->provisional && holding->hold)
         record->other_mode = ((const DlkLeftover *)holding->hold->state)->other_mode;
+    if (holding->converting) {
+        record->other_mode = holding->other_mode;
+        record->spares = list_names(holding->spares, writing->spares);
+    }
+    if (holding->suspending && lease->state != DLK_STATE_BROKEN) {
+        record->state = DLK_STATE_SUSPENDED;
+        record->risk_since = 0;
+    }
 }
 
 static DlkLeaseRecord *
@@ -259,22 +267,43 @@ gboolean
 dlk_record_conversion(DlkEngine *engine, DlkLease *lease, DlkMode mode, const guint spares[DLK_HOLD_PARTS],
                       GError **error)
 {
-    Writing writing;
-    DlkLeaseRecord *record = fill(&writing, lease);
+    DlkHolding *holding = dlk_holding(lease);
 
-    record->other_mode = mode;
-    record->spares = list_names(spares, writing.spares);
-    return replace(engine, lease, record, error);
+    holding->converting = TRUE;
+    holding->other_mode = mode;
+    memcpy(holding->spares, spares, sizeof holding->spares);
+    if (dlk_record_try_change(engine, lease, error))
+        return TRUE;
+    holding->converting = FALSE;
+    return FALSE;
 }
 
 gboolean
-dlk_record_state(DlkEngine *engine, DlkLease *lease, DlkLeaseState state, GError **error)
+dlk_record_suspension(DlkEngine *engine, DlkLease *lease, GError **error)
+{
+    DlkHolding *holding = dlk_holding(lease);
+
+    holding->suspending = TRUE;
+    if (dlk_record_try_change(engine, lease, error))
+        return TRUE;
+    holding->suspending = FALSE;
+    return FALSE;
+}
+
+void
+dlk_record_change_is_over(DlkLease *lease)
+{
+    dlk_holding(lease)->converting = FALSE;
+    dlk_holding(lease)->suspending = FALSE;
+}
+
+gboolean
+dlk_record_resumption(DlkEngine *engine, DlkLease *lease, GError **error)
 {
     Writing writing;
     DlkLeaseRecord *record = fill(&writing, lease);
 
-    record->state = state;
-    record->risk_since = 0;
+    record->state = DLK_STATE_ACTIVE;
     return replace(engine, lease, record, error);
 }
 

@@ -16,14 +16,19 @@ gboolean dlk_record_try_change(DlkEngine *engine, DlkLease *lease, GError **erro
 /** The same where it cannot be undone: a failure is told, and is tried again until it can be written. */
 gboolean dlk_record_change(DlkEngine *engine, DlkLease *lease);
 /**
- * The lock of @lease is about to be converted to @mode: until the next dlk_record_change() it may have
- * either.
+ * The lock of @lease is about to be converted to @mode: until dlk_record_change_is_over() it may have either,
+ * whatever else is written down of the lease.
  * @spares: where a new descriptor of each part would be stored.
  */
 gboolean dlk_record_conversion(DlkEngine *engine, DlkLease *lease, DlkMode mode,
                                const guint spares[DLK_HOLD_PARTS], GError **error);
-/** @lease is about to have @state: before its lock is given up for a while, or when that was taken again. */
-gboolean dlk_record_state(DlkEngine *engine, DlkLease *lease, DlkLeaseState state, GError **error);
+/** The lock of @lease is about to be given up for a while: until dlk_record_change_is_over() it is suspended
+ * in whatever is written down, though not yet on the bus. */
+gboolean dlk_record_suspension(DlkEngine *engine, DlkLease *lease, GError **error);
+/** @lease is its own state and mode again in what is written down from now on; nothing is written yet. */
+void dlk_record_change_is_over(DlkLease *lease);
+/** @lease, whose lock was taken again, is about to be active. */
+gboolean dlk_record_resumption(DlkEngine *engine, DlkLease *lease, GError **error);
 
 /** DlkHandOver: whom a lease is about to be for. */
 typedef struct {

@@ -38,6 +38,15 @@ def witness():
         one.close()
 
 
+@pytest.fixture
+def stubborn():
+    """A process that SIGTERM does not end."""
+    child = subprocess.Popen(["sleep", "1000"], preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
+    yield child
+    child.kill()
+    child.wait()
+
+
 def told(service, text):
     """Has the service said so?"""
     return text in service.process.output()
@@ -222,6 +231,51 @@ def test_a_converted_reader_keeps_its_lock_through_a_restart(stored, client, dis
     assert len(stored.manager.names()) == 1
 
 
+STUBBORN = """
+[Rule everything]
+backend=fcntl
+unreachable-after=60
+grace=600
+on-break-allowed=signal;terminate
+"""
+
+
+def test_a_lease_that_breaks_while_it_is_converted_keeps_its_lock(start_service, remote, client, stubborn):
+    """Its process may write until its end: the lock that has moved to a new descriptor meanwhile is kept by that."""
+    service, root, disk = start_service(STUBBORN, managed={}), client(), remote.disks[0]
+    lease = root.acquire(disk, "read-only", pid=stubborn.pid, on_break="terminate")
+    remote.hang()
+    try:
+        change = root.start("Convert", "(s)", "exclusive", path=lease.path, interface=LEASE)
+        root.call("Break", "(osa{sv})", str(lease), "test", {})
+    finally:
+        remote.answer()
+    assert change.error().name == "LeaseLost"
+    service.crash()
+    assert lock_of(disk) != fcntl.F_UNLCK
+    service.start()
+    assert lock_of(disk) != fcntl.F_UNLCK and len(service.manager.names()) == 1
+    stubborn.kill()
+    stubborn.wait()
+    wait_until(lambda: lock_of(disk) == fcntl.F_UNLCK, "the lock to go")
+
+
+def test_a_place_in_the_store_is_not_used_by_a_conversion_that_comes_too_late(start_service, remote, client, disk):
+    service, root = start_service(STUBBORN.replace("=60", "=1"), managed={}), client()
+    late = root.acquire(remote.disks[0], "read-only")
+    remote.hang()
+    try:
+        assert late.refused("Convert", "(s)", "exclusive").name == "Unreachable"
+        other = root.acquire(disk)  # gets the place that the conversion had
+    finally:
+        remote.answer()
+    wait_until(lambda: root.acquire(remote.disks[0], "read-only", wait=30000), "the late conversion to be through")
+    service.crash()
+    assert lock_of(disk) == fcntl.F_WRLCK and lock_of(remote.disks[0]) == fcntl.F_RDLCK
+    service.start()
+    assert other["State"] == late["State"] == "active" and len(service.manager.names()) == 3
+
+
 def test_a_broken_lease_stays_broken_and_readable(service, client, disk):
     root = client()
     lease = root.acquire(disk, owner="web01")
@@ -234,9 +288,8 @@ def test_a_broken_lease_stays_broken_and_readable(service, client, disk):
     assert not lease.exists()
 
 
-def test_a_lease_that_was_being_broken_costs_no_other_one_its_place(service, client, image):
+def test_a_lease_that_was_being_broken_costs_no_other_one_its_place(service, client, image, stubborn):
     root = client()
-    stubborn = subprocess.Popen(["sleep", "1000"], preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN))
     broken = root.acquire(image("a.img"), pid=stubborn.pid, on_break="terminate")
     others = [root.acquire(image(f"{name}.img")) for name in "bcd"]
     root.call("Break", "(osa{sv})", str(broken), "test", {})

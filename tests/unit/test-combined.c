@@ -125,6 +125,18 @@ test_both_are_converted(Pair *f, gconstpointer data)
 }
 
 static void
+test_a_lock_that_has_the_mode_already_is_looked_at_all_the_same(Pair *f, gconstpointer data)
+{
+    g_autoptr(DlkHold) hold = space_take(&f->space, "alpha", "web01", DLK_MODE_EXCLUSIVE);
+    g_autoptr(GError) error = NULL;
+    dlk_fake_backend_answer(f->fake, DLK_CHECK_LOST, DLK_REASON_LOCK_TAKEN);
+    g_assert_false(dlk_backend_convert(hold->backend, hold, DLK_MODE_EXCLUSIVE, &error));
+    g_assert_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST);
+    g_assert_true(dlk_backend_convert(hold->backend, hold, DLK_MODE_EXCLUSIVE, NULL));
+    space_give_back(hold);
+}
+
+static void
 test_a_conversion_that_fails_in_the_middle_is_undone(Pair *f, gconstpointer data)
 {
     g_autoptr(DlkHold) hold = space_take(&f->space, "alpha", "web01", DLK_MODE_SHARED);
@@ -298,6 +310,7 @@ main(int argc, char **argv)
     ADD(a_fake_that_refuses_leaves_nothing_locked);
     ADD(either_that_loses_its_lock_loses_the_lease);
     ADD(both_are_converted);
+    ADD(a_lock_that_has_the_mode_already_is_looked_at_all_the_same);
     ADD(a_conversion_that_fails_in_the_middle_is_undone);
     ADD(what_was_given_back_is_taken_again);
     ADD(readers_are_kept_by_the_part_that_can);

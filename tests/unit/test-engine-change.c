@@ -206,6 +206,18 @@ test_conversion_up_that_hangs_leaves_the_old_mode(EngineFixture *f, gconstpointe
 }
 
 static void
+test_conversion_up_that_succeeds_too_late_is_undone(EngineFixture *f, gconstpointer data)
+{
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_SHARED, NULL);
+
+    dlk_fake_backend_hang(f->fake, DLK_FAKE_CONVERT);
+    engine_assert_error(engine_ask_convert(f, lease, DLK_MODE_EXCLUSIVE), DLK_ERROR_UNREACHABLE, "");
+    dlk_fake_backend_go_on(f->fake);
+    engine_acquire(f, "a.img", DLK_MODE_SHARED, NULL); /* waits for its turn on the disk */
+    g_assert_cmpuint(engine_held(f, "a.img"), ==, 2);
+}
+
+static void
 test_conversion_down_that_hangs_gives_up_what_this_host_can(EngineFixture *f, gconstpointer data)
 {
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
@@ -352,6 +364,7 @@ main(int argc, char **argv)
     ADD("lost-lease", NULL, test_change_of_a_lost_lease_is_refused);
     ADD("breaks-meanwhile", NULL, test_lease_that_breaks_while_it_is_converted_is_lost);
     ADD("up-that-hangs", SHORT_OF_PATIENCE, test_conversion_up_that_hangs_leaves_the_old_mode);
+    ADD("up-too-late", SHORT_OF_PATIENCE, test_conversion_up_that_succeeds_too_late_is_undone);
     ADD("down-that-hangs", SHORT_OF_PATIENCE, test_conversion_down_that_hangs_gives_up_what_this_host_can);
     ADD("suspend-keeps-the-disk", NULL, test_suspended_lease_gives_up_its_lock_and_keeps_the_disk);
     ADD("twice-is-once", NULL, test_suspend_and_resume_twice_are_once);

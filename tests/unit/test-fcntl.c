@@ -200,6 +200,46 @@ test_every_conversion_ends_with_the_bytes_of_its_mode(Image *image, gconstpointe
     }
 }
 
+static guint kept_under;
+
+static gboolean
+keep(guint spare, int fd)
+{
+    kept_under = spare;
+    return TRUE;
+}
+
+static void
+test_new_descriptor_of_a_reader_is_kept_before_it_is_used(Image *image, gconstpointer data)
+{
+    g_autoptr(DlkHold) hold = image_take(image, DLK_MODE_READ_ONLY, TOGETHER);
+    const guint spares[DLK_HOLD_PARTS] = {7, 0};
+    kept_under = 0;
+    dlk_hold_set_spares(hold, spares, keep);
+    convert(hold, DLK_MODE_EXCLUSIVE);
+    g_assert_cmpuint(kept_under, ==, 7);
+    g_assert_true(dlk_hold_take_spare(hold, 0));
+    image_give_back(hold);
+}
+
+/* Nobody waited for the conversion any longer: the number may be another lease's. */
+static void
+test_place_that_was_taken_back_gets_no_descriptor(Image *image, gconstpointer data)
+{
+    g_autoptr(DlkHold) hold = image_take(image, DLK_MODE_READ_ONLY, TOGETHER);
+    g_autoptr(GError) error = NULL;
+    const guint spares[DLK_HOLD_PARTS] = {7, 0};
+    kept_under = 0;
+    dlk_hold_set_spares(hold, spares, keep);
+    g_assert_false(dlk_hold_take_spare(hold, 0));
+    g_assert_false(dlk_backend_convert(hold->backend, hold, DLK_MODE_EXCLUSIVE, &error));
+    g_assert_error(error, DLK_ERROR, DLK_ERROR_UNREACHABLE);
+    g_assert_cmpuint(kept_under, ==, 0);
+    image_assert_check(hold, DLK_CHECK_HELD, NULL);
+    assert_locked(image, "r0");
+    image_give_back(hold);
+}
+
 static void
 test_refused_upgrade_of_a_reader_leaves_it_a_reader(Image *image, gconstpointer data)
 {
@@ -338,6 +378,10 @@ add_conversions(void)
 {
     add("/fcntl/convert/every-conversion-ends-with-the-bytes-of-its-mode",
         test_every_conversion_ends_with_the_bytes_of_its_mode);
+    add("/fcntl/convert/new-descriptor-of-a-reader-is-kept-before-it-is-used",
+        test_new_descriptor_of_a_reader_is_kept_before_it_is_used);
+    add("/fcntl/convert/place-that-was-taken-back-gets-no-descriptor",
+        test_place_that_was_taken_back_gets_no_descriptor);
     add("/fcntl/convert/refused-upgrade-of-a-reader-leaves-it-a-reader",
         test_refused_upgrade_of_a_reader_leaves_it_a_reader);
     add("/fcntl/convert/refused-strict-conversion-leaves-the-old-bytes",
