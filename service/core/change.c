@@ -253,8 +253,11 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
     dlk_holding(lease)->changes++;
     if (!error && change->kind == DLK_CHANGE_RESUME)
         record_resumption(engine, lease, &error);
+    /* What could not be given up whole counts as given up: some of it may be. */
+    if (error && change->kind == DLK_CHANGE_SUSPEND)
+        g_prefix_error(&error, "the lease is suspended, but its lock may stand: ");
     dlk_refusal_name_disk(&error, lease);
-    if (!error && !change->answered)
+    if ((!error || change->kind == DLK_CHANGE_SUSPEND) && !change->answered)
         apply(engine, change);
     else
         dlk_acquire_wake(engine, lease->disk);

@@ -2,6 +2,8 @@
 
 #include "base/error.h"
 
+#define NO_ANSWER "no answer"
+
 /* Shared with the worker, who may still be at it when the main thread has given up waiting. */
 typedef struct {
     gatomicrefcount references;
@@ -54,13 +56,13 @@ input_free(gpointer data)
 static DlkChecked
 ask(DlkHold *hold)
 {
-    DlkChecked checked = {.answered = g_atomic_int_get(&hold->check) != DLK_HOLD_OVERDUE};
+    DlkChecked checked = {.answered = TRUE};
 
-    if (checked.answered) {
-        g_atomic_int_set(&hold->check, DLK_HOLD_BEING_CHECKED);
-        checked.answer = dlk_backend_check(hold->backend, hold, &checked.reason);
-        g_atomic_int_set(&hold->check, DLK_HOLD_NOT_CHECKED);
-    }
+    if (g_atomic_int_get(&hold->check) == DLK_HOLD_OVERDUE)
+        return (DlkChecked){TRUE, DLK_CHECK_UNKNOWN, g_strdup(NO_ANSWER)};
+    g_atomic_int_set(&hold->check, DLK_HOLD_BEING_CHECKED);
+    checked.answer = dlk_backend_check(hold->backend, hold, &checked.reason);
+    g_atomic_int_set(&hold->check, DLK_HOLD_NOT_CHECKED);
     return checked;
 }
 
@@ -124,7 +126,7 @@ on_done(GObject *source, GAsyncResult *result, gpointer user_data)
             checked.reason = g_strdup(checked.reason);
         } else if (i == batch->checked->len || !batch->started) {
             /* The one that it hangs on; or all, where the whole filesystem hangs and the job had no turn. */
-            checked = (DlkChecked){TRUE, DLK_CHECK_UNKNOWN, g_strdup(error ? error->message : "no answer")};
+            checked = (DlkChecked){TRUE, DLK_CHECK_UNKNOWN, g_strdup(error ? error->message : NO_ANSWER)};
         }
         g_array_append_val(answers, checked);
     }

@@ -7,8 +7,7 @@
 
 /** DlkChecked: what is known of one hold after a job. */
 typedef struct {
-    gboolean
-        answered; /* FALSE: it is behind one that hangs, or hangs itself since an earlier job; ask again */
+    gboolean answered; /* FALSE: it is behind one that hangs; ask again */
     DlkCheck answer;
     char *reason; /* for LOST and UNKNOWN */
 } DlkChecked;

@@ -125,14 +125,19 @@ schedule(DlkEngine *engine, DlkLease *lease)
     ask_at(engine, lease, next_turn(lease, g_get_monotonic_time()));
 }
 
-/* What the worker found out about one lease, applied if the lease is still what it was when it was asked
- * after. */
+/*
+ * What the worker found out about one lease, applied if the lease is still what it was when it was asked
+ * after. That the storage does not answer is true of it in any case: it may be the change itself that hangs,
+ * without an end.
+ */
 static void
 apply(DlkEngine *engine, DlkLease *lease, guint changes, const DlkChecked *checked)
 {
     DlkHolding *holding = dlk_holding(lease);
 
-    if (!wants_checks(lease) || holding->changing || holding->changes != changes)
+    if (!wants_checks(lease))
+        return;
+    if (checked->answer != DLK_CHECK_UNKNOWN && (holding->changing || holding->changes != changes))
         return;
     switch (checked->answer) {
     case DLK_CHECK_HELD:

@@ -1,3 +1,4 @@
+#include "core/internal.h"
 #include "engine-fixture.h"
 
 /* Convert, Suspend and Resume. */
@@ -225,6 +226,42 @@ test_conversion_down_that_hangs_gives_up_what_this_host_can(EngineFixture *f, gc
     dlk_fake_backend_hang(f->fake, DLK_FAKE_CONVERT);
     engine_assert_error(engine_ask_convert(f, lease, DLK_MODE_READ_ONLY), DLK_ERROR_UNREACHABLE, "");
     g_assert_cmpint(lease->mode, ==, DLK_MODE_READ_ONLY);
+    g_assert_cmpint(engine_check(f, lease), ==, DLK_STATE_AT_RISK);
+    dlk_fake_backend_go_on(f->fake);
+    engine_settle(f);
+    engine_wait_until(engine_check(f, lease) == DLK_STATE_ACTIVE);
+}
+
+/* The answer that did not come was asked for before the change, and nobody is asked a second time. */
+static void
+test_check_that_hangs_before_a_change_puts_the_lease_at_risk(EngineFixture *f, gconstpointer data)
+{
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_SHARED, NULL);
+
+    dlk_fake_backend_hang(f->fake, DLK_FAKE_CHECK);
+    EngineAnswer *check = engine_ask_check(f, lease);
+    engine_wait_until(dlk_fake_backend_hanging(f->fake) == 1);
+    EngineAnswer *change = engine_ask_convert(f, lease, DLK_MODE_EXCLUSIVE);
+    engine_assert_good(check);
+    g_assert_cmpint(check->state, ==, DLK_STATE_AT_RISK);
+    dlk_fake_backend_go_on(f->fake);
+    engine_wait_until(change->done);
+    engine_wait_until(engine_check(f, lease) == DLK_STATE_ACTIVE);
+}
+
+/* An earlier answer may have been thrown away. */
+static void
+test_check_that_is_overdue_is_an_answer(EngineFixture *f, gconstpointer data)
+{
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_SHARED, NULL);
+
+    dlk_fake_backend_hang(f->fake, DLK_FAKE_CHECK);
+    EngineAnswer *first = engine_ask_check(f, lease);
+    engine_assert_good(first);
+    dlk_break_restore(f->engine, lease); /* as if nobody had heard */
+    g_assert_cmpint(engine_check(f, lease), ==, DLK_STATE_AT_RISK);
+    dlk_fake_backend_go_on(f->fake);
+    engine_wait_until(engine_check(f, lease) == DLK_STATE_ACTIVE);
 }
 
 /* ---- suspend and resume ---- */
@@ -297,6 +334,23 @@ test_suspend_that_hangs_is_suspended_for_this_host(EngineFixture *f, gconstpoint
     g_assert_cmpint(lease->state, ==, DLK_STATE_SUSPENDED);
     dlk_fake_backend_go_on(f->fake);
     engine_wait_until(dlk_fake_backend_held_in_all(f->fake) == 0);
+}
+
+/* Some of it may be given up, and a check of the rest would break the lease. */
+static void
+test_suspend_that_fails_is_suspended_all_the_same(EngineFixture *f, gconstpointer data)
+{
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
+
+    dlk_fake_backend_fail(f->fake, DLK_FAKE_RELEASE, DLK_ERROR_BACKEND_FAILED, "the disk says no");
+    engine_assert_error(engine_ask_suspend(f, lease), DLK_ERROR_BACKEND_FAILED,
+                        "the lease is suspended, but its lock may stand: the disk says no");
+    g_assert_cmpint(lease->state, ==, DLK_STATE_SUSPENDED);
+    dlk_fake_backend_answer(f->fake, DLK_CHECK_LOST, DLK_REASON_NOT_LOCKED);
+    g_assert_cmpint(engine_check(f, lease), ==, DLK_STATE_SUSPENDED);
+    dlk_fake_backend_reset(f->fake);
+    engine_assert_good(engine_ask_resume(f, lease));
+    g_assert_cmpint(lease->state, ==, DLK_STATE_ACTIVE);
 }
 
 static void
@@ -372,6 +426,10 @@ main(int argc, char **argv)
     ADD("resume-that-hangs", SHORT_OF_PATIENCE,
         test_resume_that_hangs_stays_suspended_and_its_late_lock_is_given_back);
     ADD("suspend-that-hangs", SHORT_OF_PATIENCE, test_suspend_that_hangs_is_suspended_for_this_host);
+    ADD("suspend-that-fails", NULL, test_suspend_that_fails_is_suspended_all_the_same);
+    ADD("check-hangs-before-change", SHORT_OF_PATIENCE,
+        test_check_that_hangs_before_a_change_puts_the_lease_at_risk);
+    ADD("check-overdue", SHORT_OF_PATIENCE, test_check_that_is_overdue_is_an_answer);
     ADD("suspended-is-not-converted", NULL, test_suspended_lease_cannot_be_converted);
     ADD("suspended-is-released", NULL, test_suspended_lease_can_be_released);
     ADD("real-lock", NULL, test_lease_with_a_real_lock_is_suspended_and_resumed);
