@@ -43,7 +43,7 @@ run(const DlkInvocation *invocation)
     };
     g_autoptr(GVariant) reply = dlk_connection_call(connection, &call, &error);
     if (!reply)
-        return dlk_failure_report(error);
+        return dlk_request_report_failure(&request, error);
     const char *object;
     guint64 token;
     g_variant_get(reply, "(&ot)", &object, &token);

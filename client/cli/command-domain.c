@@ -94,7 +94,7 @@ run_acquire(const DlkInvocation *invocation)
     };
     g_autoptr(GVariant) reply = dlk_connection_call(connection, &call, &error);
     if (!reply)
-        return dlk_failure_report(error);
+        return dlk_request_report_failure(&request, error);
     g_autoptr(GVariant) leases = g_variant_get_child_value(reply, 0);
     print_leases(connection, leases, invocation->settings);
     return DLK_EXIT_SUCCESS;

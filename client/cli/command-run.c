@@ -73,7 +73,7 @@ run(const DlkInvocation *invocation)
     if (!dlk_request_read(&request, invocation->arguments[0], name, &error) ||
         !dlk_child_fork(&child, command_line, &error) ||
         !hold_and_start(invocation, &request, &child, &keep, &error))
-        return DLK_EXIT_RUN + (int)dlk_failure_report(error);
+        return DLK_EXIT_RUN + (int)dlk_request_report_failure(&request, error);
     return dlk_child_wait(&child);
 }
 

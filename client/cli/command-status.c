@@ -34,8 +34,10 @@ print_text(GVariant *properties, gboolean polkit)
     if (polkit) {
         dlk_print_field("Polkit", LABEL_WIDTH, "answers", DLK_COLOUR_NONE);
     } else {
-        dlk_print_field("Polkit", LABEL_WIDTH, "does not answer: only root may do anything",
-                        DLK_COLOUR_WARNING);
+        dlk_print_field(
+            "Polkit", LABEL_WIDTH,
+            "does not answer: who is not root is refused, but for his own leases (systemctl status polkit)",
+            DLK_COLOUR_WARNING);
     }
     if (!properties) {
         dlk_print_field("Service", LABEL_WIDTH, "does not answer", DLK_COLOUR_ALARM);

@@ -23,9 +23,10 @@ dlk_connection_open(const DlkSettings *settings, GError **error)
     g_autoptr(GError) cause = NULL;
     GDBusConnection *bus = g_bus_get_sync(G_BUS_TYPE_SYSTEM, NULL, &cause);
     if (!bus) {
-        g_set_error(error, DLK_ERROR, DLK_ERROR_UNREACHABLE,
-                    "the system bus cannot be reached: %s\nDBUS_SYSTEM_BUS_ADDRESS=%s", cause->message,
-                    g_getenv("DBUS_SYSTEM_BUS_ADDRESS") ?: "(unset: /run/dbus/system_bus_socket)");
+        g_set_error(
+            error, DLK_ERROR, DLK_ERROR_UNREACHABLE,
+            "the system bus cannot be reached: %s\nDBUS_SYSTEM_BUS_ADDRESS=%s\nsee systemctl status dbus",
+            cause->message, g_getenv("DBUS_SYSTEM_BUS_ADDRESS") ?: "(unset: /run/dbus/system_bus_socket)");
         return NULL;
     }
     g_dbus_connection_set_exit_on_close(bus, FALSE);

@@ -12,10 +12,12 @@ static const char start_hint[] = "start the service: systemctl start disklockd";
 static const char silent_hint[] =
     "the service, or the bus, does not answer; what it says: journalctl -u disklockd";
 static const char rights_hint[] =
-    "root may do it; who else may, is for polkit's rules to say (/etc/polkit-1/rules.d)";
+    "root may do it; who else may, is for polkit to say: its rules are in /etc/polkit-1/rules.d, and "
+    "whether it runs: systemctl status polkit";
+static const char activation_hint[] = "why it does not start: systemctl status disklockd";
 
 typedef struct {
-    const char *name; /* on the bus */
+    const char *name; /* on the bus; with a period at its end all that begin so */
     DlkExitCode code;
     const char *hint;
     const char *message; /* shown in place of the bus's own, or %NULL */
@@ -25,6 +27,9 @@ static const StandardFailure standard_failures[] = {
     {STANDARD "AccessDenied", DLK_EXIT_DENIED, rights_hint},
     {STANDARD "ServiceUnknown", DLK_EXIT_UNREACHABLE, start_hint, "disklockd does not run"},
     {STANDARD "NameHasNoOwner", DLK_EXIT_UNREACHABLE, start_hint, "disklockd does not run"},
+    /* Of who is asked to start it: systemd, or the bus itself. */
+    {"org.freedesktop.systemd1.", DLK_EXIT_UNREACHABLE, activation_hint, "disklockd cannot be started"},
+    {STANDARD "Spawn.", DLK_EXIT_UNREACHABLE, activation_hint, "disklockd cannot be started"},
     {STANDARD "NoReply", DLK_EXIT_UNREACHABLE, silent_hint},
     {STANDARD "Timeout", DLK_EXIT_UNREACHABLE, silent_hint},
     {STANDARD "TimedOut", DLK_EXIT_UNREACHABLE, silent_hint},
@@ -38,7 +43,7 @@ typedef struct {
 } Failure;
 
 static const Failure failures[DLK_N_ERRORS] = {
-    [DLK_ERROR_BUSY] = {DLK_EXIT_BUSY, "who has it: disklockctl inspect PATH; wait for it: --wait=SECONDS"},
+    [DLK_ERROR_BUSY] = {DLK_EXIT_BUSY, "who has it: disklockctl inspect PATH"},
     [DLK_ERROR_NOT_AUTHORIZED] = {DLK_EXIT_DENIED, rights_hint},
     [DLK_ERROR_NO_SUCH_LEASE] = {DLK_EXIT_MISSING, "the leases there are: disklockctl list"},
     [DLK_ERROR_NOT_OWNER] = {DLK_EXIT_DENIED, rights_hint},
@@ -47,11 +52,10 @@ static const Failure failures[DLK_N_ERRORS] = {
     [DLK_ERROR_UNREACHABLE] = {DLK_EXIT_UNREACHABLE, NULL},
     [DLK_ERROR_BACKEND_FAILED] = {DLK_EXIT_FAILURE, "details: journalctl -u disklockd"},
     [DLK_ERROR_LIMIT_EXCEEDED] = {DLK_EXIT_FAILURE,
-                                  "the limits stand under [Limits] in /etc/disklock/disklock.conf"},
+                                  "the limits stand under [Limits] in the policy: man disklock.conf"},
     [DLK_ERROR_TIMED_OUT] = {DLK_EXIT_BUSY, "who has it: disklockctl inspect PATH"},
     [DLK_ERROR_LEASE_LOST] = {DLK_EXIT_FAILURE, NULL},
-    [DLK_ERROR_POLICY_DENIED] = {DLK_EXIT_DENIED,
-                                 "the rules stand in /etc/disklock/disklock.conf and disklock.conf.d"},
+    [DLK_ERROR_POLICY_DENIED] = {DLK_EXIT_DENIED, "the rules stand in the policy: man disklock.conf"},
     [DLK_ERROR_BAD_POLICY] = {DLK_EXIT_FAILURE, NULL},
     [DLK_ERROR_INVALID_ARGS] = {DLK_EXIT_USAGE, NULL},
     [DLK_ERROR_INTERACTION_REQUIRED] =
@@ -64,11 +68,18 @@ remote_name(const GError *error)
     return g_dbus_error_is_remote_error(error) ? g_dbus_error_get_remote_error(error) : NULL;
 }
 
+static gboolean
+is_meant(const StandardFailure *standard, const char *name)
+{
+    return g_str_has_suffix(standard->name, ".") ? g_str_has_prefix(name, standard->name)
+                                                 : g_str_equal(name, standard->name);
+}
+
 static const StandardFailure *
 find_standard(const char *name)
 {
     for (gsize i = 0; name && i < G_N_ELEMENTS(standard_failures); i++)
-        if (g_str_equal(standard_failures[i].name, name))
+        if (is_meant(&standard_failures[i], name))
             return &standard_failures[i];
     return NULL;
 }

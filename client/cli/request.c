@@ -2,6 +2,7 @@
 
 #include "argument.h"
 #include "base/error.h"
+#include "failure.h"
 #include "model/mode.h"
 #include "model/on-break.h"
 
@@ -113,4 +114,13 @@ GVariant *
 dlk_request_arguments(DlkRequest *request)
 {
     return g_variant_new("(ss@a{sv})", request->path, request->mode, g_variant_dict_end(&request->options));
+}
+
+DlkExitCode
+dlk_request_report_failure(const DlkRequest *request, const GError *error)
+{
+    const DlkExitCode code = dlk_failure_report(error);
+    if (code == DLK_EXIT_BUSY && request->wait_ms == 0)
+        dlk_hint("to wait for it: --wait=SECONDS");
+    return code;
 }

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "exit-code.h"
+
 #include <glib.h>
 
 /** What `acquire`, `run` and `domain acquire` let one say of the leases they ask for; read into static
@@ -31,3 +33,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(DlkRequest, dlk_request_clear)
 
 /** dlk_request_arguments: "(ssa{sv})", floating; the options are used up. */
 GVariant *dlk_request_arguments(DlkRequest *request);
+
+/** dlk_request_report_failure: as dlk_failure_report(), for the call that asked for the leases: whoever did
+ * not wait for the disk is told that he might. */
+DlkExitCode dlk_request_report_failure(const DlkRequest *request, const GError *error);

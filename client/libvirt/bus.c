@@ -7,7 +7,7 @@
 #include <time.h>
 
 #define ERROR_PREFIX DLK_BUS_NAME ".Error."
-#define ADVICE "without it no disk is locked: see `systemctl status disklockd`"
+#define ADVICE "until it does no disk can be taken; leases that stand stay: see `systemctl status disklockd`"
 
 static uint64_t
 now(void)

@@ -76,7 +76,11 @@ dlk_authority_ask_finish(DlkEngine *engine, GAsyncResult *result, gboolean *prom
                     DLK_ACTION_PREFIX, action);
         return FALSE;
     }
-    g_set_error(error, DLK_ERROR, DLK_ERROR_NOT_AUTHORIZED, "polkit does not allow %s%s%s%s",
-                DLK_ACTION_PREFIX, action, why ? ": " : "", why ? why : "");
+    if (why)
+        g_set_error(error, DLK_ERROR, DLK_ERROR_NOT_AUTHORIZED, "%s%s is not allowed: %s", DLK_ACTION_PREFIX,
+                    action, why);
+    else
+        g_set_error(error, DLK_ERROR, DLK_ERROR_NOT_AUTHORIZED, "polkit does not allow %s%s",
+                    DLK_ACTION_PREFIX, action);
     return FALSE;
 }

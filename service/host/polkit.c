@@ -11,6 +11,8 @@
 #define ALLOW_USER_INTERACTION 1
 
 #define ANSWER_MS 3000
+/* It is polkit that needs mending then, not its rules. */
+#define ADVICE ": see systemctl status polkit"
 /* Together less than 5 s: so long may a polkitd that stopped in the middle of a prompt go unnoticed. */
 #define PING_INTERVAL_MS 2000
 #define PING_ANSWER_MS 2500
@@ -118,18 +120,18 @@ finish_for_error(GTask *task, const GError *error)
     if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT) ||
         g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_NO_REPLY) ||
         g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_TIMEOUT)) {
-        finish(task, DLK_ANSWER_NO, "polkit does not answer");
+        finish(task, DLK_ANSWER_NO, "polkit does not answer" ADVICE);
         return;
     }
     if (g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_SERVICE_UNKNOWN) ||
         g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_NAME_HAS_NO_OWNER)) {
-        finish(task, DLK_ANSWER_NO, "polkit is not running");
+        finish(task, DLK_ANSWER_NO, "polkit is not running" ADVICE);
         return;
     }
     g_autoptr(GError) stripped = g_error_copy(error);
     g_dbus_error_strip_remote_error(stripped);
     g_autofree char *text = dlk_text_printable(stripped->message, 300);
-    g_autofree char *why = g_strdup_printf("polkit cannot answer: %s", text);
+    g_autofree char *why = g_strdup_printf("polkit cannot answer: %s" ADVICE, text);
     finish(task, DLK_ANSWER_NO, why);
 }
 

@@ -299,7 +299,7 @@ def test_status_says_what_the_service_is(ctl, polkit, root):
 
 
 def test_status_says_that_polkit_is_not_there(ctl, service):
-    assert re.search("Polkit: does not answer", ctl("status").stdout)
+    assert "Polkit: does not answer: who is not root is refused, but for his own leases" in ctl("status").stdout
     assert json.loads(ctl("status", "--json=short").stdout)["Polkit"] is False
 
 
@@ -328,6 +328,11 @@ def test_whom_polkit_does_not_allow_is_denied(ctl, polkit, service, disk):
         done = ctl(command, disk, uid=ALICE)
         assert done.returncode == DENIED
         assert "hint: " in done.stderr
+
+
+def test_where_polkit_is_not_there_it_is_not_its_rules_that_are_blamed(ctl, service, disk):
+    said = ctl("acquire", disk, uid=ALICE).stderr
+    assert "acquire is not allowed: polkit " in said and "see systemctl status polkit" in said and "does not allow" not in said
 
 
 @pytest.mark.parametrize("arguments", [[], ["--no-ask-password"]])

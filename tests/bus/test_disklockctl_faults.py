@@ -65,6 +65,7 @@ def test_wrong_usage(ctl, stand_in, arguments):
     (OURS + "NotAuthorized", DENIED), (OURS + "NotOwner", DENIED), (OURS + "PolicyDenied", DENIED),
     (STANDARD + "AccessDenied", DENIED), (STANDARD + "InteractiveAuthorizationRequired", DENIED),
     (OURS + "Unreachable", UNREACHABLE), (STANDARD + "NoReply", UNREACHABLE), (STANDARD + "ServiceUnknown", UNREACHABLE),
+    ("org.freedesktop.systemd1.UnitMasked", UNREACHABLE), (STANDARD + "Spawn.ChildExited", UNREACHABLE),
     (OURS + "NotADisk", MISSING), (OURS + "NoSuchLease", MISSING),
     (STANDARD + "InvalidArgs", USAGE),
     (OURS + "Unsupported", FAILURE), (OURS + "BackendFailed", FAILURE), (OURS + "LimitExceeded", FAILURE),
@@ -80,11 +81,28 @@ def test_every_error_of_the_bus_has_its_exit_code(ctl, stand_in, command, base, 
     assert name not in done.stderr
 
 
+@pytest.mark.parametrize("name, hint", [
+    ("org.freedesktop.systemd1.UnitMasked", "systemctl status disklockd"), (OURS + "NotAuthorized", "systemctl status polkit"),
+    (OURS + "PolicyDenied", "man disklock.conf"), (OURS + "LimitExceeded", "man disklock.conf"), (OURS + "Busy", "--wait=SECONDS"),
+])
+def test_a_hint_says_where_to_look(ctl, stand_in, name, hint):
+    stand_in(Acquire={"error": [name, "what happened"]})
+    hints = [line for line in ctl("acquire", "/x").stderr.splitlines() if line.startswith("hint: ")]
+    assert any(hint in line for line in hints), hints
+
+
+def test_to_wait_is_said_to_those_alone_who_can_and_did_not(ctl, stand_in):
+    busy = {"error": [OURS + "Busy", "what happened"]}
+    stand_in(Acquire=busy, Fence=busy, Inspect={"reply": "(@a{sv} {'state': <'held'>},)"})
+    for arguments in (["acquire", "--wait=1", "/x"], ["fence", "--yes", "/x", "node7"]):
+        assert "--wait" not in ctl(*arguments).stderr
+
+
 def test_without_a_bus_the_address_is_named(ctl, folder):
     address = f"unix:path={folder}/none"
     done = ctl("list", environment={"DBUS_SYSTEM_BUS_ADDRESS": address})
     assert done.returncode == UNREACHABLE
-    assert address in done.stderr
+    assert address in done.stderr and "systemctl status dbus" in done.stderr
 
 
 def test_a_service_that_dies_over_a_call_is_unreachable(ctl, stand_in):

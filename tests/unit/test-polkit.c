@@ -334,7 +334,7 @@ test_challenge_that_nobody_can_answer_is_a_no(Fixture *self, gconstpointer unuse
 static void
 test_absent_polkit_is_a_no(Fixture *self, gconstpointer unused)
 {
-    assert_check(self, TRUE, DLK_ANSWER_NO, "polkit is not running");
+    assert_check(self, TRUE, DLK_ANSWER_NO, "polkit is not running: see systemctl status polkit");
 }
 
 /* The bus holds the question back for a polkitd that it has started and that does not come: here, one that
