@@ -1,6 +1,7 @@
 """What ends and begins again under a real systemd, and the leases that live on."""
 
 import fcntl
+import signal
 import subprocess
 
 import pytest
@@ -37,6 +38,11 @@ def test_leases_outlive_a_kill(service, held, witness):
     service.kill()
     held.assert_unchanged()
     assert refused(other)
+
+
+def test_a_service_that_is_ended_by_hand_is_started_again(service, held):
+    service.kill(signal.SIGTERM)
+    held.assert_unchanged()
 
 
 def test_leases_outlive_an_upgrade_to_another_build(machine, service, held, witness, replaced):
