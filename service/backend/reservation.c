@@ -42,7 +42,7 @@ dlk_reservation_set_busy(const DlkReservation *self, const DlkPrState *state, co
     else if (others[0] != '\0')
         g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY,
                     "%s is registered%s by another host (keys %s): wait for it, or, if that host is dead, "
-                    "remove it with disklockctl fence",
+                    "remove it with disklockctl fence PATH HOSTID (its `disklockctl status` said the id)",
                     label, reserved, others);
     else
         g_set_error(

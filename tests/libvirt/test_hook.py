@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from harness import wait_until
-from harness.domain import backing, disk, small_domain
+from harness.domain import UUID, backing, disk, small_domain
 
 
 @pytest.fixture
@@ -78,6 +78,31 @@ def test_a_libvirtd_that_comes_back_locks_what_ran_without(libvirt, root, web01)
     libvirt.restart()
     wait_until(lambda: root.held() == modes, "the leases to be taken")
     assert {lease["Pid"] for lease in root.list().values()} == {libvirt.pid()}
+
+
+def test_a_libvirtd_that_comes_back_locks_what_broke(libvirt, root, web01):
+    """As after an outage: docs/operation.md."""
+    xml, modes = web01
+    libvirt.create(xml)
+    for lease in root.list():
+        root.call("Break", "(osa{sv})", lease, "the storage was away", {})
+    libvirt.restart()
+    leases = lambda: {lease["Path"]: lease["Mode"] for lease in root.list().values() if lease["State"] == "active"}
+    wait_until(lambda: leases() == modes, "the leases to be taken")
+    assert {lease["Pid"] for lease in root.list().values() if lease["State"] == "active"} == {libvirt.pid()}
+
+
+def test_the_commands_for_a_lease_that_broke_lock_the_disk_of_a_machine_that_runs(libvirt, root, ctl, image):
+    """As docs/operation.md has them."""
+    disk_path = image("data.img")
+    libvirt.create(small_domain(disk(disk_path), name="web01"))
+    broken = next(iter(root.list()))
+    root.call("Break", "(osa{sv})", broken, "the storage was away", {})
+    assert ctl("release", broken).returncode == 0
+    assert ctl("acquire", disk_path, "-m", "exclusive").returncode == 3
+    done = ctl("acquire", "-l", "process", "-p", str(libvirt.pid()), "-o", "web01", f"--owner-uuid={UUID}", "-m", "exclusive", disk_path)
+    assert done.returncode == 0, done.stderr
+    assert root.held() == {str(disk_path): "exclusive"}
 
 
 def test_a_libvirtd_that_comes_back_stops_nobody_whose_disk_is_taken(libvirt, root, web01):
