@@ -61,21 +61,41 @@ text_of(GVariant *holder, const char *key)
     return g_variant_lookup(holder, key, "&s", &text) ? text : NULL;
 }
 
+static gboolean
+is_unconfirmed(GVariant *holder)
+{
+    gboolean unconfirmed = FALSE;
+    return g_variant_lookup(holder, "unconfirmed", "b", &unconfirmed) && unconfirmed;
+}
+
+/* %NULL where it is not this @holder. */
+static const char *
+match(GVariant *holder, const char *name)
+{
+    const char *host = text_of(holder, "host");
+    return host && (g_str_equal(host, name) || g_strcmp0(text_of(holder, "host-name"), name) == 0) ? host
+                                                                                                   : NULL;
+}
+
 /*
- * The id of the host that is called @name. An id is taken as it is, whether anything is known of it or not;
- * the names of two hosts may be the same. Free with g_free().
+ * The id of the host that is called @name. Names are believed where a lock stands behind the record: others
+ * may be made up. What no record has is taken for an id, as a host may hold something that names it nowhere.
+ * Free with g_free().
  */
 static char *
 find_host(GVariant *holders, const char *name, GError **error)
 {
     g_autofree char *found = NULL;
+    const char *doubtful = NULL;
     for (gsize i = 0; holders && i < g_variant_n_children(holders); i++) {
         g_autoptr(GVariant) holder = g_variant_get_child_value(holders, i);
-        const char *host = text_of(holder, "host");
-        if (g_strcmp0(host, name) == 0)
-            return g_strdup(name);
-        if (!host || g_strcmp0(text_of(holder, "host-name"), name) != 0)
+        const char *host = match(holder, name);
+        if (!host)
             continue;
+        if (is_unconfirmed(holder)) {
+            doubtful = g_str_equal(host, name) ? doubtful : host;
+            continue;
+        }
         if (found && !g_str_equal(found, host)) {
             g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
                         "%s is the name of several hosts (%s, %s): give the id of the one that is meant",
@@ -85,21 +105,25 @@ find_host(GVariant *holders, const char *name, GError **error)
         g_free(found);
         found = g_strdup(host);
     }
-    return found ? g_steal_pointer(&found) : g_strdup(name);
+    if (found || !doubtful)
+        return found ? g_steal_pointer(&found) : g_strdup(name);
+    g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
+                "that %s is the host %s is said by a record alone, behind which no lock stands and which may "
+                "be made up: give the id of the host that is meant",
+                name, doubtful);
+    return NULL;
 }
 
 static void
 show_hold(GVariant *holder)
 {
     const char *owner = text_of(holder, "owner"), *mode = text_of(holder, "mode");
-    gboolean unconfirmed = FALSE;
     guint64 since = 0;
     g_autofree char *clean = dlk_printable(owner ? owner : "nobody knows whom");
-    (void)g_variant_lookup(holder, "unconfirmed", "b", &unconfirmed);
     (void)g_variant_lookup(holder, "since", "t", &since);
     g_autofree char *time = since != 0 ? dlk_text_time((gint64)since) : g_strdup("nobody knows when");
     fprintf(stderr, "  %s, for %s, since %s%s\n", mode ? mode : "held", clean, time,
-            unconfirmed ? " (unconfirmed)" : "");
+            is_unconfirmed(holder) ? " (unconfirmed)" : "");
 }
 
 /* What goes with it, as far as it is known. */

@@ -1,5 +1,6 @@
 """Fence: an administrator removes what another host holds of a disk."""
 
+import hashlib
 import json
 
 import pytest
@@ -155,6 +156,35 @@ def test_where_nobody_can_be_asked_fence_wants_yes(hosts, beta_ctl):
     alpha.root.acquire(DISK)
     done = beta_ctl("fence", DISK, "alpha")
     assert done.returncode == USAGE and "--yes" in done.stderr
+    assert beta.root.inspect(DISK)["state"] == "held-elsewhere"
+
+
+def forge(lockspace, place, host, name):
+    """A record that nobody's lock stands behind, in a place of the lock file where none is."""
+    text = f"disklock-holder 1 host={host} name={name} lease={'0' * 31}1 mode=exclusive since=1766000000000000"
+    record = f"{text} sum={hashlib.sha256(text.encode()).hexdigest()[:16]}\n"
+    with next(lockspace.iterdir()).open("r+b") as file:
+        file.seek(1024 + place * 1024)
+        file.write(record.encode())
+
+
+@pytest.mark.parametrize("forged", [("alpha-node", "x"), ("gamma", "alpha-node")])
+def test_a_forged_record_does_not_say_whom_a_name_means(hosts, lockspace, beta_ctl, forged):
+    alpha, beta = hosts
+    alpha.root.acquire(DISK)
+    forge(lockspace, 5, *forged)
+    assert len(beta.root.inspect(DISK)["holders"]) == 2
+    done = beta_ctl("fence", "--yes", DISK, "alpha-node")
+    assert done.returncode == DONE and done.stdout == "1 hold of host alpha removed.\n", done
+    beta.root.acquire(DISK)
+
+
+def test_a_name_that_only_a_forged_record_has_is_refused(hosts, lockspace, beta_ctl):
+    alpha, beta = hosts
+    alpha.root.acquire(DISK)
+    forge(lockspace, 5, "alpha", "node7")
+    done = beta_ctl("fence", "--yes", DISK, "node7")
+    assert done.returncode == USAGE and "behind which no lock stands" in done.stderr and "alpha" in done.stderr, done
     assert beta.root.inspect(DISK)["state"] == "held-elsewhere"
 
 

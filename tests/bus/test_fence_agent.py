@@ -1,5 +1,6 @@
 """The example of a fence agent for Pacemaker: it is called as Pacemaker calls agents, and fences by disklockctl."""
 
+import json
 import subprocess
 import xml.etree.ElementTree as ElementTree
 
@@ -110,6 +111,25 @@ esac
     stub.chmod(0o755)
     done = agent(action="off", plug="node7", devices="/dev/sda", disklockctl=stub)
     assert done.returncode == FAILED and "HostId" in done.stderr
+
+
+HOST_ID = "8d1c0f3e" * 4
+LEFT = [{"host": HOST_ID, "host-name": "node7.example.com"}, {"host": "beta", "host-name": "node7"}]
+
+
+@pytest.mark.parametrize("plug, more, left, code", [
+    ("node7", {}, LEFT[:1], FAILED), ("node7", {"host_ids": "yes"}, LEFT[1:], FAILED), (HOST_ID, {}, LEFT[:1], FAILED),
+    ("node8", {"host_ids": "yes"}, LEFT, DONE), (HOST_ID, {}, LEFT[1:], DONE), ("node7", {}, [], DONE),
+    ("node7", {}, [{**LEFT[0], "this-host": True}], DONE),
+])
+def test_after_off_the_host_holds_the_disk_no_more(agent, folder, plug, more, left, code):
+    """Whatever was removed: a record may be forged, and a name another than that in the records."""
+    stub = folder / "disklockctl"
+    report = json.dumps({"state": "held-elsewhere", "holders": left})
+    stub.write_text(f"#!/bin/sh\ncase \"$*\" in *inspect*) echo '{report}' ;; *) echo '{{\"Removed\": 1}}' ;; esac\n")
+    stub.chmod(0o755)
+    done = agent(action="off", plug=plug, devices="/dev/sda", disklockctl=stub, **more)
+    assert done.returncode == code, done
 
 
 @pytest.mark.parametrize("report", ['{"state": "unknown", "holders": []}', '{"state": "held", "problem": "the LUN is gone", "holders": []}'])
