@@ -338,10 +338,10 @@ dlk_fcntl_fence(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, 
     *removed = census.removed;
     if (census.alive == 0 && !unknown && (!locked || census.others > 0))
         return TRUE;
-    g_autofree char *name = dlk_text_printable(census.name != NULL ? census.name : "no name", 0);
-    g_autofree char *who = census.alive > 0
-                               ? g_strdup_printf("host %s, by its record %s", host, name)
-                               : g_strdup("a host that has left no record, which may be this one");
+    g_autofree char *name = census.name != NULL ? dlk_text_printable(census.name, 0) : NULL;
+    g_autofree char *who =
+        census.alive > 0 ? g_strconcat("host ", host, name != NULL ? ", by its record " : "", name, NULL)
+                         : g_strdup("a host that has left no record, which may be this one");
     g_autofree char *what = advise(target);
     g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
                 "%s: it is locked by %s, and from here that lock cannot be ended: %s", label, who, what);

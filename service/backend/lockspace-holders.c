@@ -107,11 +107,13 @@ only_the_server_can(const DlkTarget *target, const DlkRule *rule, const char *ho
                     GError **error)
 {
     g_autofree char *label = dlk_text_printable(dlk_disk_label(target->disk), 0);
-    g_autofree char *name = dlk_text_printable(census->name != NULL ? census->name : "no name", 0);
-    g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
-                "%s: its lock file in %s is locked by others than host %s (by its records %s) too, or by "
-                "nobody knows whom, and from here one cannot be taken out alone: " DLK_NFS_SERVER_ADVICE,
-                label, rule->lockspace, host, name);
+    g_autofree char *name = census->name != NULL ? dlk_text_printable(census->name, 0) : NULL;
+    g_autofree char *by_name = name != NULL ? g_strdup_printf(" (by its records %s)", name) : g_strdup("");
+    g_set_error(
+        error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
+        "%s: its lock file in %s is locked by others than host %s%s too, or by nobody knows whom, and "
+        "from here one cannot be taken out alone: " DLK_NFS_SERVER_ADVICE,
+        label, rule->lockspace, host, by_name);
     return FALSE;
 }
 

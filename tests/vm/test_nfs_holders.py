@@ -89,7 +89,7 @@ def test_by_version_3_a_lock_that_stands_is_not_called_fenced_beside_another_hos
         for mode in ("read-only", "shared"):
             lease = a.root.acquire(disk, mode, owner="web01")
             error = b.root.refused("Fence", "(ssa{sv})", str(disk), "a", {})
-            assert error.name == "Unsupported" and "it is locked by that host" in error.message and "unlock_ip" in error.message, error
+            assert error.name == "Unsupported" and "it is locked by host a, " in error.message and "unlock_ip" in error.message, error
             assert "a" in [holder["host"] for holder in b.root.inspect(disk)["holders"]]
             lease.release()
         a.root.acquire(disk, "read-only", owner="web01")
