@@ -94,10 +94,8 @@ run(Job *job, DlkAsUserFunc func)
     return user != NULL ? dlk_as_user(user, job->fd, func, job) : func(job);
 }
 
-/* By version 3 of NFS F_OFD_GETLK finds what another host has locked for writing, and not what it has locked
- * for reading (seen on Linux 6.1). */
-static gboolean
-sees_read_locks(const DlkTarget *target)
+gboolean
+dlk_fcntl_sees_read_locks(const DlkTarget *target)
 {
     return g_strcmp0(target->disk->filesystem, "nfs") != 0;
 }
@@ -106,7 +104,7 @@ sees_read_locks(const DlkTarget *target)
 static gboolean
 lock_byte(const DlkHold *hold, guint byte)
 {
-    return (!sees_read_locks(hold->target) && dlk_image_locks_set(hold->fd, byte, F_WRLCK)) ||
+    return (!dlk_fcntl_sees_read_locks(hold->target) && dlk_image_locks_set(hold->fd, byte, F_WRLCK)) ||
            dlk_image_locks_set(hold->fd, byte, F_RDLCK);
 }
 
@@ -165,7 +163,7 @@ is_locked(int fd)
 static gboolean
 may_be_locked(const DlkTarget *target, int fd)
 {
-    return is_locked(fd) || !sees_read_locks(target);
+    return is_locked(fd) || !dlk_fcntl_sees_read_locks(target);
 }
 
 gboolean
@@ -213,7 +211,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Census, census_clear)
 static gboolean
 may_stand(const DlkTarget *target, const DlkHolder *holder)
 {
-    if (holder->confirmed || sees_read_locks(target))
+    if (holder->confirmed || dlk_fcntl_sees_read_locks(target))
         return holder->confirmed;
     const guint byte = byte_of(&holder->lease);
     dlk_autofd fd = dlk_target_open(target, O_RDWR);

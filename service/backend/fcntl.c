@@ -92,9 +92,25 @@ fcntl_unseen_loss(DlkBackend *self, const DlkTarget *target)
     return g_strdup("nfs.recover_lost_locks=1 makes the kernel lock again what was lost, and tell nobody");
 }
 
+/* Readers and writers that share would not see each other. */
+static gboolean
+check_strictness(const DlkTarget *target, DlkMode mode, gboolean strict, GError **error)
+{
+    if (!strict || mode == DLK_MODE_EXCLUSIVE || dlk_fcntl_sees_read_locks(target))
+        return TRUE;
+    g_autofree char *label = label_of(target);
+    g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
+                "%s: readers=strict cannot be kept by version 3 of NFS, where a host does not see who has "
+                "locked a disk for reading: mount it by version 4, or lock it exclusively",
+                label);
+    return FALSE;
+}
+
 static gboolean
 fcntl_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **error)
 {
+    if (!check_strictness(hold->target, hold->mode, hold->strict, error))
+        return FALSE;
     g_autofree char *label = label_of(hold->target);
     dlk_autofd fd = open_for(hold->target, hold->mode, error);
     if (fd < 0 || !dlk_lease_locks_take(fd, label, hold->mode, hold->strict, error))
@@ -146,6 +162,8 @@ static gboolean
 fcntl_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error)
 {
     g_autofree char *label = label_of(hold->target);
+    if (!check_strictness(hold->target, mode, hold->strict, error))
+        return FALSE;
     if (dlk_mode_writes(mode) && !make_writable(hold, error))
         return FALSE;
     if (!dlk_lease_locks_change(hold->fd, label, hold->mode, mode, hold->strict, error))

@@ -128,6 +128,26 @@ test_shareable_disk_of_virtlockd_can_be_shared(Image *image, gconstpointer data)
 }
 
 static void
+test_by_version_3_of_nfs_strict_readers_are_refused(Image *image, gconstpointer data)
+{
+    g_free(image->target->disk->filesystem);
+    image->target->disk->filesystem = g_strdup("nfs");
+    for (DlkMode mode = 0; mode < DLK_N_MODES; mode++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(DlkHold) alone = image_try(image, mode, TRUE, &error);
+        g_assert_cmpint(alone != NULL, ==, mode == DLK_MODE_EXCLUSIVE);
+        if (alone == NULL)
+            g_assert_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED);
+        else
+            g_assert_false(dlk_backend_convert(alone->backend, alone, DLK_MODE_SHARED, NULL));
+        if (alone != NULL)
+            image_give_back(alone);
+        g_autoptr(DlkHold) together = image_take(image, mode, FALSE);
+        image_give_back(together);
+    }
+}
+
+static void
 test_strict_reader_elsewhere_keeps_writers_out(Image *image, gconstpointer data)
 {
     G_GNUC_UNUSED g_auto(OtherProcess) byte_0 =
@@ -357,6 +377,8 @@ add_locking(void)
     add("/fcntl/modes-exclude-each-other-across-holds", test_modes_exclude_each_other_across_holds);
     add("/fcntl/virtlockd-keeps-us-out-and-is-named", test_virtlockd_keeps_us_out_and_is_named);
     add("/fcntl/shareable-disk-of-virtlockd-can-be-shared", test_shareable_disk_of_virtlockd_can_be_shared);
+    add("/fcntl/by-version-3-of-nfs-strict-readers-are-refused",
+        test_by_version_3_of_nfs_strict_readers_are_refused);
     add("/fcntl/strict-reader-elsewhere-keeps-writers-out", test_strict_reader_elsewhere_keeps_writers_out);
     add("/fcntl/hostile-name-of-the-holder-is-made-printable",
         test_hostile_name_of_the_holder_is_made_printable);
