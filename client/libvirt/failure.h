@@ -4,8 +4,9 @@
 
 /** DlkFailure: why something could not be done. All zero: nothing has failed. */
 typedef struct {
-    char *text; /* a sentence for people; on the heap */
-    bool busy;  /* somebody else has the disk */
+    char *text;    /* a sentence for people; on the heap */
+    bool busy;     /* somebody else has the disk */
+    bool misnamed; /* a path, or what an image's header says, leads to no disk */
 } DlkFailure;
 
 void dlk_failure_clear(DlkFailure *failure);

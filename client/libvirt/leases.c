@@ -203,7 +203,7 @@ dlk_lease_convert(DlkBus *bus, const char *object, const char *mode, DlkFailure 
 /* ---- taking them ---- */
 
 static int
-append_options(sd_bus_message *call, const DlkVm *vm, int pidfd, const char *on_break)
+append_options(sd_bus_message *call, const DlkVm *vm, int pidfd, const char *on_break, bool backing_files)
 {
     int result = sd_bus_message_open_container(call, 'a', "{sv}");
 
@@ -214,6 +214,8 @@ append_options(sd_bus_message *call, const DlkVm *vm, int pidfd, const char *on_
         result = sd_bus_message_append(call, "{sv}{sv}", "lifetime", "s", "process", "pidfd", "h", pidfd);
     if (result >= 0 && on_break)
         result = sd_bus_message_append(call, "{sv}", "on-break", "s", on_break);
+    if (result >= 0 && backing_files)
+        result = sd_bus_message_append(call, "{sv}", "backing-files", "b", 1);
     return result < 0 ? result : sd_bus_message_close_container(call);
 }
 
@@ -227,9 +229,24 @@ append_wishes(sd_bus_message *call, const DlkWish *wishes, size_t count)
     return result < 0 ? result : sd_bus_message_close_container(call);
 }
 
+/* The objects that the reply has after the first @count. */
+static int
+read_along(sd_bus_message *reply, size_t count, DlkStrings *along)
+{
+    const char *object = NULL;
+    uint64_t token = 0;
+    size_t i = 0;
+    int result = sd_bus_message_enter_container(reply, 'a', "(ot)");
+
+    while (result >= 0 && (result = sd_bus_message_read(reply, "(ot)", &object, &token)) > 0)
+        if (i++ >= count)
+            dlk_strings_add(along, object);
+    return result < 0 ? result : sd_bus_message_exit_container(reply);
+}
+
 bool
 dlk_leases_acquire(DlkBus *bus, const DlkVm *vm, const DlkWish *wishes, size_t count, const char *on_break,
-                   DlkFailure *failure)
+                   DlkStrings *along, DlkFailure *failure)
 {
     DLK_AUTOCLOSE int pidfd = vm->pid > 0 ? pidfd_open(vm->pid, 0) : -1;
 
@@ -242,11 +259,15 @@ dlk_leases_acquire(DlkBus *bus, const DlkVm *vm, const DlkWish *wishes, size_t c
         return false;
     int result = append_wishes(call, wishes, count);
     if (result >= 0)
-        result = append_options(call, vm, pidfd, on_break);
+        result = append_options(call, vm, pidfd, on_break, along != NULL);
     if (result < 0) {
         sd_bus_message_unref(call);
         return dlk_fail(failure, "cannot ask disklockd for the disks of %s: %s", vm->name, strerror(-result));
     }
     sd_bus_message *reply = dlk_bus_call(bus, call, failure);
-    return sd_bus_message_unref(reply), reply != NULL;
+    if (!reply)
+        return false;
+    result = along ? read_along(reply, count, along) : 0;
+    sd_bus_message_unref(reply);
+    return result >= 0 || fail_message(result, failure);
 }

@@ -1,5 +1,6 @@
 #include "lock.h"
 
+#include "chain.h"
 #include "inspect.h"
 #include "process.h"
 #include "text.h"
@@ -140,7 +141,7 @@ take_missing(const Work *work, size_t n_taken, DlkFailure *failure)
 {
     return work->n_missing == n_taken ||
            dlk_leases_acquire(work->bus, work->vm, work->missing + n_taken, work->n_missing - n_taken,
-                              work->on_break, failure);
+                              work->on_break, NULL, failure);
 }
 
 /* A libvirtd that was started anew does not know what Release once told its predecessor. */
@@ -168,7 +169,8 @@ acquire(Work *work, const DlkWish *wishes, size_t count, bool resuming, DlkFailu
         if (!meet(work, &wishes[i], failure))
             return false;
     adopt_rest(work);
-    return take_missing(work, 0, failure);
+    return work->n_missing == 0 || dlk_chain_acquire(work->bus, work->vm, work->list, work->missing,
+                                                     work->n_missing, work->on_break, failure);
 }
 
 static bool

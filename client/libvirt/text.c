@@ -60,6 +60,22 @@ dlk_grow(void *array, size_t count, size_t size)
     return grown;
 }
 
+void
+dlk_strings_add(DlkStrings *self, const char *text)
+{
+    self->items = dlk_grow(self->items, self->count, sizeof *self->items);
+    self->items[self->count++] = dlk_copy(text);
+}
+
+void
+dlk_strings_clear(DlkStrings *self)
+{
+    for (size_t i = 0; i < self->count; i++)
+        free(self->items[i]);
+    free(self->items);
+    *self = (DlkStrings){0};
+}
+
 char *
 dlk_escape_uri(const char *text)
 {

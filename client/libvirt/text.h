@@ -27,5 +27,16 @@ void *dlk_allocate(size_t size);
 /** An array of @count elements of @size bytes that has room for one more. */
 void *dlk_grow(void *array, size_t count, size_t size);
 
+/** DlkStrings: any number of them. */
+typedef struct {
+    char **items;
+    size_t count;
+} DlkStrings;
+
+/** Adds a copy of @text. */
+void dlk_strings_add(DlkStrings *self, const char *text);
+void dlk_strings_clear(DlkStrings *self);
+#define DLK_AUTOSTRINGS __attribute__((cleanup(dlk_strings_clear))) DlkStrings
+
 /** As g_uri_escape_string() of GLib with nothing more allowed: "%2F" for a slash. */
 char *dlk_escape_uri(const char *text);

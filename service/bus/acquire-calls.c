@@ -49,6 +49,11 @@ dlk_request_of_call(DlkCall *call, GVariant *dictionary, gboolean keep, GError *
 
     if (!options || !check_lifetime(options, keep, error) || !check_backend(options, error))
         return NULL;
+    if (options->backing_files && call->member->prepare != dlk_acquire_set_prepare) {
+        g_set_error_literal(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
+                            "option backing-files is for AcquireSet alone, which returns every lease");
+        return NULL;
+    }
     if (options->pidfd_index >= 0) {
         pidfd = dlk_call_dup_fd(call, options->pidfd_index, error);
         if (pidfd < 0)
@@ -153,7 +158,7 @@ dlk_acquire_set_prepare(DlkCall *call, GError **error)
 
         if (!dlk_mode_from_string(mode_name, &mode, error))
             return FALSE;
-        dlk_request_add(request, path, -1, mode);
+        dlk_request_add(request, path, -1, mode)->probe_chain = request->options->backing_files;
     }
     dlk_call_set_request(call, g_steal_pointer(&request));
     return TRUE;

@@ -112,6 +112,10 @@ take_option(const char *key, GVariant *value, const DlkLimits *limits, DlkOption
         self->adopt = g_variant_get_boolean(value);
         return TRUE;
     }
+    if (g_str_equal(key, "backing-files")) {
+        self->backing_files = g_variant_get_boolean(value);
+        return TRUE;
+    }
     self->wait_ms = g_variant_get_uint32(value);
     return TRUE;
 }
@@ -120,8 +124,9 @@ static const struct {
     const char *key;
     const char *type;
 } option_types[] = {
-    {"owner", "s"}, {"owner-uuid", "s"}, {"why", "s"},     {"lifetime", "s"}, {"pid", "u"},
-    {"pidfd", "h"}, {"wait", "u"},       {"backend", "s"}, {"on-break", "s"}, {"adopt", "b"},
+    {"owner", "s"},    {"owner-uuid", "s"}, {"why", "s"},           {"lifetime", "s"},
+    {"pid", "u"},      {"pidfd", "h"},      {"wait", "u"},          {"backend", "s"},
+    {"on-break", "s"}, {"adopt", "b"},      {"backing-files", "b"},
 };
 
 static gboolean

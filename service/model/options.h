@@ -29,7 +29,8 @@ typedef struct {
     char *backend;
     DlkOnBreak on_break;
     gboolean on_break_given;
-    gboolean adopt; /* leases that the owner has already are taken on, see core/acquire-adopt.c */
+    gboolean backing_files; /* those that the images' headers name are taken as well; AcquireSet alone */
+    gboolean adopt;         /* leases that the owner has already are taken on, see core/acquire-adopt.c */
 } DlkOptions;
 
 /**

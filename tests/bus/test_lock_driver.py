@@ -201,6 +201,31 @@ def test_backing_files_that_the_process_has_closed_go_with_the_next_release(root
     assert root.held() == {str(other): "exclusive"}
 
 
+def test_an_image_is_taken_with_its_backing_chain_and_given_back_with_it(root, drive, qcow2):
+    lower = qcow2("lower.qcow2")
+    middle = qcow2("middle.qcow2", lower)
+    top = qcow2("top.qcow2", middle)
+    assert drive(f"acquire:0={top}") == ["done"]
+    assert root.held() == {str(top): "exclusive", str(middle): "read-only", str(lower): "read-only"}
+    assert drive(f"release:0={top}") == ["done"]
+    assert root.held() == {}
+
+
+def test_a_header_that_leads_nowhere_is_no_reason_to_refuse_the_image(root, drive, qcow2):
+    top = qcow2("top.qcow2", "/nowhere/base.qcow2")
+    assert drive(f"acquire:0={top}") == ["done"]
+    assert root.held() == {str(top): "exclusive"}
+
+
+def test_a_backing_file_that_another_writes_refuses_the_image(root, drive, qcow2, process):
+    lower = qcow2("lower.qcow2")
+    top = qcow2("top.qcow2", lower)
+    drive(f"acquire:0={lower}", name="web02", pid=process().pid)
+    [said] = drive(f"acquire:0={top}")
+    assert said.startswith(f"failed {BUSY}") and f"{lower} is held exclusively by web02" in said
+    assert root.held() == {str(lower): "exclusive"}
+
+
 def test_a_restart_cannot_be_had(drive, root, disk):
     [said] = drive(f"restart:0={disk}")
     assert said.startswith(f"failed {FAILED}: ") and "poweroff, pause or ignore" in said

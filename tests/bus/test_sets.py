@@ -282,3 +282,44 @@ def test_a_set_with_lifetime_connection_ends_with_its_caller(root, client, disks
     owner.close()
     wait_until(lambda: not root.list(), "the set to end")
     root.acquire_set(exclusively(paths))
+
+
+# ---- with backing files ----
+
+def test_the_backing_files_of_a_set_stand_behind_its_disks(root, qcow2):
+    lower = qcow2("lower.qcow2")
+    middle = qcow2("middle.qcow2", lower)
+    top, other = qcow2("top.qcow2", middle), qcow2("other.qcow2")
+    leases = root.acquire_set([(top, "exclusive"), (other, "exclusive")], backing_files=True)
+    assert [(lease["Path"], lease["Mode"]) for lease in leases] == [
+        (str(top), "exclusive"), (str(other), "exclusive"), (str(middle), "read-only"), (str(lower), "read-only")]
+
+
+def test_a_set_is_refused_whose_backing_file_is_held(root, qcow2):
+    lower = qcow2("lower.qcow2")
+    root.acquire(lower, owner="builder")
+    error = root.refused_acquire_set([(qcow2("top.qcow2", lower), "exclusive")], backing_files=True)
+    assert error.name == "Busy" and str(lower) in error.message and "builder" in error.message
+    assert root.held() == {str(lower): "exclusive"}
+
+
+def test_a_header_is_read_only_where_that_was_asked_for(root, qcow2):
+    top = qcow2("top.qcow2", qcow2("lower.qcow2"))
+    root.acquire_set([(top, "exclusive")])
+    assert root.held() == {str(top): "exclusive"}
+
+
+def test_one_lease_is_no_answer_for_a_backing_chain(root, qcow2):
+    error = root.refused_acquire(qcow2("top.qcow2"), backing_files=True)
+    assert error.name == "InvalidArgs" and "backing-files is for AcquireSet alone" in error.message
+
+
+def test_polkit_is_asked_for_backing_files_too(service, polkit, client, qcow2):
+    lower = qcow2("lower.qcow2")
+    top = qcow2("top.qcow2", lower)
+    polkit.add_rule(f"""polkit.addRule(function(action, subject) {{
+        if (action.id == "org.disklock.disklock1.acquire" && subject.user == "games")
+            return action.lookup("path") == "{lower}" ? polkit.Result.NO : polkit.Result.YES;
+    }});""")
+    assert client(ALICE).refused_acquire_set([(top, "exclusive")], backing_files=True).name == "NotAuthorized"
+    assert client().held() == {}

@@ -1,5 +1,6 @@
 """Disks that come and go while a domain is there, and those that several domains have."""
 
+from harness import wait_until
 from harness.domain import disk, small_domain
 from vm import Vm
 
@@ -72,3 +73,68 @@ def test_two_domains_read_a_disk_that_both_call_read_only(libvirt, root, image):
     assert "is held read-only by" in libvirt.refused_create(small_domain(disk(path), name="web03"))
     libvirt.virsh("destroy", "web01")
     assert "is held read-only by web02" in libvirt.refused_create(small_domain(disk(path), name="web03"))
+
+
+# ---- disks that have a backing chain ----
+
+def plugged(path, target="sda", form="qcow2"):
+    return disk(path, target, form=form, bus="scsi")
+
+
+def test_a_plugged_disk_is_leased_with_its_backing_chain_until_it_is_unplugged(vm, qcow2):
+    middle = qcow2("middle.qcow2", qcow2("lower.qcow2"))
+    vm.attach(plugged(qcow2("data.qcow2", middle)))
+    vm.has(base="exclusive", data="exclusive", middle="read-only", lower="read-only")
+    vm.detach("sda")
+    vm.has(base="exclusive")
+    vm.runs()
+
+
+def test_a_base_that_another_disk_of_the_domain_has_too_stays_leased(running, qcow2):
+    lower = qcow2("lower.qcow2")
+    running.attach(plugged(qcow2("first.qcow2", lower)))
+    running.attach(plugged(qcow2("second.qcow2", lower), "sdb"))
+    assert len(running.root.list()) == 4
+    running.detach("sda")
+    running.has(base="exclusive", second="exclusive", lower="read-only")
+    running.detach("sdb")
+    running.has(base="exclusive")
+
+
+def test_a_medium_is_leased_with_its_backing_chain_while_it_is_in(libvirt, root, qcow2):
+    lower, other = qcow2("lower.qcow2"), qcow2("other.qcow2")
+    first, second = qcow2("first.qcow2", lower), qcow2("second.qcow2", other)
+    libvirt.create(small_domain(cdrom()))
+    # Not change-media: it calls what is put into an empty drive raw.
+    libvirt.virsh("update-device", "web01", libvirt.file(cdrom(medium(first))), "--force")
+    assert root.held() == {str(first): "read-only", str(lower): "read-only"}
+    libvirt.virsh("change-media", "web01", "sda", second, "--update", "--force")
+    assert root.held() == {str(second): "read-only", str(other): "read-only"}
+    libvirt.virsh("change-media", "web01", "sda", "--eject", "--force")
+    assert root.held() == {}
+
+
+def test_plugging_a_disk_whose_base_is_written_names_who_writes(running, qcow2, libvirt):
+    lower = qcow2("lower.qcow2")
+    data = plugged(qcow2("data.qcow2", lower))
+    libvirt.create(small_domain(disk(lower, form="qcow2"), name="db01"))
+    assert "lower.qcow2 is held exclusively by db01" in running.refused_attach(data)
+    assert running.open_images() == {str(running.base)}
+    assert running.root.held() == {str(running.base): "exclusive", str(lower): "exclusive"}
+
+
+def test_nobody_writes_to_the_base_of_a_plugged_disk(running, qcow2, libvirt):
+    lower = qcow2("lower.qcow2")
+    running.attach(plugged(qcow2("data.qcow2", lower)))
+    assert "lower.qcow2 is held read-only by web01" in libvirt.refused_create(small_domain(disk(lower, form="qcow2"), name="db01"))
+
+
+def test_what_a_guest_wrote_into_its_raw_disk_keeps_nobody_from_a_disk(running, qcow2):
+    data = qcow2("data.qcow2", qcow2("others.qcow2"))
+    running.attach(plugged(data, form="raw"))
+    wait_until(lambda: running.root.held() == {str(running.base): "exclusive", str(data): "exclusive"}, "the other's disk to be free")
+
+
+def test_what_a_guest_wrote_into_its_raw_disk_does_not_keep_it_from_being_plugged(running, qcow2):
+    running.attach(plugged(qcow2("data.qcow2", "/nowhere/base.qcow2"), form="raw"))
+    running.has(base="exclusive", data="exclusive")

@@ -131,8 +131,9 @@ test_wrong_type_names_key_and_type(void)
     static const struct {
         const char *key, *right;
     } keys[] = {
-        {"owner", "s"}, {"owner-uuid", "s"}, {"why", "s"},     {"lifetime", "s"}, {"pid", "u"},
-        {"pidfd", "h"}, {"wait", "u"},       {"backend", "s"}, {"on-break", "s"}, {"adopt", "b"},
+        {"owner", "s"},    {"owner-uuid", "s"}, {"why", "s"},           {"lifetime", "s"},
+        {"pid", "u"},      {"pidfd", "h"},      {"wait", "u"},          {"backend", "s"},
+        {"on-break", "s"}, {"adopt", "b"},      {"backing-files", "b"},
     };
     static const struct {
         const char *type, *value;

@@ -10,7 +10,7 @@ OBJECT = "/org/disklock/DiskLock1"
 MANAGER = "org.disklock.DiskLock1.Manager"
 LEASE = "org.disklock.DiskLock1.Lease"
 PROPERTIES = "org.freedesktop.DBus.Properties"
-OPTION_TYPES = {"adopt": "b", "pid": "u", "pidfd": "h", "wait": "u", "after": "s", "limit": "u", "uid": "u"}
+OPTION_TYPES = {"adopt": "b", "backing-files": "b", "pid": "u", "pidfd": "h", "wait": "u", "after": "s", "limit": "u", "uid": "u"}
 
 
 class BusError(Exception):
