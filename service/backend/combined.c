@@ -201,20 +201,20 @@ combined_release(DlkBackend *backend, DlkHold *hold, GError **error)
     return FALSE;
 }
 
-/* A record names the key that the other part stands by. */
+/* A record names the key that the other part stands by now: a conversion may have changed it. */
 static void
 combined_record(DlkBackend *backend, DlkHold *hold, gboolean stands)
 {
     const State *state = hold->state;
+    hold->key = 0;
     for (guint i = 0; state != NULL && i < PARTS; i++)
-        if (state->held[i] && hold->parts[i]->key != 0)
+        if (state->held[i] && class_of(hold->parts[i])->record == NULL)
             hold->key = hold->parts[i]->key;
     for (guint i = 0; state != NULL && i < PARTS; i++) {
         DlkHold *part = hold->parts[i];
         if (!state->held[i] || class_of(part)->record == NULL)
             continue;
-        if (part->key == 0)
-            part->key = hold->key;
+        part->key = hold->key;
         class_of(part)->record(part->backend, part, stands);
     }
 }

@@ -96,8 +96,11 @@ load(GError **error)
                     path);
         return FALSE;
     }
+    /* Another boot's is not ours, not even where the next one cannot be written. */
+    if (!is_of_this_boot(words[1]))
+        return write_generation(after((guint)number), error);
     generation = (guint)number;
-    return is_of_this_boot(words[1]) || write_generation(after(generation), error);
+    return TRUE;
 }
 
 GRefString *

@@ -44,8 +44,12 @@ on_grace_over(gpointer user_data)
 {
     DlkLease *lease = user_data;
 
-    dlk_holding(lease)->grace_timer = NULL;
-    (void)kill_process(lease);
+    DlkHolding *holding = dlk_holding(lease);
+
+    holding->grace_timer = NULL;
+    /* It was released before anybody knew that it would not end. */
+    if (!kill_process(lease) && holding->released)
+        dlk_break_give_up(holding->engine, lease);
 }
 
 static void

@@ -61,7 +61,7 @@ find_holders(DlkSurvey *survey, const Input *input, DlkBackend *backend)
 static void
 read_reservation(DlkSurvey *survey, const Input *input)
 {
-    if (!g_strv_contains((const char *const *)input->rule->backends, "scsi"))
+    if (!dlk_rule_names_backend(input->rule, "scsi"))
         return;
     g_autoptr(GPtrArray) paths = dlk_pr_paths_open(input->target, NULL);
     survey->reservation = paths ? dlk_pr_paths_read(paths, NULL) : NULL;

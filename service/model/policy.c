@@ -69,6 +69,17 @@ dlk_rule_allows_backend(const DlkRule *self, const char *backend)
     return g_strv_contains((const char *const *)self->backends, backend);
 }
 
+gboolean
+dlk_rule_names_backend(const DlkRule *self, const char *part)
+{
+    for (guint i = 0; self->backends[i] != NULL; i++) {
+        g_auto(GStrv) parts = g_strsplit(self->backends[i], "+", -1);
+        if (g_strv_contains((const char *const *)parts, part))
+            return TRUE;
+    }
+    return FALSE;
+}
+
 guint
 dlk_limits_leases_for(const DlkLimits *limits, uid_t uid)
 {

@@ -60,6 +60,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkRule, dlk_rule_unref)
  */
 const char *dlk_rule_lane(const DlkRule *self, const DlkDisk *disk);
 gboolean dlk_rule_allows_backend(const DlkRule *self, const char *backend);
+/** May @part lock a disk of the rule, by itself or in a combination ("scsi+lockspace")? */
+gboolean dlk_rule_names_backend(const DlkRule *self, const char *part);
 
 typedef struct {
     guint leases_per_uid;  /* 0: not set: DLK_DEFAULT_LEASES_PER_UID for all but root */

@@ -124,6 +124,22 @@ test_both_are_converted(Pair *f, gconstpointer data)
     space_give_back(hold);
 }
 
+/* As of SCSI, whose key says too whether it has the disk alone. */
+static void
+test_a_record_follows_the_key_of_the_other_part(Pair *f, gconstpointer data)
+{
+    g_autoptr(DlkHold) hold = space_take(&f->space, "alpha", "web01", DLK_MODE_SHARED);
+    const gboolean first = DLK_BACKEND_GET_CLASS(hold->parts[0]->backend)->record == NULL;
+    DlkHold *other = hold->parts[first ? 0 : 1], *recorded = hold->parts[first ? 1 : 0];
+    other->key = 0x11;
+    g_assert_true(dlk_backend_convert(hold->backend, hold, DLK_MODE_EXCLUSIVE, NULL));
+    g_assert_cmphex(recorded->key, ==, 0x11);
+    other->key = 0x22;
+    g_assert_true(dlk_backend_convert(hold->backend, hold, DLK_MODE_SHARED, NULL));
+    g_assert_cmphex(recorded->key, ==, 0x22);
+    space_give_back(hold);
+}
+
 static void
 test_a_lock_that_has_the_mode_already_is_looked_at_all_the_same(Pair *f, gconstpointer data)
 {
@@ -310,6 +326,7 @@ main(int argc, char **argv)
     ADD(a_fake_that_refuses_leaves_nothing_locked);
     ADD(either_that_loses_its_lock_loses_the_lease);
     ADD(both_are_converted);
+    ADD(a_record_follows_the_key_of_the_other_part);
     ADD(a_lock_that_has_the_mode_already_is_looked_at_all_the_same);
     ADD(a_conversion_that_fails_in_the_middle_is_undone);
     ADD(what_was_given_back_is_taken_again);

@@ -4,6 +4,8 @@
 #include "other-process.h"
 
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* What happens to the process of a lease that breaks, and when the disk is free again. */
 
@@ -172,6 +174,27 @@ test_disk_stays_closed_until_the_process_is_gone(EngineFixture *f, gconstpointer
     kill(process.pid, SIGKILL);
     engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
     engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
+}
+
+/* For this thread alone, with whatever it may still do to files that are open. */
+static void
+become(uid_t uid)
+{
+    g_assert_cmpint(syscall(SYS_setresuid, -1, uid, -1), ==, 0);
+}
+
+static void
+test_release_frees_the_disk_of_a_process_that_cannot_be_killed(EngineFixture *f, gconstpointer data)
+{
+    g_auto(OtherProcess) process = other_process_start("vm", ignore_sigterm, NULL);
+    DlkLease *lease = acquire_for(f, &process, "terminate");
+
+    break_now(f, lease);
+    become(65534); /* who may not send it a signal */
+    engine_release(f, lease);
+    engine_wait_until(dlk_table_live_count(dlk_engine_table(f->engine)) == 0);
+    become(0);
+    engine_wait_until(dlk_fake_backend_held_in_all(f->fake) == 0);
 }
 
 static void
@@ -442,6 +465,7 @@ main(int argc, char **argv)
     ADD("pause", NULL, test_pause_stops_the_process);
     ADD("kill", NULL, test_kill_ends_the_process_and_no_other);
     ADD("terminate", GRACE_LONG, test_terminate_ends_the_process);
+    ADD("cannot-be-killed", GRACE_SHORT, test_release_frees_the_disk_of_a_process_that_cannot_be_killed);
     ADD("terminate-stopped", GRACE_LONG, test_terminate_reaches_a_stopped_process);
     ADD("terminate-ignored", GRACE_SHORT, test_process_that_ignores_sigterm_is_killed_after_the_grace);
     ADD("closed-until-the-process-is-gone", GRACE_LONG, test_disk_stays_closed_until_the_process_is_gone);

@@ -3,6 +3,9 @@
 #include "model/pr-key.h"
 #include "scratch.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 typedef struct {
     Scratch scratch;
 } Fixture;
@@ -122,6 +125,24 @@ test_a_file_that_says_something_else_is_refused(Fixture *f, gconstpointer data)
     }
 }
 
+static void
+test_a_key_that_cannot_be_written_down_is_not_used(Fixture *f, gconstpointer data)
+{
+    const struct rlimit none = {0, RLIM_INFINITY};
+    struct rlimit before;
+    write_file(f, "5 another-boot\n");
+    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    signal(SIGXFSZ, SIG_IGN);
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &none), ==, 0);
+    gboolean got[2];
+    guint64 key = 0;
+    for (guint i = 0; i < G_N_ELEMENTS(got); i++)
+        got[i] = dlk_host_key_get(TRUE, &key, NULL);
+    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &before), ==, 0);
+    g_assert_false(got[0] || got[1]);
+    g_assert_cmphex(get(TRUE), ==, dlk_pr_key_make("web01", 6, TRUE));
+}
+
 #define ADD(name, function) g_test_add("/host-key/" name, Fixture, NULL, set_up, function, tear_down)
 
 int
@@ -135,5 +156,6 @@ main(int argc, char **argv)
     ADD("a-host-that-was-fenced-has-another-key", test_a_host_that_was_fenced_has_another_key);
     ADD("the-last-generation-is-followed-by-the-first", test_the_last_generation_is_followed_by_the_first);
     ADD("a-file-that-says-something-else-is-refused", test_a_file_that_says_something_else_is_refused);
+    ADD("a-key-that-cannot-be-written-down-is-not-used", test_a_key_that_cannot_be_written_down_is_not_used);
     return g_test_run();
 }

@@ -24,6 +24,18 @@ test_a_new_rule_has_the_documented_defaults(void)
 }
 
 static void
+test_a_rule_names_the_parts_of_its_combinations(void)
+{
+    g_autoptr(DlkPolicy) policy = parse_policy("[Rule a]\nbackend=scsi+fcntl;host\n");
+    const DlkRule *rule = policy->rules->pdata[0];
+    const char *const named[] = {"scsi", "fcntl", "host"};
+    for (guint i = 0; i < G_N_ELEMENTS(named); i++)
+        g_assert_true(dlk_rule_names_backend(rule, named[i]));
+    g_assert_false(dlk_rule_names_backend(rule, "lockspace"));
+    g_assert_false(dlk_rule_names_backend(rule, "scs"));
+}
+
+static void
 test_a_rule_outlives_its_policy(void)
 {
     DlkPolicy *policy = parse_policy("[Rule web]\n");
@@ -319,6 +331,7 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD(a_new_rule_has_the_documented_defaults);
+    ADD(a_rule_names_the_parts_of_its_combinations);
     ADD(a_rule_outlives_its_policy);
     ADD(what_no_rule_matches_is_denied);
     ADD(the_first_rule_that_matches_counts);
