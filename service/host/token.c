@@ -13,12 +13,21 @@
 #define STEP_US G_USEC_PER_SEC
 /* A clock that seems to have moved by less has not been set. */
 #define NOISE_US 1000
+/* Tokens may be so far ahead of the clock and still go by it: many in one moment, and after a start. */
+#define MARGIN_US (20 * 1000)
+/* In the place of an offset: tokens are further ahead of the clock than that, and the next start cannot go by
+ * it. */
+#define RAN_AHEAD (G_MAXINT64 / 2)
+/* A clock that seems to have been set back is read so often: a pause while it is read looks the same. */
+#define READINGS 5
 
 /*
  * The file holds the mark, which no token has exceeded, and by how much the clock was ahead of the time since
  * boot: only who sets the clock changes that. A daemon that comes back to a clock nobody has set back may go
  * by the clock; else it goes on from the mark. To jump to the mark each time would put tokens ahead of the
- * clock, and a reboot, which empties the runtime folder, would then give them out a second time.
+ * clock, and a reboot, which empties the runtime folder, would then give them out a second time. Once they
+ * are ahead, the file says so until the clock has caught up: a clock that was put right again would be behind
+ * them.
  */
 struct _DlkTokens {
     char *path;
@@ -58,9 +67,13 @@ load(DlkTokens *self, GError **error)
                     self->path);
         return FALSE;
     }
-    gint64 offset = 0;
-    gint64 now = read_clock(&offset);
-    self->last = offset >= self->offset - NOISE_US ? MIN(now + 2 * NOISE_US, self->mark) : self->mark;
+    self->last = self->mark;
+    for (guint i = 0; i < READINGS; i++) {
+        gint64 offset = 0;
+        gint64 now = read_clock(&offset);
+        if (offset >= self->offset - NOISE_US)
+            self->last = MIN(now + MARGIN_US, self->mark);
+    }
     return TRUE;
 }
 
@@ -102,10 +115,15 @@ dlk_tokens_next(DlkTokens *self, GError **error)
     gint64 offset = 0;
     gint64 now = read_clock(&offset);
     gint64 next = MAX(now, self->last + 1);
-    gboolean clock_was_set = offset > self->offset + NOISE_US;
+    const gboolean had_run_ahead = self->offset >= RAN_AHEAD;
+    const gboolean runs_ahead = next > now + MARGIN_US + NOISE_US;
+    if (runs_ahead)
+        offset = RAN_AHEAD;
+    else if (!had_run_ahead)
+        offset = MAX(offset, self->offset);
+    const gboolean clock_was_set = offset > self->offset + NOISE_US || runs_ahead != had_run_ahead;
     if ((next > self->mark || clock_was_set) &&
-        !move_mark(self, MAX(MAX(now + AHEAD_US, next + STEP_US), self->mark), MAX(offset, self->offset),
-                   error))
+        !move_mark(self, MAX(MAX(now + AHEAD_US, next + STEP_US), self->mark), offset, error))
         return 0;
     self->last = next;
     return (guint64)next;

@@ -106,6 +106,41 @@ test_clock_that_was_set_back_does_not_set_tokens_back(Fixture *f, gconstpointer 
     }
 }
 
+/* The clock was set back, or seemed to be, and is right again: tokens of meanwhile are ahead of it. */
+static void
+test_clock_that_was_put_right_again_does_not_set_tokens_back(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = scratch_path(&f->scratch, "token-mark");
+    g_autofree char *before = NULL;
+    g_autoptr(DlkTokens) first = start(f);
+    next(first);
+    g_assert_true(g_file_get_contents(path, &before, NULL, NULL));
+    const gint64 mark = g_ascii_strtoll(before, NULL, 10);
+    g_autofree char *as_if_set_back =
+        g_strdup_printf("%" G_GINT64_FORMAT " %" G_GINT64_FORMAT "\n", mark, G_MAXINT64 / 4);
+    write_mark(f, as_if_set_back);
+    g_autoptr(DlkTokens) ahead = start(f);
+    const guint64 token = next(ahead);
+    g_assert_cmpuint(token, >, (guint64)mark);
+
+    g_autoptr(DlkTokens) right_again = start(f);
+    g_assert_cmpuint(next(right_again), >, token);
+}
+
+static void
+test_tokens_that_the_clock_has_caught_up_with_go_by_it_again(Fixture *f, gconstpointer data)
+{
+    g_autofree char *as_if_ahead =
+        g_strdup_printf("%" G_GINT64_FORMAT " %" G_GINT64_FORMAT "\n", g_get_real_time() - 1, G_MAXINT64 / 2);
+    write_mark(f, as_if_ahead);
+    g_autoptr(DlkTokens) caught_up = start(f);
+    const guint64 token = next(caught_up);
+    g_autoptr(DlkTokens) again = start(f);
+    const guint64 last = next(again);
+    g_assert_cmpuint(last, >, token);
+    g_assert_cmpuint(last, <, (guint64)g_get_real_time() + G_TIME_SPAN_MINUTE);
+}
+
 static void
 test_mark_that_cannot_be_read_is_no_start(Fixture *f, gconstpointer data)
 {
@@ -144,6 +179,8 @@ main(int argc, char **argv)
     TEST(ten_thousand_grants_write_once);
     TEST(restarts_go_on_growing_and_do_not_run_ahead);
     TEST(clock_that_was_set_back_does_not_set_tokens_back);
+    TEST(clock_that_was_put_right_again_does_not_set_tokens_back);
+    TEST(tokens_that_the_clock_has_caught_up_with_go_by_it_again);
     TEST(mark_that_cannot_be_read_is_no_start);
     TEST(mark_that_cannot_be_written_grants_nothing);
     return g_test_run();
