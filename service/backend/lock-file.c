@@ -38,15 +38,13 @@ write_identity(int fd, const char *identity)
 }
 
 static int
-open_or_make(int folder, const char *name, const char *identity)
+open_or_make(int folder, const char *name)
 {
     for (guint tries = 0; tries < MAX_TRIES; tries++) {
         int fd = dlk_lock_file_open_existing(folder, name, O_RDWR);
         if (fd >= 0 || errno != ENOENT)
             return fd;
         fd = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-        if (fd >= 0)
-            write_identity(fd, identity);
         if (fd >= 0 || errno != EEXIST)
             return fd;
     }
@@ -70,7 +68,7 @@ int
 dlk_lock_file_open(int folder, const char *name, const char *identity, GError **error)
 {
     struct stat status;
-    dlk_autofd fd = open_or_make(folder, name, identity);
+    dlk_autofd fd = open_or_make(folder, name);
     if (fd < 0 || fstat(fd, &status) < 0) {
         if (errno == ELOOP)
             g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED,
@@ -80,8 +78,12 @@ dlk_lock_file_open(int folder, const char *name, const char *identity, GError **
         return -1;
     }
     const char *wrong = what_is_wrong(&status);
-    if (wrong == NULL)
+    if (wrong == NULL) {
+        /* Whoever made it may have come no further. */
+        if (status.st_size == 0)
+            write_identity(fd, identity);
         return g_steal_fd(&fd);
+    }
     g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED,
                 "the lock file %s %s: look at who made it, and remove it", name, wrong);
     return -1;

@@ -64,7 +64,7 @@ int
 dlk_lockspace_folder_open(const DlkRule *rule, GError **error)
 {
     g_auto(GStrv) parts = g_strsplit(rule->lockspace + 1, "/", -1);
-    dlk_autofd fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    dlk_autofd fd = open_part(rule, AT_FDCWD, "/", error);
     for (guint i = 0; parts[i] != NULL; i++) {
         if (fd < 0 || !is_safe(rule, fd, FALSE, error))
             return -1;

@@ -170,8 +170,11 @@ take(const DlkLockPlace *place, const DlkHold *hold, State *state, GError **erro
         cannot_tell(label, error);
         return -1;
     }
-    (void)dlk_image_locks_set(fd, DLK_BYTE_FENCE, F_UNLCK);
-    return g_steal_fd(&fd);
+    /* Kept, it would be in the way of whoever fences. */
+    if (dlk_image_locks_set(fd, DLK_BYTE_FENCE, F_UNLCK))
+        return g_steal_fd(&fd);
+    dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot unlock the lock file of %s", label);
+    return -1;
 }
 
 static gboolean

@@ -83,6 +83,17 @@ test_the_lock_file_is_for_root_alone_and_names_the_disk(Space *f, gconstpointer 
 }
 
 static void
+test_a_lock_file_that_somebody_left_empty_names_the_disk(Space *f, gconstpointer data)
+{
+    g_autofree char *text = NULL;
+    dlk_autofd unfinished = creat(f->lock_file, 0600);
+    g_assert_cmpint(unfinished, >=, 0);
+    g_autoptr(DlkHold) hold = space_take(f, "alpha", "web01", DLK_MODE_EXCLUSIVE);
+    g_assert_true(g_file_get_contents(f->lock_file, &text, NULL, NULL));
+    g_assert_true(g_str_has_prefix(text, "disklock-lock 1 " DISK_ID "\n"));
+}
+
+static void
 test_a_deleted_lock_file_is_a_lost_lock(Space *f, gconstpointer data)
 {
     g_autoptr(DlkHold) hold = space_take(f, "alpha", "web01", DLK_MODE_EXCLUSIVE);
@@ -267,6 +278,7 @@ main(int argc, char **argv)
     ADD(a_mode_changes_where_nobody_is_in_the_way);
     ADD(what_was_given_up_can_be_taken_again);
     ADD(the_lock_file_is_for_root_alone_and_names_the_disk);
+    ADD(a_lock_file_that_somebody_left_empty_names_the_disk);
     ADD(a_deleted_lock_file_is_a_lost_lock);
     ADD(a_replaced_lock_file_is_a_lost_lock);
     ADD(a_folder_that_is_away_says_nothing_of_the_lock);
