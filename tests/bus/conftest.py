@@ -102,10 +102,20 @@ def disk(image):
     return image()
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "every_backend: is swept with every backend, and not with the first alone")
+
+
+def pytest_generate_tests(metafunc):
+    if "world" in metafunc.fixturenames:
+        marked = harness.EVERY or metafunc.definition.get_closest_marker("every_backend")
+        metafunc.parametrize("world", sweep.BACKENDS if marked else sweep.BACKENDS[:1], indirect=True)
+
+
 @pytest.fixture
-def world(start_service, client, image, folder):
+def world(request, start_service, client, image, folder):
     """The service with leases that nothing may happen to, whatever is swept; somebody waits for the lock of one."""
-    world = sweep.World(start_service(sweep.POLICY, managed={}), client, image, folder)
-    held = sweep.Waiter(folder / "disks" / "held.img")
+    world = sweep.World(start_service, client, image, folder, request.param)
+    waiters = [sweep.Waiter(file) for file in world.locked_files(folder / "disks" / "held.img")]
     yield world
-    assert not held.locked
+    assert len(waiters) == world.parts and not any(waiter.locked for waiter in waiters)

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from harness import DEATH, BusError, Injection, wait_until
-from sweep import Waiter
+from sweep import Waiter, every_backend
 
 
 def kill_at(world, number, operate):
@@ -33,7 +33,7 @@ def kill_at(world, number, operate):
 def sweep(world, prepare, operate, judge):
     """For each call of operate(what prepare() made): death, a start, and what must hold, of which judge(that, answered)
     knows the half that is the operation's."""
-    for number in itertools.count(1):
+    for number in itertools.count(1, world.step):
         made = prepare()
         answered, met = kill_at(world, number, lambda: operate(made))
         try:
@@ -43,7 +43,7 @@ def sweep(world, prepare, operate, judge):
             raise AssertionError(f"{number}: {met or 'no death'}, {'' if answered else 'not '}answered") from error
         world.clear()
         if not met:
-            print(f"{number - 1} deaths")
+            print(f"{number // world.step} deaths")
             assert answered
             return
 
@@ -54,6 +54,7 @@ def nothing():
 
 # ---- what is granted ----
 
+@every_backend
 def test_acquire(world):
     def judge(_, answered):
         leases = world.on(world.disk)
@@ -91,6 +92,7 @@ def test_hold(world):
 
 # ---- what ends ----
 
+@every_backend
 def test_release(world):
     def judge(_, answered):
         assert not world.on(world.disk) if answered else len(world.on(world.disk)) <= 1
@@ -122,23 +124,25 @@ def test_break_that_kills(world, process):
 
 # ---- what changes ----
 
+@every_backend
 @pytest.mark.parametrize("modes", [("read-only", "exclusive"), ("exclusive", "read-only"), ("shared", "exclusive")], ids="-".join)
 def test_convert(world, modes):
     waiters = []
 
     def prepare():
         lease = world.acquire(world.disk, modes[0])
-        waiters.append(Waiter(world.disk))
+        waiters.extend(map(Waiter, world.locked_files(world.disk)))
         return lease
 
     def judge(lease, answered):
         assert lease["State"] == "active"
         assert lease["Mode"] == modes[1] if answered else lease["Mode"] in modes
         # Whatever the mode was, at no time was there no lock.
-        assert not waiters[-1].locked
+        assert len(waiters) == world.parts and not any(waiter.locked for waiter in waiters)
         world.check()
         lease.release()
-        waiters.pop().join()
+        while waiters:
+            waiters.pop().join()
     sweep(world, prepare, lambda lease: lease.call("Convert", "(s)", modes[1]), judge)
 
 
@@ -148,6 +152,7 @@ def test_suspend(world):
     sweep(world, lambda: world.acquire(world.disk), lambda lease: lease.call("Suspend"), judge)
 
 
+@every_backend
 def test_resume(world):
     def prepare():
         lease = world.acquire(world.disk)
@@ -161,6 +166,7 @@ def test_resume(world):
 
 # ---- the end and the start of the service ----
 
+@every_backend
 def test_start(world, process):
     """With leases of every kind: each start dies a call later than the one before."""
     def prepare():
@@ -173,7 +179,7 @@ def test_start(world, process):
         return broken, leases, keep, child
     service, manager = world.service, world.service.manager
     broken, leases, (kept, keep), child = prepare()
-    for number in itertools.count(1):
+    for number in itertools.count(1, world.step):
         ended = world.acquire(world.image("ended.img"), lifetime="process", pid=(short := process()).pid)
         service.crash()
         short.kill()
@@ -194,7 +200,7 @@ def test_start(world, process):
         except Exception as error:
             raise AssertionError(f"{number}: {met or 'no death'}") from error
         if not met:
-            print(f"{number - 1} deaths")
+            print(f"{number // world.step} deaths")
             break
     os.close(keep)
     child.kill()

@@ -93,7 +93,7 @@ class Sweep:
         return self.world.service.descriptors() - self.fds in (Counter(), RENEWED)
 
     def run(self, prepare, operate, judge):
-        for number in itertools.count(1, STEP[self.what]):
+        for number in itertools.count(1, STEP[self.what] * self.world.step):
             if not self.fds:
                 self.measure(prepare, operate)
             made = prepare()
@@ -261,7 +261,7 @@ def test_start(world, what):
     world.acquire(world.image("keep.img"), lifetime="process", pid=os.getpid())
     _, keep = world.root.hold(world.disk)
     world.standing = world.root.list()
-    for number in itertools.count(1, 1 if EVERY else 9):
+    for number in itertools.count(1, world.step * (1 if EVERY else 9)):
         world.service.crash()
         met = start_and_fail(world, what, number)
         print(number, met, "up" if world.service.manager.has_said("READY") else "ended")

@@ -14,6 +14,7 @@ POLICY = """
 [Rule everything]
 backend=fcntl;host
 check-interval=3600
+connection-grace=0.01
 """
 CLIENTS, DISKS, ENOUGH = 16, 10, 5
 OPERATIONS = int(os.environ.get("DISKLOCK_MODEL_OPERATIONS", "10000"))
@@ -185,9 +186,10 @@ class Game:
         self.end_leases(lambda lease: lease.lifetime == "process" and lease.pid == pid and lease.state != "broken")
         player.run()
 
-    def end_connection(self, _):
+    def end_connection(self, meanwhile):
         player = self.random.choice(self.players)
         player.client.close()
+        meanwhile()
         self.history.append(f"end connection {player.name}")
         self.end_leases(lambda lease: lease.lifetime == "connection" and lease.owner == player.name and lease.state != "broken")
         player.connect()
@@ -213,8 +215,7 @@ class Game:
     def end_something(self):
         """A process, a connection or a descriptor; sometimes while the service is away."""
         how = self.random.choice((self.end_process, self.end_connection, self.close_keep))
-        # Whose connection ended while the service was away has a minute to come back.
-        if how == self.end_connection or self.random.random() < 0.7:
+        if self.random.random() < 0.7:
             how(lambda: None)
             return
         self.die()
