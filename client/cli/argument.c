@@ -4,6 +4,7 @@
 #include "model/network-disk.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -42,8 +43,8 @@ dlk_argument_path(const char *value, GError **error)
     if (*value == '/' || dlk_network_is_uri(value))
         return check_path_text(value, error) ? g_strdup(value) : NULL;
     /* Not GLib's: it makes a "/" of a working directory that is gone, and that would be another disk. */
-    char *folder = getcwd(NULL, 0);
-    if (!folder) {
+    char folder[PATH_MAX];
+    if (!getcwd(folder, sizeof folder)) {
         dlk_set_error_errno(error, DLK_ERROR_INVALID_ARGS, errno,
                             "'%s' is relative to a folder that is not there", value);
         return NULL;
@@ -51,7 +52,6 @@ dlk_argument_path(const char *value, GError **error)
     while (g_str_has_prefix(value, "./") && value[2] && value[2] != '/')
         value += 2;
     g_autofree char *path = g_strconcat(folder, g_str_has_suffix(folder, "/") ? "" : "/", value, NULL);
-    free(folder);
     return check_path_text(path, error) ? g_steal_pointer(&path) : NULL;
 }
 

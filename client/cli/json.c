@@ -93,6 +93,14 @@ append_double(GString *out, double number)
     g_string_append(out, isfinite(number) ? g_ascii_dtostr(text, sizeof text, number) : "null");
 }
 
+/* The text form of GVariant's integers is JSON's. */
+static void
+append_integer(GString *out, GVariant *value)
+{
+    g_autofree char *text = g_variant_print(value, FALSE);
+    g_string_append(out, text);
+}
+
 static void
 append_value(GString *out, GVariant *value, DlkJsonStyle style, guint depth)
 {
@@ -120,12 +128,9 @@ append_value(GString *out, GVariant *value, DlkJsonStyle style, guint depth)
     case G_VARIANT_CLASS_BYTE:
         g_string_append_printf(out, "%u", g_variant_get_byte(value));
         break;
-    default: {
-        /* The integers, whose text form is JSON's. */
-        g_autofree char *text = g_variant_print(value, FALSE);
-        g_string_append(out, text);
+    default:
+        append_integer(out, value);
         break;
-    }
     }
 }
 

@@ -102,7 +102,7 @@ dlk_pr_state_describe_others(const DlkPrState *self, guint64 key)
         if (dlk_pr_key_is_same_host(*other, key) || !g_hash_table_add(seen, other))
             continue;
         if (g_hash_table_size(seen) > MAX_SHOWN_KEYS) {
-            g_string_append(text, ", …");
+            g_string_append_printf(text, ", …");
             break;
         }
         g_autofree char *shown = dlk_pr_key_format(*other);

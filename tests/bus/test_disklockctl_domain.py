@@ -77,7 +77,9 @@ def test_acquire_as_json_says_everything_about_each_lease(ctl, root, two_disks):
     assert [lease["Path"] for lease in leases] == [str(first), str(second)]
     for lease in leases:
         assert lease["Lease"] == f"/org/disklock/DiskLock1/lease/{lease['Id']}"
-        assert root.list()[lease["Lease"]].items() <= lease.items()
+        properties = root.list()[lease["Lease"]]
+        assert properties.pop("CheckedAt") >= lease["CheckedAt"]
+        assert properties.items() <= lease.items()
 
 
 def test_the_owner_is_the_domain_unless_said_otherwise(ctl, root, image, xml):

@@ -5,7 +5,7 @@ from .client import Client, Signals
 from .service import Service
 
 # Whatever the kernel calls the host is this service's alone.
-AS_HOST = 'echo "$1" > /proc/sys/kernel/hostname; shift; exec "$@"'
+AS_HOST = 'hostname "$1"; shift; exec "$@"'
 
 
 class Host:
