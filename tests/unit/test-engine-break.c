@@ -180,7 +180,7 @@ test_disk_stays_closed_until_the_process_is_gone(EngineFixture *f, gconstpointer
 static void
 become(uid_t uid)
 {
-    g_assert_cmpint(syscall(SYS_setresuid, -1, uid, -1), ==, 0);
+    g_assert_cmpint(syscall(SYS_setresuid, uid, uid, -1), ==, 0);
 }
 
 static void
