@@ -34,7 +34,7 @@ static const GOptionEntry change_options[] = {
     {NULL},
 };
 
-/* The lines of @text that are not in @other in the same number, each behind @sign. */
+/* The lines of @text that @other has nowhere, each behind @sign. */
 static void
 print_lines(const char *text, const char *other, char sign)
 {

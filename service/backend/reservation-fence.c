@@ -14,7 +14,7 @@ count_of_host(const DlkPrState *state, const char *host)
 
 /* By the first path that answers. */
 static gboolean
-register_for_now(DlkReservation *self, GPtrArray *paths, const DlkPrState *state, GError **error)
+register_meanwhile(DlkReservation *self, GPtrArray *paths, const DlkPrState *state, GError **error)
 {
     g_autoptr(GError) failure = NULL;
     for (guint i = 0; i < paths->len; i++) {
@@ -78,14 +78,14 @@ fence_by(DlkReservation *self, GPtrArray *paths, const char *host, guint left_ov
 }
 
 static gboolean
-fence_for_now(GPtrArray *paths, guint64 key, const DlkPrState *state, const char *host, const char *label,
-              guint *removed, GError **error)
+fence_unheld(GPtrArray *paths, guint64 key, const DlkPrState *state, const char *host, const char *label,
+             guint *removed, GError **error)
 {
     g_autoptr(DlkReservation) self = dlk_reservation_new();
     g_autoptr(GError) local = NULL;
     self->key = key;
     self->type = DLK_PR_WRITE_EXCLUSIVE_REGISTRANTS;
-    if (!register_for_now(self, paths, state, error))
+    if (!register_meanwhile(self, paths, state, error))
         return FALSE;
     self->nexus = 1;
     /* Of this host itself the registration is left that has just been made, and goes now. */
@@ -109,7 +109,7 @@ dlk_reservation_fence(DlkReservation *self, GPtrArray *paths, guint64 key, gbool
     if (count_of_host(state, host) == 0)
         return TRUE;
     if (!held)
-        return fence_for_now(paths, key, state, host, label, removed, error);
+        return fence_unheld(paths, key, state, host, label, removed, error);
     if (!dlk_pr_key_is_of(self->key, host))
         return fence_by(self, paths, host, 0, label, removed, error);
     g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY,

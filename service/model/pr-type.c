@@ -37,12 +37,6 @@ dlk_pr_type_from_scsi(guint8 code)
     return DLK_PR_NONE;
 }
 
-guint8
-dlk_pr_type_to_scsi(DlkPrType type)
-{
-    return types[type].scsi;
-}
-
 const char *
 dlk_pr_type_to_string(DlkPrType type)
 {

@@ -24,7 +24,6 @@ typedef enum {
 DlkPrType dlk_pr_type_for(DlkMode mode, gboolean strict);
 /** By SCSI's number (SPC-4, table "Persistent reservation type codes"); DLK_PR_NONE: there is no such. */
 DlkPrType dlk_pr_type_from_scsi(guint8 code);
-guint8 dlk_pr_type_to_scsi(DlkPrType type);
 /** "write-exclusive-registrants-only"; "none". Static. */
 const char *dlk_pr_type_to_string(DlkPrType type);
 /** Does every registrant hold it, and not only the one who reserved? */
