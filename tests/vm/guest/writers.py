@@ -31,10 +31,11 @@ class Writer:
         return [error for begun, error, _ in self._lines() if begun >= since and error != 0]
 
     def overwritten(self, since=0):
-        """By whom, between two of its own writes."""
-        return [other for begun, _, other in self._lines() if begun >= since and other != "-"]
+        """By whom, between two of its own writes that both began then or later: of each page it looks first at what it wrote before."""
+        later = [other for begun, _, other in self._lines() if begun >= since]
+        return [other for other in later[stamper.PAGES:] if other != "-"]
 
-    def wait_for_writes(self, count=20, since=None):
+    def wait_for_writes(self, count=3 * stamper.PAGES, since=None):
         since = now() if since is None else since
         wait_until(lambda: len(self.writes(since)) >= count, f"{count} writes of {self.side}")
 
