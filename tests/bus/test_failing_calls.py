@@ -107,6 +107,7 @@ class Sweep:
                 if not bring_back(self.world, met):
                     self.fds = None
                 assert outcome.is_clear()
+                self.world.leases()  # or the judge would ask a service that is just coming back to the bus
                 judge(made, outcome)
                 self.world.check(unsaid=is_of(met, TELLS))
                 self.world.clear()
