@@ -43,12 +43,9 @@ dlk_release_owner(DlkConnection *connection, const char *owner, const DlkSetting
     return DLK_EXIT_SUCCESS;
 }
 
-static gboolean
-release_lease(DlkConnection *connection, const char *text, GError **error)
+gboolean
+dlk_release_lease(DlkConnection *connection, const char *object, GError **error)
 {
-    g_autofree char *object = dlk_leases_find(connection, text, error);
-    if (!object)
-        return FALSE;
     const DlkCall call = {
         .method = "Release",
         .arguments = g_variant_new("(o)", object),
@@ -56,6 +53,13 @@ release_lease(DlkConnection *connection, const char *text, GError **error)
     };
     g_autoptr(GVariant) reply = dlk_connection_call(connection, &call, error);
     return reply != NULL;
+}
+
+static gboolean
+release_named(DlkConnection *connection, const char *text, GError **error)
+{
+    g_autofree char *object = dlk_leases_find(connection, text, error);
+    return object && dlk_release_lease(connection, object, error);
 }
 
 /* One that cannot be released does not keep the others; the first failure gives the exit code. */
@@ -66,7 +70,7 @@ release_each(DlkConnection *connection, const DlkInvocation *invocation)
     guint32 released = 0;
     for (guint i = 0; i < invocation->n_arguments; i++) {
         g_autoptr(GError) error = NULL;
-        if (release_lease(connection, invocation->arguments[i], &error)) {
+        if (release_named(connection, invocation->arguments[i], &error)) {
             released++;
             continue;
         }

@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "failure.h"
 #include "leases.h"
+#include "release.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,18 +26,6 @@ is_left_over(GVariant *lease, const char *uuid)
            dlk_lease_number(lease, "Uid") == geteuid();
 }
 
-static gboolean
-release_lease(DlkConnection *connection, const char *object, GError **error)
-{
-    const DlkCall call = {
-        .method = "Release",
-        .arguments = g_variant_new("(o)", object),
-        .reply_type = G_VARIANT_TYPE_UNIT,
-    };
-    g_autoptr(GVariant) reply = dlk_connection_call(connection, &call, error);
-    return reply != NULL;
-}
-
 /* A release that the service has heard of is done, or will be when the storage answers, whatever it says. */
 static gboolean
 is_answer(const GError *error)
@@ -51,7 +40,7 @@ release_all(DlkConnection *connection, GPtrArray *leases, const char *uuid, GErr
     for (guint i = 0; i < leases->len; i++) {
         const DlkLeaseEntry *lease = leases->pdata[i];
         g_autoptr(GError) reason = NULL;
-        if (!is_left_over(lease->properties, uuid) || release_lease(connection, lease->object, &reason))
+        if (!is_left_over(lease->properties, uuid) || dlk_release_lease(connection, lease->object, &reason))
             continue;
         if (!is_answer(reason)) {
             g_propagate_error(error, g_steal_pointer(&reason));
