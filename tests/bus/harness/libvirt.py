@@ -86,14 +86,19 @@ class Libvirt:
         if hook:
             self._install_hook()
         self._gather_plugins()
-        Path("/var/cache/libvirt").mkdir(exist_ok=True)
-        Path("/var/log/libvirt").mkdir(exist_ok=True)
+        # Its packages bring some of them; of the rest libvirtd itself makes those that it misses.
+        for place in (*OWN_FOLDERS, CACHE):
+            Path("/", place).mkdir(exist_ok=True)
         self._reapers = []
         self.keeper = Process(f"namespaces-{name}", [
             "unshare", "--mount", "--uts", "--net", "--propagation", "unchanged", "sh", "-c", ENTER, "sh", self.folder, name, root],
             bus.folder)
-        wait_until(lambda: (Path(f"/proc/{self.keeper.pid}/comm").read_text() == "sleep\n"), "the namespaces")
+        wait_until(self._is_entered, "the namespaces")
         self.start()
+
+    def _is_entered(self):
+        assert self.keeper.is_alive(), f"the namespaces could not be made:\n{self.keeper.output()}"
+        return Path(f"/proc/{self.keeper.pid}/comm").read_text() == "sleep\n"
 
     def _install_hook(self):
         """The one that is installed, but for where disklockctl is. libvirt gives hooks an environment of its own."""
