@@ -16,8 +16,11 @@ def both_write(world, a, b):
 
 def rob(world, a, stranger):
     """Has a stranger preempt it, who then has the disk; returns when that was done."""
-    register(world, stranger, 0x5)
-    preempt(world, stranger, 0x5, registered_keys(world, stranger)[-1])
+    key, = registered_keys(world, stranger)
+    # Else a check that comes between the two finds the stranger, and the key is given back before it can be preempted.
+    with a.between_two_checks():
+        register(world, stranger, 0x5)
+        preempt(world, stranger, 0x5, key)
     return now()
 
 

@@ -1,8 +1,10 @@
 """Hosts that share a disk of SCSI: each has a service, a HostId and a nexus of its own."""
 
+import contextlib
 import mmap
 import os
 import re
+import signal
 from functools import cache
 from pathlib import Path as FilePath
 
@@ -69,6 +71,15 @@ class Initiator:
     def write(self):
         """None where a write past the cache gets through to the disk, else the number of the error."""
         return write_through(self.node)
+
+    @contextlib.contextmanager
+    def between_two_checks(self):
+        """The service stands still meanwhile: what is done to the disk in several steps it sees done."""
+        self.service.process.signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.service.process.signal(signal.SIGCONT)
 
     def wait_for_loss(self, lease):
         """Until the lease is broken; returns why."""
