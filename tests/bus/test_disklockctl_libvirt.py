@@ -334,10 +334,16 @@ def test_the_installed_hook_passes_on_all_that_libvirt_tells(installed_hook):
     assert (done.returncode, done.stdout) == (0, "libvirt hook -- web01 prepare begin -\n<domain/>")
 
 
-@pytest.mark.parametrize("operation, status", [("prepare", BUSY), ("migrate", BUSY), ("release", 0), ("reconnect", 0), ("started", 0), ("restore", 0)])
+@pytest.mark.parametrize("operation, status", [("prepare", BUSY), ("migrate", BUSY), ("release", 0), ("reconnect", 0)])
 def test_only_a_start_and_a_migration_fail_with_disklockctl(installed_hook, operation, status):
     done = installed_hook(operation, f"echo db01 has it >&2; exit {BUSY}")
     assert (done.returncode, done.stderr) == (status, "db01 has it\n")
+
+
+@pytest.mark.parametrize("operation", ["start", "started", "stopped", "restore", "attach", "something new"])
+def test_for_what_is_no_concern_nothing_is_run(installed_hook, operation):
+    done = installed_hook(operation, "echo here; exit 1")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize("operation, status", [("prepare", 127), ("reconnect", 0)])

@@ -37,11 +37,11 @@ def test_plugging_a_disk_that_another_has_names_the_other(vm, qcow2, libvirt):
     vm.runs()
 
 
-def change_media(libvirt, *arguments):
+def change_media(libvirt, *command):
     """The firmware looks for a medium to start from meanwhile, and may shut the tray between libvirt's opening it and taking the medium out."""
     def changed():
         try:
-            libvirt.virsh("change-media", "web01", *arguments)
+            libvirt.virsh(*command)
         except VirshError as problem:
             if "is not open" not in str(problem):
                 raise
@@ -54,11 +54,11 @@ def test_media_are_leased_read_only_while_they_are_in(libvirt, root, qcow2):
     first, second = qcow2("first.qcow2"), qcow2("second.qcow2")
     libvirt.create(small_domain(cdrom(medium(first))))
     assert root.held() == {str(first): "read-only"}
-    change_media(libvirt, "sda", second, "--update", "--force")
+    change_media(libvirt, "change-media", "web01", "sda", second, "--update", "--force")
     assert root.held() == {str(second): "read-only"}
-    change_media(libvirt, "sda", "--eject", "--force")
+    change_media(libvirt, "change-media", "web01", "sda", "--eject", "--force")
     assert root.held() == {}
-    change_media(libvirt, "sda", first, "--insert")
+    change_media(libvirt, "change-media", "web01", "sda", first, "--insert")
     assert root.held() == {str(first): "read-only"}
 
 
@@ -119,11 +119,11 @@ def test_a_medium_is_leased_with_its_backing_chain_while_it_is_in(libvirt, root,
     first, second = qcow2("first.qcow2", lower), qcow2("second.qcow2", other)
     libvirt.create(small_domain(cdrom()))
     # Not change-media: it calls what is put into an empty drive raw.
-    libvirt.virsh("update-device", "web01", libvirt.file(cdrom(medium(first))), "--force")
+    change_media(libvirt, "update-device", "web01", libvirt.file(cdrom(medium(first))), "--force")
     assert root.held() == {str(first): "read-only", str(lower): "read-only"}
-    change_media(libvirt, "sda", second, "--update", "--force")
+    change_media(libvirt, "change-media", "web01", "sda", second, "--update", "--force")
     assert root.held() == {str(second): "read-only", str(other): "read-only"}
-    change_media(libvirt, "sda", "--eject", "--force")
+    change_media(libvirt, "change-media", "web01", "sda", "--eject", "--force")
     assert root.held() == {}
 
 
