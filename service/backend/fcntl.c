@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define RECOVER_LOST_LOCKS "/sys/module/nfs/parameters/recover_lost_locks"
 
@@ -172,16 +173,27 @@ fcntl_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error)
     return TRUE;
 }
 
+/* With its last descriptor a lock goes too. The target keeps one that locks nothing. */
+static gboolean
+close_locked(DlkHold *hold)
+{
+    dlk_autofd fd = dlk_fd_reopen(hold->fd, O_PATH);
+    return fd >= 0 && dup3(fd, hold->fd, O_CLOEXEC) >= 0;
+}
+
 static gboolean
 fcntl_release(DlkBackend *self, DlkHold *hold, GError **error)
 {
+    gboolean unlocked = TRUE;
     if (hold->fd >= 0 && !dlk_image_locks_clear(hold->fd)) {
         const int errsv = errno;
         g_autofree char *label = label_of(hold->target);
-        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot unlock %s", label);
+        unlocked = dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot unlock %s", label);
+        if (!close_locked(hold))
+            return FALSE;
     }
     hold->fd = -1; /* it is the target's now, without a lock */
-    return TRUE;
+    return unlocked;
 }
 
 static gboolean

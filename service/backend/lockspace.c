@@ -259,15 +259,16 @@ lockspace_release(DlkBackend *self, DlkHold *hold, GError **error)
 {
     if (hold->fd < 0)
         return TRUE;
-    if (!dlk_image_locks_clear(hold->fd)) {
-        const int errsv = errno;
-        g_autofree char *label = label_of(hold->target);
-        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv,
-                                   "cannot unlock the lock file of %s", label);
-    }
+    const gboolean unlocked = dlk_image_locks_clear(hold->fd);
+    const int errsv = errno;
+    /* In any case: with its last descriptor a lock goes too. */
     dlk_close_fd(&hold->fd);
     hold->fd = -1;
-    return TRUE;
+    if (unlocked)
+        return TRUE;
+    g_autofree char *label = label_of(hold->target);
+    return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot unlock the lock file of %s",
+                               label);
 }
 
 static gboolean

@@ -94,7 +94,7 @@ pid_ref_new_take(pid_t pid, int taken_pidfd, GError **error)
         return NULL;
     }
     if (!uid_known || start == 0) {
-        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "cannot see whose process %d is", (int)pid);
+        g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED, "cannot see whose process %d is", (int)pid);
         return NULL;
     }
     DlkPidRef *self = g_new0(DlkPidRef, 1);
@@ -116,7 +116,7 @@ dlk_pid_ref_new(pid_t pid, GError **error)
         return NULL;
     }
     if (pidfd < 0) {
-        dlk_set_error_errno(error, DLK_ERROR_INVALID_ARGS, errno, "cannot watch process %d", (int)pid);
+        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "cannot watch process %d", (int)pid);
         return NULL;
     }
     return pid_ref_new_take(pid, g_steal_fd(&pidfd), error);

@@ -11,7 +11,8 @@
  */
 typedef struct _DlkPidRef DlkPidRef;
 
-/** Fails with DLK_ERROR_INVALID_ARGS where no such process lives. */
+/** DLK_ERROR_INVALID_ARGS where no such process lives, DLK_ERROR_BACKEND_FAILED where it cannot be looked at.
+ */
 DlkPidRef *dlk_pid_ref_new(pid_t pid, GError **error);
 /** Takes @pidfd (closed on failure too). DLK_ERROR_INVALID_ARGS where it is no pidfd or its process has
  * ended. */

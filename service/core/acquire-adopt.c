@@ -108,23 +108,12 @@ is_still_there(const DlkAcquire *self, const DlkItem *item, GError **error)
     return FALSE;
 }
 
-static gboolean
-hand_over(DlkAcquire *self, DlkLease *lease, GError **error)
+/* In what is the leases' own already; it cannot fail. */
+static void
+apply(const DlkAcquire *self, DlkLease *lease)
 {
     const DlkOptions *options = self->request->options;
-    DlkCaller *caller = self->request->caller;
-    const DlkHandOver to = {self->process, options->lifetime,
-                            options->lifetime == DLK_LIFETIME_CONNECTION ? caller->name : NULL,
-                            options->on_break_given ? options->on_break : lease->on_break,
-                            options->why ? options->why : lease->why};
 
-    /* First: or a restart would end it with the process that it was for. */
-    if (!dlk_record_hand_over(self->engine, lease, &to, error))
-        return FALSE;
-    if (!dlk_holding_hand_over(self->engine, lease, self->process, options->lifetime, caller, error)) {
-        dlk_record_change(self->engine, lease);
-        return FALSE;
-    }
     if (options->on_break_given)
         lease->on_break = options->on_break;
     if (options->why) {
@@ -133,17 +122,48 @@ hand_over(DlkAcquire *self, DlkLease *lease, GError **error)
     }
     lease->adopted = TRUE;
     g_signal_emit_by_name(self->engine, "changed", lease);
+}
+
+static gboolean
+hand_over(DlkAcquire *self, DlkLease *const *leases, guint n, GError **error)
+{
+    const DlkOptions *options = self->request->options;
+    DlkCaller *caller = self->request->caller;
+    const DlkHandOver to = {self->process, options->lifetime,
+                            options->lifetime == DLK_LIFETIME_CONNECTION ? caller->name : NULL,
+                            options->on_break_given ? &options->on_break : NULL, options->why};
+
+    /* First: or a restart would end them with the process that they were for. */
+    if (!dlk_record_hand_over(self->engine, leases, n, &to, error))
+        return FALSE;
+    for (guint i = 0; i < n; i++) {
+        if (dlk_holding_hand_over(self->engine, leases[i], self->process, options->lifetime, caller, error))
+            continue;
+        /* The process cannot be watched, which shows at the first: none is for it yet. */
+        g_assert(i == 0);
+        for (guint j = 0; j < n; j++)
+            dlk_record_change(self->engine, leases[j]);
+        return FALSE;
+    }
+    for (guint i = 0; i < n; i++)
+        apply(self, leases[i]);
     return TRUE;
 }
 
 gboolean
 dlk_acquire_hand_over(DlkAcquire *self, GError **error)
 {
-    for (guint i = 0; i < self->items->len; i++)
-        if (dlk_acquire_item(self, i)->adopted && !is_still_there(self, dlk_acquire_item(self, i), error))
+    g_autofree DlkLease **leases = g_new(DlkLease *, self->items->len);
+    guint n = 0;
+
+    for (guint i = 0; i < self->items->len; i++) {
+        const DlkItem *item = dlk_acquire_item(self, i);
+
+        if (!item->adopted)
+            continue;
+        if (!is_still_there(self, item, error))
             return FALSE;
-    for (guint i = 0; i < self->items->len; i++)
-        if (dlk_acquire_item(self, i)->adopted && !hand_over(self, dlk_acquire_item(self, i)->lease, error))
-            return FALSE;
-    return TRUE;
+        leases[n++] = item->lease;
+    }
+    return n == 0 || hand_over(self, leases, n, error);
 }

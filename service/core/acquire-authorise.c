@@ -4,6 +4,17 @@
 
 /* ---- whom the leases are for ---- */
 
+/* What is wrong with the process is plain from its number; what is wrong with this service is some disk's
+ * refusal. */
+static void
+name_first_disk(const DlkAcquire *self, GError **error)
+{
+    const DlkItem *first = self->items->len > 0 ? dlk_acquire_item(self, 0) : NULL;
+
+    if (first && first->wanted->path && g_error_matches(*error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED))
+        g_prefix_error(error, "%s: ", dlk_acquire_item_name(first));
+}
+
 void
 dlk_acquire_find_process(DlkAcquire *self)
 {
@@ -21,6 +32,7 @@ dlk_acquire_find_process(DlkAcquire *self)
         g_set_error_literal(
             &error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
             "lifetime process needs a process, and the caller's cannot be seen from here: give pidfd");
+    name_first_disk(self, &error);
     if (error)
         dlk_acquire_fail(self, error);
     else

@@ -211,7 +211,7 @@ ungrant(DlkAcquire *self, DlkItem *item)
 void
 dlk_acquire_remember(DlkAcquire *self)
 {
-    const DlkLease *last = NULL;
+    const DlkLease *last = self->items->len > 0 ? dlk_acquire_item(self, 0)->lease : NULL;
     GError *error = NULL;
 
     for (guint i = 0; i < self->items->len && !error; i++)

@@ -193,21 +193,33 @@ rewrite_if_stale(DlkEngine *engine)
         rewrite_or_try_later(engine);
 }
 
-/* The new record first: of two that stand the later counts. */
+/* The new records first, all of which count or none: of two that stand the later counts. */
+static gboolean
+replace_all(DlkEngine *engine, DlkLease *const *leases, DlkLeaseRecord *records, guint n, GError **error)
+{
+    g_autofree gint64 *places = g_new0(gint64, n);
+
+    rewrite_if_stale(engine);
+    if (!dlk_lease_journal_append(engine->lease_journal, records, n, places, error))
+        return FALSE;
+    for (guint i = 0; i < n; i++) {
+        dlk_lease_journal_strike(engine->lease_journal, leases[i]->recorded_at);
+        leases[i]->recorded_at = places[i];
+    }
+    return TRUE;
+}
+
+/* One that has ended, or is not granted yet, is not to be written down. */
+static gboolean
+is_recorded(const DlkLease *lease)
+{
+    return lease->recorded_at > 0;
+}
+
 static gboolean
 replace(DlkEngine *engine, DlkLease *lease, DlkLeaseRecord *record, GError **error)
 {
-    gint64 place;
-
-    /* One that has ended, or is not granted yet, is not to be written down. */
-    if (lease->recorded_at <= 0)
-        return TRUE;
-    rewrite_if_stale(engine);
-    if (!dlk_lease_journal_append(engine->lease_journal, record, 1, &place, error))
-        return FALSE;
-    dlk_lease_journal_strike(engine->lease_journal, lease->recorded_at);
-    lease->recorded_at = place;
-    return TRUE;
+    return !is_recorded(lease) || replace_all(engine, &lease, record, 1, error);
 }
 
 static void
@@ -307,20 +319,37 @@ dlk_record_resumption(DlkEngine *engine, DlkLease *lease, GError **error)
     return replace(engine, lease, record, error);
 }
 
-gboolean
-dlk_record_hand_over(DlkEngine *engine, DlkLease *lease, const DlkHandOver *to, GError **error)
+static DlkLeaseRecord *
+fill_hand_over(Writing *writing, const DlkLease *lease, const DlkEngine *engine, const DlkHandOver *to)
 {
-    Writing writing;
-    DlkLeaseRecord *record = fill(&writing, lease);
+    DlkLeaseRecord *record = fill(writing, lease);
 
     record->pid = to->process ? dlk_pid_ref_pid(to->process) : 0;
     record->process_start = to->process ? dlk_pid_ref_start(to->process) : 0;
     record->lifetime = to->lifetime;
-    record->on_break = to->on_break;
-    record->why = to->why;
+    record->on_break = to->on_break ? *to->on_break : lease->on_break;
+    record->why = to->why ? to->why : lease->why;
     record->bus = to->bus_name ? engine->bus : NULL;
     record->bus_name = to->bus_name;
-    return replace(engine, lease, record, error);
+    return record;
+}
+
+gboolean
+dlk_record_hand_over(DlkEngine *engine, DlkLease *const *leases, guint n, const DlkHandOver *to,
+                     GError **error)
+{
+    g_autofree DlkLease **recorded = g_new(DlkLease *, n);
+    g_autofree Writing *writings = g_new0(Writing, n);
+    g_autofree DlkLeaseRecord *records = g_new0(DlkLeaseRecord, n);
+    guint count = 0;
+
+    for (guint i = 0; i < n; i++) {
+        if (!is_recorded(leases[i]))
+            continue;
+        records[count] = *fill_hand_over(&writings[count], leases[i], engine, to);
+        recorded[count++] = leases[i];
+    }
+    return count == 0 || replace_all(engine, recorded, records, count, error);
 }
 
 void

@@ -30,15 +30,17 @@ void dlk_record_change_is_over(DlkLease *lease);
 /** @lease, whose lock was taken again, is about to be active. */
 gboolean dlk_record_resumption(DlkEngine *engine, DlkLease *lease, GError **error);
 
-/** DlkHandOver: whom a lease is about to be for. */
+/** DlkHandOver: whom leases are about to be for. */
 typedef struct {
     DlkPidRef *process; /* or %NULL */
     DlkLifetime lifetime;
-    const char *bus_name; /* lifetime connection: whose; else %NULL */
-    DlkOnBreak on_break;
-    const char *why;
+    const char *bus_name;       /* lifetime connection: whose; else %NULL */
+    const DlkOnBreak *on_break; /* %NULL: each lease's own */
+    const char *why;            /* likewise */
 } DlkHandOver;
-gboolean dlk_record_hand_over(DlkEngine *engine, DlkLease *lease, const DlkHandOver *to, GError **error);
+/** Writes down that the @n leases are for somebody else, all or none. */
+gboolean dlk_record_hand_over(DlkEngine *engine, DlkLease *const *leases, guint n, const DlkHandOver *to,
+                              GError **error);
 /** Before the lock of @lease is given up: it has ended, and the store forgets it. */
 void dlk_record_end(DlkEngine *engine, DlkLease *lease);
 
