@@ -1,6 +1,7 @@
 """NFS: the guest's kernel serves, and two hosts, each with a network of its own, mount it by both versions of the protocol."""
 
 import os
+import re
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -178,10 +179,12 @@ def locks_at_server(image):
     return [line for line in Path("/proc/locks").read_text(encoding="ascii").splitlines() if key in line]
 
 
-def locks_of_client(host, image):
-    """How many locks on a file of the export this host has, as a client of version 4."""
+def has_lock(host, image):
+    """Does the server know of a lock of this host, as a client of version 4, on a file of the export? From Linux 6.6 on it may have delegated
+    the file for writing, which is more: the host then locks by itself, until another one asks."""
     states = (client_folder(host) / "states").read_text(encoding="utf-8").splitlines()
-    return sum("type: lock" in state and f":{image.stat().st_ino}\"" in state for state in states)
+    mine = [state for state in states if f":{image.stat().st_ino}\"" in state]
+    return any(re.search(r"type: (lock|deleg, access: r?w)", state) for state in mine)
 
 
 def take_locks_away(host):
