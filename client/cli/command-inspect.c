@@ -17,9 +17,40 @@ static const char *const columns[] = {"lease",       "mode", "owner",     "uid",
                                       "what",        "host", "host-name", "since", "path", "this-host",
                                       "unconfirmed", "disk", "relation",  NULL};
 
+static char *describe(const char *key, GVariant *value);
+
+/* "exclusive, shared" */
+static char *
+describe_strings(GVariant *value)
+{
+    g_autofree const char **strings = g_variant_get_strv(value, NULL);
+    return strings[0] ? g_strjoinv(", ", (char **)strings) : g_strdup("none");
+}
+
+/* "type WERO, keys none" */
+static char *
+describe_dictionary(GVariant *value)
+{
+    g_autoptr(GPtrArray) parts = g_ptr_array_new_with_free_func(g_free);
+    GVariantIter iter;
+    const char *key;
+    GVariant *entry;
+    g_variant_iter_init(&iter, value);
+    while (g_variant_iter_loop(&iter, "{&sv}", &key, &entry)) {
+        g_autofree char *text = describe(key, entry);
+        g_ptr_array_add(parts, g_strdup_printf("%s %s", key, text));
+    }
+    g_ptr_array_add(parts, NULL);
+    return g_strjoinv(", ", (char **)parts->pdata);
+}
+
 static char *
 describe(const char *key, GVariant *value)
 {
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING_ARRAY))
+        return describe_strings(value);
+    if (g_variant_is_of_type(value, G_VARIANT_TYPE_VARDICT))
+        return describe_dictionary(value);
     if (g_variant_is_of_type(value, G_VARIANT_TYPE_OBJECT_PATH))
         return g_strdup(dlk_lease_id(g_variant_get_string(value, NULL)));
     if (g_variant_is_of_type(value, G_VARIANT_TYPE_STRING))

@@ -171,6 +171,12 @@ def test_inspect_says_who_has_a_disk(ctl, service, disk):
     assert re.search(rf"^  {lease} .*web01", done.stdout, re.M)
 
 
+def test_inspect_says_in_words_which_modes_can_be_had(ctl, service, disk):
+    assert re.search(r"^ *Available: exclusive, shared, read-only$", ctl("inspect", disk).stdout, re.M)
+    acquire(ctl, disk)
+    assert re.search(r"^ *Available: none$", ctl("inspect", disk).stdout, re.M)
+
+
 def test_inspect_as_json_is_the_report(ctl, root, disk):
     report = json.loads(ctl("inspect", "--json=short", disk).stdout)
     assert report["state"] == "free"
