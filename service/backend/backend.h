@@ -62,7 +62,7 @@ struct _DlkBackendClass {
     char *(*reach_limit)(DlkBackend *self, const DlkTarget *target, const DlkRule *rule);
     /** Why a lock on this disk may be lost unseen, as a clause, transfer full; %NULL: it is seen. May be
      * missing. */
-    char *(*unseen_loss)(DlkBackend *self, const DlkTarget *target);
+    char *(*unseen_loss)(DlkBackend *self, const DlkTarget *target, const DlkRule *rule);
 
     /** Can this backend lock such a disk at all? DLK_ERROR_UNSUPPORTED says why not; the rule's fallback
      * decides then. */

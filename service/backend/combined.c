@@ -320,6 +320,19 @@ combined_reach_limit(DlkBackend *backend, const DlkTarget *target, const DlkRule
     return reaching > 0 ? NULL : g_strdup_printf("the backend %s is known to this host alone", self->name);
 }
 
+/* That of one part is enough: in some modes it may be the only one that is locked. */
+static char *
+combined_unseen_loss(DlkBackend *backend, const DlkTarget *target, const DlkRule *rule)
+{
+    const DlkCombinedBackend *self = DLK_COMBINED_BACKEND(backend);
+    char *unseen = NULL;
+    for (guint i = 0; i < PARTS && unseen == NULL; i++) {
+        const DlkBackendClass *klass = DLK_BACKEND_GET_CLASS(self->parts[i]);
+        unseen = klass->unseen_loss != NULL ? klass->unseen_loss(self->parts[i], target, rule) : NULL;
+    }
+    return unseen;
+}
+
 static const char *
 combined_get_name(DlkBackend *backend)
 {
@@ -341,6 +354,7 @@ dlk_combined_backend_class_init(DlkCombinedBackendClass *klass)
     backend->get_name = combined_get_name;
     backend->reaches_other_hosts = TRUE;
     backend->reach_limit = combined_reach_limit;
+    backend->unseen_loss = combined_unseen_loss;
     backend->probe = combined_probe;
     backend->acquire = combined_acquire;
     backend->check = combined_check;

@@ -4,6 +4,7 @@
 #include "backend/image-locks.h"
 #include "backend/process-locks.h"
 #include "backend/server-advice.h"
+#include "backend/shared-locks.h"
 #include "base/as-user.h"
 #include "base/error.h"
 #include "base/fd.h"
@@ -94,17 +95,11 @@ run(Job *job, DlkAsUserFunc func)
     return user != NULL ? dlk_as_user(user, job->fd, func, job) : func(job);
 }
 
-gboolean
-dlk_fcntl_sees_read_locks(const DlkTarget *target)
-{
-    return g_strcmp0(target->disk->filesystem, "nfs") != 0;
-}
-
 /* Where others see only that, for writing, if the descriptor allows it: a reader's does not. */
 static gboolean
 lock_byte(const DlkHold *hold, guint byte)
 {
-    return (!dlk_fcntl_sees_read_locks(hold->target) && dlk_image_locks_set(hold->fd, byte, F_WRLCK)) ||
+    return (!dlk_shared_locks_show_readers(hold->target->disk->filesystem) && dlk_image_locks_set(hold->fd, byte, F_WRLCK)) ||
            dlk_image_locks_set(hold->fd, byte, F_RDLCK);
 }
 
@@ -163,7 +158,7 @@ is_locked(int fd)
 static gboolean
 may_be_locked(const DlkTarget *target, int fd)
 {
-    return is_locked(fd) || !dlk_fcntl_sees_read_locks(target);
+    return is_locked(fd) || !dlk_shared_locks_show_readers(target->disk->filesystem);
 }
 
 gboolean
@@ -211,7 +206,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Census, census_clear)
 static gboolean
 may_stand(const DlkTarget *target, const DlkHolder *holder)
 {
-    if (holder->confirmed || dlk_fcntl_sees_read_locks(target))
+    if (holder->confirmed || dlk_shared_locks_show_readers(target->disk->filesystem))
         return holder->confirmed;
     const guint byte = byte_of(&holder->lease);
     dlk_autofd fd = dlk_target_open(target, O_RDWR);

@@ -3,6 +3,7 @@
 #include "backend/fcntl-parts.h"
 #include "backend/image-locks.h"
 #include "backend/lease-locks.h"
+#include "backend/shared-locks.h"
 #include "base/as-user.h"
 #include "base/error.h"
 #include "base/filesystem.h"
@@ -12,8 +13,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define RECOVER_LOST_LOCKS "/sys/module/nfs/parameters/recover_lost_locks"
 
 struct _DlkFcntlBackend {
     DlkBackend parent_instance;
@@ -69,50 +68,22 @@ fcntl_reach_limit(DlkBackend *self, const DlkTarget *target, const DlkRule *rule
     return g_strdup(target->disk->lock_limit);
 }
 
-/* The module is nfs, whatever the version; where it is not loaded there is no NFS. */
-static gboolean
-recovers_lost_locks(void)
-{
-    g_autofree char *text = NULL;
-    return g_file_get_contents(RECOVER_LOST_LOCKS, &text, NULL, NULL) && text[0] == 'Y';
-}
-
 static char *
-fcntl_unseen_loss(DlkBackend *self, const DlkTarget *target)
+fcntl_unseen_loss(DlkBackend *self, const DlkTarget *target, const DlkRule *rule)
 {
-    static gint is_told;
-    if (g_strcmp0(target->disk->filesystem, "nfs") == 0 && target->disk->lock_limit == NULL)
-        return g_strdup("NFS version 3 shows that a lock was lost only while somebody else has it");
-    if (g_strcmp0(target->disk->filesystem, "nfs4") != 0 || !recovers_lost_locks())
-        return NULL;
-    if (g_atomic_int_compare_and_exchange(&is_told, FALSE, TRUE))
-        g_warning(
-            "%s is set: where an NFS server takes a lock away, the kernel locks again and tells nobody, "
-            "though somebody else may have written meanwhile; set it to N",
-            RECOVER_LOST_LOCKS);
-    return g_strdup("nfs.recover_lost_locks=1 makes the kernel lock again what was lost, and tell nobody");
-}
-
-/* Readers and writers that share would not see each other. */
-static gboolean
-check_strictness(const DlkTarget *target, DlkMode mode, gboolean strict, GError **error)
-{
-    if (!strict || mode == DLK_MODE_EXCLUSIVE || dlk_fcntl_sees_read_locks(target))
-        return TRUE;
-    g_autofree char *label = label_of(target);
-    g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
-                "%s: readers=strict cannot be kept by version 3 of NFS, where a host does not see who has "
-                "locked a disk for reading: mount it by version 4, or lock it exclusively",
-                label);
-    return FALSE;
+    const DlkDisk *disk = target->disk;
+    return disk->lock_limit == NULL && disk->filesystem != NULL
+               ? dlk_shared_locks_unseen_loss(disk->filesystem)
+               : NULL;
 }
 
 static gboolean
 fcntl_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **error)
 {
-    if (!check_strictness(hold->target, hold->mode, hold->strict, error))
-        return FALSE;
     g_autofree char *label = label_of(hold->target);
+    if (!dlk_shared_locks_keep_apart(hold->target->disk->filesystem, hold->mode, hold->strict, label, NULL,
+                                     error))
+        return FALSE;
     dlk_autofd fd = open_for(hold->target, hold->mode, error);
     if (fd < 0 || !dlk_lease_locks_take(fd, label, hold->mode, hold->strict, error))
         return FALSE; /* nobody has a copy of the descriptor yet: closing it unlocks */
@@ -163,7 +134,7 @@ static gboolean
 fcntl_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error)
 {
     g_autofree char *label = label_of(hold->target);
-    if (!check_strictness(hold->target, mode, hold->strict, error))
+    if (!dlk_shared_locks_keep_apart(hold->target->disk->filesystem, mode, hold->strict, label, NULL, error))
         return FALSE;
     if (dlk_mode_writes(mode) && !make_writable(hold, error))
         return FALSE;

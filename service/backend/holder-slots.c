@@ -133,6 +133,26 @@ dlk_holder_slots_read(int fd)
     return g_steal_pointer(&slots);
 }
 
+/* The record first: as long as the slot is locked nobody else's can be there. */
+void
+dlk_holder_slots_drop_others(int fd, guint slot, const DlkLeaseId *lease)
+{
+    g_autoptr(GByteArray) bytes = read_all(fd);
+    const guint kept = MIN(slot, DLK_HOLDER_SLOTS);
+    for (guint i = 0; i < DLK_HOLDER_SLOTS && bytes != NULL && lease != NULL; i++) {
+        g_autoptr(DlkHolder) holder = i != slot ? parse(bytes, i) : NULL;
+        if (holder != NULL && dlk_lease_id_equal(&holder->lease, lease))
+            (void)dlk_holder_slots_remove(fd, i);
+    }
+    if (kept > 0)
+        (void)dlk_image_locks_set_range(fd, first_byte(0), kept * SLOT_SIZE, F_UNLCK);
+    if (kept + 1 < DLK_HOLDER_SLOTS)
+        (void)dlk_image_locks_set_range(fd, first_byte(kept + 1), (DLK_HOLDER_SLOTS - kept - 1) * SLOT_SIZE,
+                                        F_UNLCK);
+    if (slot != DLK_HOLDER_NO_SLOT)
+        (void)dlk_image_locks_set(fd, DLK_BYTE_NO_SLOT, F_UNLCK);
+}
+
 gboolean
 dlk_holder_slots_remove(int fd, guint slot)
 {

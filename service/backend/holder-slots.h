@@ -16,6 +16,11 @@
  * errno set: neither.
  */
 gboolean dlk_holder_slots_claim(int fd, guint *slot);
+/**
+ * dlk_holder_slots_drop_others: what an earlier run left of the same lease: unlocks every slot but @slot that
+ * @fd has locked, and takes away the records of @lease that stand elsewhere; %NULL: none.
+ */
+void dlk_holder_slots_drop_others(int fd, guint slot, const DlkLeaseId *lease);
 /** Does a lease stand for which no slot was free, or is that not known? */
 gboolean dlk_holder_slots_are_too_few(int fd);
 /** Writes @record, a line, there; %NULL: nothing. FALSE with errno set. */

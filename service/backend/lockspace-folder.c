@@ -1,6 +1,7 @@
 #include "backend/lockspace-folder.h"
 
 #include "backend/mount-lines.h"
+#include "backend/shared-locks.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/lock-reach.h"
@@ -75,11 +76,33 @@ dlk_lockspace_folder_open(const DlkRule *rule, GError **error)
     return fd >= 0 && is_safe(rule, fd, TRUE, error) ? g_steal_fd(&fd) : -1;
 }
 
+static DlkMountLine *
+find_mount(const DlkRule *rule)
+{
+    g_autofree char *mountinfo = dlk_mount_lines_read();
+    return dlk_mount_line_of_path(mountinfo, rule->lockspace);
+}
+
+char *
+dlk_lockspace_folder_filesystem(const DlkRule *rule)
+{
+    g_autoptr(DlkMountLine) mount = find_mount(rule);
+    return mount != NULL ? g_strdup(mount->filesystem) : NULL;
+}
+
+char *
+dlk_lockspace_folder_unseen_loss(const DlkRule *rule)
+{
+    g_autoptr(DlkMountLine) mount = find_mount(rule);
+    g_autofree char *limit =
+        mount != NULL ? dlk_lock_reach_limit(mount->filesystem, mount->options) : g_strdup("");
+    return limit == NULL ? dlk_shared_locks_unseen_loss(mount->filesystem) : NULL;
+}
+
 char *
 dlk_lockspace_folder_limit(const DlkRule *rule)
 {
-    g_autofree char *mountinfo = dlk_mount_lines_read();
-    g_autoptr(DlkMountLine) mount = dlk_mount_line_of_path(mountinfo, rule->lockspace);
+    g_autoptr(DlkMountLine) mount = find_mount(rule);
     if (mount != NULL)
         return dlk_lock_reach_limit(mount->filesystem, mount->options);
     return g_strdup("its mount is not among those of the service");

@@ -2,7 +2,9 @@
 #include "backend/image-locks.h"
 #include "backend/lock-file.h"
 #include "backend/lockspace.h"
+#include "backend/lockspace-folder.h"
 #include "backend/server-advice.h"
+#include "backend/shared-locks.h"
 #include "base/error.h"
 #include "base/text.h"
 
@@ -43,17 +45,21 @@ dlk_lockspace_holders(DlkBackend *self, const DlkTarget *target, const DlkRule *
         return cannot_read(target, error);
     const DlkByteState lease = dlk_image_locks_ask(fd, DLK_BYTE_LEASE, DLK_BYTE_LEASE, NULL);
     const gboolean busy = lease == DLK_BYTE_READ_LOCKED || lease == DLK_BYTE_WRITE_LOCKED;
-    guint confirmed = 0;
+    /* Where a reader's lock is not shown, his slot's is: for that he writes. */
+    g_autofree char *filesystem = dlk_lockspace_folder_filesystem(rule);
+    const gboolean may_be_busy = busy || !dlk_shared_locks_show_readers(filesystem);
+    guint confirmed = 0, unknown = 0;
     for (guint i = 0; i < slots->len; i++) {
         const DlkHolderSlot *slot = &g_array_index(slots, DlkHolderSlot, i);
+        unknown += slot->holder == NULL;
         if (slot->holder == NULL)
             continue;
         /* A slot may be kept locked, by whatever means, where no lease is. */
-        slot->holder->confirmed = slot->holder->confirmed && busy;
+        slot->holder->confirmed = slot->holder->confirmed && may_be_busy;
         confirmed += slot->holder->confirmed;
         g_ptr_array_add(holders, dlk_holder_ref(slot->holder));
     }
-    if (busy && (confirmed == 0 || dlk_holder_slots_are_too_few(fd)))
+    if ((busy || (may_be_busy && unknown > 0)) && (confirmed == 0 || dlk_holder_slots_are_too_few(fd)))
         g_ptr_array_add(holders, unknown_holder(lease));
     return TRUE;
 }

@@ -6,6 +6,7 @@
 #include "backend/lock-file.h"
 #include "backend/lockspace-folder.h"
 #include "backend/shared-identity.h"
+#include "backend/shared-locks.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "model/holder-record.h"
@@ -110,6 +111,20 @@ lockspace_reach_limit(DlkBackend *self, const DlkTarget *target, const DlkRule *
     return dlk_lockspace_folder_limit(rule);
 }
 
+static char *
+lockspace_unseen_loss(DlkBackend *self, const DlkTarget *target, const DlkRule *rule)
+{
+    return dlk_lockspace_folder_unseen_loss(rule);
+}
+
+static gboolean
+keeps_apart(const DlkHold *hold, const DlkRule *rule, DlkMode mode, GError **error)
+{
+    g_autofree char *filesystem = hold->strict ? dlk_lockspace_folder_filesystem(rule) : NULL;
+    g_autofree char *label = label_of(hold->target);
+    return dlk_shared_locks_keep_apart(filesystem, mode, hold->strict, label, rule->lockspace, error);
+}
+
 /*
  * The lock file, with the byte read-locked that whoever fences somebody write-locks: as long as it is, nobody
  * takes the file away. -1 without an error: it was just taken away, try again.
@@ -181,7 +196,8 @@ static gboolean
 lockspace_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **error)
 {
     g_auto(DlkLockPlace) place = {.folder = -1};
-    if (!dlk_lock_place_find(&place, hold->target, rule, error))
+    if (!dlk_lock_place_find(&place, hold->target, rule, error) ||
+        !keeps_apart(hold, rule, hold->mode, error))
         return FALSE;
     State *state = state_new(rule);
     hold->fd = take(&place, hold, state, error);
@@ -232,7 +248,8 @@ static gboolean
 lockspace_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error)
 {
     g_autofree char *label = label_of(hold->target);
-    if (!dlk_lease_locks_change(hold->fd, label, hold->mode, mode, hold->strict, error))
+    if (!keeps_apart(hold, hold->rule, mode, error) ||
+        !dlk_lease_locks_change(hold->fd, label, hold->mode, mode, hold->strict, error))
         return FALSE;
     hold->mode = mode;
     return TRUE;
@@ -271,6 +288,15 @@ lockspace_release(DlkBackend *self, DlkHold *hold, GError **error)
                                label);
 }
 
+/* The slot of the earlier run may be another one than that which was free now. */
+static gboolean
+keep_one_slot(const DlkHold *hold)
+{
+    const State *state = hold->state;
+    dlk_holder_slots_drop_others(hold->fd, state->slot, hold->holder != NULL ? &hold->holder->lease : NULL);
+    return TRUE;
+}
+
 static gboolean
 lockspace_adopt(DlkBackend *self, DlkHold *hold, int *fds, const DlkRule *rule, GError **error)
 {
@@ -278,7 +304,7 @@ lockspace_adopt(DlkBackend *self, DlkHold *hold, int *fds, const DlkRule *rule, 
     struct stat file;
     g_autofree char *label = label_of(hold->target);
     if (fds[0] < 0)
-        return lockspace_acquire(self, hold, rule, error);
+        return lockspace_acquire(self, hold, rule, error) && keep_one_slot(hold);
     if (!dlk_lock_place_find(&place, hold->target, rule, error))
         return FALSE;
     if (fstat(fds[0], &file) < 0)
@@ -302,7 +328,7 @@ lockspace_adopt(DlkBackend *self, DlkHold *hold, int *fds, const DlkRule *rule, 
     state->slot = slot;
     dlk_hold_set_state(hold, state, state_free);
     hold->fd = g_steal_fd(&fds[0]);
-    return TRUE;
+    return keep_one_slot(hold);
 }
 
 static void
@@ -312,6 +338,7 @@ dlk_lockspace_backend_class_init(DlkLockspaceBackendClass *klass)
     backend->name = "lockspace";
     backend->reaches_other_hosts = TRUE;
     backend->reach_limit = lockspace_reach_limit;
+    backend->unseen_loss = lockspace_unseen_loss;
     backend->probe = lockspace_probe;
     backend->acquire = lockspace_acquire;
     backend->check = lockspace_check;

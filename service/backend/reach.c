@@ -13,10 +13,10 @@ dlk_reach_limit(DlkBackend *backend, const DlkTarget *target, const DlkRule *rul
 }
 
 char *
-dlk_reach_unseen_loss(DlkBackend *backend, const DlkTarget *target)
+dlk_reach_unseen_loss(DlkBackend *backend, const DlkTarget *target, const DlkRule *rule)
 {
     const DlkBackendClass *klass = DLK_BACKEND_GET_CLASS(backend);
-    return klass->unseen_loss != NULL ? klass->unseen_loss(backend, target) : NULL;
+    return klass->unseen_loss != NULL ? klass->unseen_loss(backend, target, rule) : NULL;
 }
 
 gboolean
@@ -32,7 +32,7 @@ dlk_reach_suffices(DlkBackend *backend, const DlkTarget *target, const DlkRule *
             label, rule->name, limit);
         return FALSE;
     }
-    g_autofree char *unseen = rule->refuse_unseen_loss ? dlk_reach_unseen_loss(backend, target) : NULL;
+    g_autofree char *unseen = rule->refuse_unseen_loss ? dlk_reach_unseen_loss(backend, target, rule) : NULL;
     if (unseen == NULL)
         return TRUE;
     g_set_error(

@@ -53,6 +53,7 @@ space_try(Space *self, const char *host, const char *owner, DlkMode mode, GError
     holder->host_name = g_ref_string_new("node7");
     holder->owner = g_ref_string_new(owner);
     holder->since = 1766000000000000;
+    dlk_lease_id_random(&holder->lease);
     g_autoptr(DlkHold) hold = dlk_hold_new(self->backend, self->target, mode, self->rule->strict_readers, 0);
     dlk_hold_set_holder(hold, holder);
     return dlk_backend_acquire(self->backend, hold, self->rule, error) ? g_steal_pointer(&hold) : NULL;

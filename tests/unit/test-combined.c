@@ -1,5 +1,7 @@
 #include "backend/fake.h"
+#include "backend/reach.h"
 #include "lockspace-fixture.h"
+#include "mounts-fixture.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -83,6 +85,19 @@ test_a_second_that_refuses_gives_back_the_first(Pair *f, gconstpointer data)
     space_assert_refused(&f->space, DLK_MODE_EXCLUSIVE, DLK_ERROR_BUSY, "image");
     g_assert_cmpuint(dlk_fake_backend_held_in_all(f->fake), ==, 0);
     space_give_back(other);
+}
+
+static void
+test_a_rule_may_refuse_that_the_loss_of_one_part_is_not_seen(Pair *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    Space *space = &f->space;
+    mounted_options = "local_lock=none";
+    g_assert_true(dlk_reach_suffices(space->backend, space->target, space->rule, NULL));
+    space->rule->refuse_unseen_loss = TRUE;
+    g_assert_false(dlk_reach_suffices(space->backend, space->target, space->rule, &error));
+    g_assert_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED);
+    mounted_options = NULL;
 }
 
 static void
@@ -323,6 +338,7 @@ main(int argc, char **argv)
     only_fake();
     ADD(both_hold_and_both_give_back);
     ADD(a_second_that_refuses_gives_back_the_first);
+    ADD(a_rule_may_refuse_that_the_loss_of_one_part_is_not_seen);
     ADD(a_fake_that_refuses_leaves_nothing_locked);
     ADD(either_that_loses_its_lock_loses_the_lease);
     ADD(both_are_converted);

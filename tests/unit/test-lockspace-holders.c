@@ -1,3 +1,4 @@
+#include "backend/holder-slots.h"
 #include "backend/image-locks.h"
 #include "lockspace-fixture.h"
 #include "model/holder-record.h"
@@ -392,6 +393,70 @@ test_a_backend_without_fencing_says_so(void)
     g_assert_cmpuint(removed, ==, 0);
 }
 
+/* A lease whose slot is not the first one, where that is free now. */
+static DlkHold *
+take_behind_another(Space *f)
+{
+    g_autoptr(DlkHold) other = space_take(f, "alpha", "web01", DLK_MODE_SHARED);
+    DlkHold *hold = space_take(f, "alpha", "web02", DLK_MODE_SHARED);
+    space_give_back(other);
+    return hold;
+}
+
+/* As after a restart, with @fd (taken over) of the earlier run, or -1. */
+static DlkHold *
+take_up(Space *f, DlkHold *before, int fd)
+{
+    g_autoptr(GError) error = NULL;
+    DlkHold *hold = dlk_hold_new(f->backend, f->target, before->mode, FALSE, 0);
+    dlk_hold_set_holder(hold, before->holder);
+    die(before);
+    g_assert_true(dlk_backend_adopt(f->backend, hold, (int[DLK_HOLD_PARTS]){fd, -1}, f->rule, &error));
+    g_assert_no_error(error);
+    return hold;
+}
+
+static void
+assert_one_record(Space *f, const char *owner)
+{
+    g_autoptr(GPtrArray) holders = space_holders(f);
+    g_assert_cmpstr(only_holder(holders)->owner, ==, owner);
+    g_assert_true(only_holder(holders)->confirmed);
+    dlk_autofd fd = open(f->lock_file, O_RDONLY | O_CLOEXEC);
+    g_autoptr(GArray) slots = dlk_holder_slots_read(fd);
+    g_assert_cmpuint(slots->len, ==, 1);
+}
+
+static void
+test_a_lease_that_is_taken_up_has_one_slot(Space *f, gconstpointer data)
+{
+    DlkHold *before = take_behind_another(f);
+    const int kept = fcntl(before->fd, F_DUPFD_CLOEXEC, 0);
+    g_autoptr(DlkHold) hold = take_up(f, before, kept);
+    assert_one_record(f, "web02");
+    space_give_back(hold);
+}
+
+static void
+test_a_lease_that_is_taken_again_leaves_no_record_of_before(Space *f, gconstpointer data)
+{
+    g_autoptr(DlkHold) hold = take_up(f, take_behind_another(f), -1);
+    assert_one_record(f, "web02");
+    space_give_back(hold);
+}
+
+static void
+test_a_lease_that_is_taken_up_leaves_the_slots_of_others(Space *f, gconstpointer data)
+{
+    DlkHold *before = take_behind_another(f);
+    g_autoptr(DlkHold) other = space_take(f, "beta", "web03", DLK_MODE_SHARED);
+    const int kept = fcntl(before->fd, F_DUPFD_CLOEXEC, 0);
+    g_autoptr(DlkHold) hold = take_up(f, before, kept);
+    g_autoptr(GPtrArray) holders = space_holders(f);
+    g_assert_cmpuint(holders->len, ==, 2);
+    g_assert_true(holder_of(holders, "web02")->confirmed && holder_of(holders, "web03")->confirmed);
+}
+
 #define ADD(name) g_test_add("/lockspace/" #name, Space, NULL, space_set_up, test_##name, space_tear_down)
 
 int
@@ -418,6 +483,9 @@ main(int argc, char **argv)
     ADD(fencing_leaves_a_file_that_others_hold_too);
     ADD(fencing_is_not_done_while_somebody_unknown_holds_the_disk);
     ADD(fencing_leaves_a_file_that_holders_without_a_slot_have);
+    ADD(a_lease_that_is_taken_up_has_one_slot);
+    ADD(a_lease_that_is_taken_again_leaves_no_record_of_before);
+    ADD(a_lease_that_is_taken_up_leaves_the_slots_of_others);
     ADD(fencing_waits_for_who_is_just_taking_the_disk);
     ADD(who_fences_after_another_leaves_what_was_taken_between);
     ADD(nobody_takes_a_disk_while_its_holder_is_being_fenced);

@@ -1,4 +1,6 @@
+#include "backend/reach.h"
 #include "lockspace-fixture.h"
+#include "mounts-fixture.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -32,6 +34,47 @@ test_strict_readers_tolerate_no_writer(Space *f, gconstpointer data)
     g_autoptr(DlkHold) reader = space_take(f, "alpha", "web01", DLK_MODE_READ_ONLY);
     g_autoptr(DlkHold) other_reader = space_take(f, "beta", "web02", DLK_MODE_READ_ONLY);
     space_assert_refused(f, DLK_MODE_SHARED, DLK_ERROR_BUSY, "is");
+}
+
+static void
+test_by_version_3_of_nfs_strict_readers_are_refused(Space *f, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+    mounted_options = "local_lock=none";
+    f->rule->strict_readers = TRUE;
+    space_assert_refused(f, DLK_MODE_SHARED, DLK_ERROR_UNSUPPORTED, f->rule->lockspace);
+    space_assert_refused(f, DLK_MODE_READ_ONLY, DLK_ERROR_UNSUPPORTED, "version 3 of NFS");
+    g_autoptr(DlkHold) alone = space_take(f, "alpha", "web01", DLK_MODE_EXCLUSIVE);
+    g_assert_false(dlk_backend_convert(f->backend, alone, DLK_MODE_SHARED, &error));
+    g_assert_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED);
+    space_assert_check(alone, DLK_CHECK_HELD, NULL);
+    space_give_back(alone);
+    f->rule->strict_readers = FALSE;
+    g_autoptr(DlkHold) together = space_take(f, "alpha", "web01", DLK_MODE_SHARED);
+    mounted_options = NULL;
+}
+
+/* Whether a rule that asks for locks whose loss is always seen can have this one. */
+static gboolean
+suffices(Space *f, const char *options)
+{
+    g_autoptr(GError) error = NULL;
+    mounted_options = options;
+    const gboolean answer = dlk_reach_suffices(f->backend, f->target, f->rule, &error);
+    mounted_options = NULL;
+    if (!answer)
+        g_assert_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED);
+    return answer;
+}
+
+static void
+test_a_rule_may_refuse_a_folder_where_a_loss_is_not_seen(Space *f, gconstpointer data)
+{
+    g_assert_true(suffices(f, "local_lock=none"));
+    f->rule->refuse_unseen_loss = TRUE;
+    g_assert_false(suffices(f, "local_lock=none"));
+    g_assert_true(suffices(f, "nolock"));
+    g_assert_true(suffices(f, NULL));
 }
 
 static void
@@ -274,6 +317,8 @@ main(int argc, char **argv)
     ADD(an_exclusive_lease_keeps_every_other_out);
     ADD(shared_and_read_only_leases_stand_together);
     ADD(strict_readers_tolerate_no_writer);
+    ADD(by_version_3_of_nfs_strict_readers_are_refused);
+    ADD(a_rule_may_refuse_a_folder_where_a_loss_is_not_seen);
     ADD(a_release_hands_over_and_leaves_the_file);
     ADD(a_mode_changes_where_nobody_is_in_the_way);
     ADD(what_was_given_up_can_be_taken_again);
