@@ -95,3 +95,52 @@ def test_by_version_3_a_lock_that_stands_is_not_called_fenced_beside_another_hos
         a.root.acquire(disk, "read-only", owner="web01")
         unlock_filesystem()
         assert b.root.call("Fence", "(ssa{sv})", str(disk), "a", {}) == (1,)
+
+
+CLUSTER_DISK = "rbd://mon/pool/web01"
+
+
+@contextmanager
+def lockspace_by_version_3(*hosts, more=""):
+    """Meanwhile disks of the network have their lock files on the mount by version 3."""
+    before = {host: host.service.policy_file.read_text(encoding="utf-8") for host in hosts}
+    for host, text in before.items():
+        changed = text.replace(f"lockspace={MOUNTED['4.2']}/locks\n", f"lockspace={MOUNTED['3']}/locks\n{more}\n")
+        assert changed != text
+        host.service.policy_file.write_text(changed, encoding="utf-8")
+        host.root.call("Reload")
+    try:
+        yield
+    finally:
+        for host, text in before.items():
+            host.release_all()
+            host.service.policy_file.write_text(text, encoding="utf-8")
+            host.root.call("Reload")
+
+
+def test_by_version_3_those_who_share_a_disk_of_a_lockspace_are_named(world):
+    a, b = two_hosts(world)
+    with lockspace_by_version_3(a, b):
+        for mode in ("shared", "read-only", "exclusive"):
+            lease = a.root.acquire(CLUSTER_DISK, mode, owner="web01")
+            report = b.root.inspect(CLUSTER_DISK)
+            assert [(holder["owner"], holder["unconfirmed"]) for holder in report["holders"]] == [("web01", False)], (mode, report)
+            assert report["state"] == "held-elsewhere" and "version 3" in report["unseen-loss"], (mode, report)
+            lease.release()
+
+
+def test_by_version_3_a_lockspace_refuses_strict_readers_whom_it_could_not_keep_apart(world):
+    a, b = two_hosts(world)
+    with lockspace_by_version_3(a, b, more="readers=strict"):
+        for host, mode in ((a, "shared"), (b, "read-only")):
+            error = host.root.refused_acquire(CLUSTER_DISK, mode)
+            assert error.name == "Unsupported" and f"the lockspace {MOUNTED['3']}/locks" in error.message, error
+        a.root.acquire(CLUSTER_DISK)
+        assert b.root.refused_acquire(CLUSTER_DISK).name == "Busy"
+
+
+def test_by_version_3_a_lockspace_is_refused_where_every_loss_is_to_be_seen(world):
+    a, _ = two_hosts(world)
+    with lockspace_by_version_3(a, more="unseen-loss=refuse"):
+        error = a.root.refused_acquire(CLUSTER_DISK)
+        assert error.name == "Unsupported" and "unseen-loss=refuse" in error.message and "version 3" in error.message, error
