@@ -126,11 +126,13 @@ def values(output, key):
 def measure_latency(table, world, disks, size):
     address = world.bus.address
     for backend in disks:
-        output = call_client("latency", size, 20, address, "-", address, "=", address, disks[backend][0])
-        (noop, least, pair), (_, _, late) = values(output, "median"), values(output, "p99")
+        disk, other = disks[backend][:2]
+        output = call_client("latency", size, 20, address, "-", address, "=", address, f"+{other}", address, disk)
+        (noop, least, bare, pair), (*_, late) = values(output, "median"), values(output, "p99")
         table.tell(f"two no-op calls (beside {backend})", f"{noop:.0f} us")
         table.tell(f"Acquire + Release, {backend} (99th percentile {late:.0f} us)", f"{pair:.0f} us")
         table.tell("  messages of that size and an empty job, in no-op calls", f"{least / noop:.2f}")
+        table.tell("  with the kernel's calls of a lock, likewise", f"{bare / noop:.2f}")
         table.hold(f"  in two no-op calls, {backend}", pair / noop, 1.5, "{:.2f}")
 
 
@@ -139,15 +141,17 @@ def measure_rate(table, world, disks, size):
     for backend in disks:
         # Time enough for all of them to connect and warm up.
         begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000 + 1_500_000
-        clients = [subprocess.Popen([PROGRAMS / "client", "rate", str(begin), str(size), "250", address, "-", address, "=", address, disks[backend][i]],
+        clients = [subprocess.Popen([PROGRAMS / "client", "rate", str(begin), str(size), "250", address, "-", address, "=",
+                                     address, f"+{disks[backend][CLIENTS + i]}", address, disks[backend][i]],
                                     stdout=subprocess.PIPE, text=True) for i in range(CLIENTS)]
         outputs = [client.communicate()[0] for client in clients]
         if any(client.returncode for client in clients):
             sys.exit("tools/bench: a client failed")
-        noop, least, ours = (sum(column) / (size * 0.25) for column in zip(*(values(output, "calls") for output in outputs)))
+        noop, least, bare, ours = (sum(column) / (size * 0.25) for column in zip(*(values(output, "calls") for output in outputs)))
         table.tell(f"{CLIENTS} clients, no-op (beside {backend})", f"{noop:.0f}/s")
         table.tell(f"{CLIENTS} clients, Acquire and Release, {backend}", f"{ours:.0f}/s")
         table.tell("  messages of that size and an empty job, likewise", f"{least / noop:.2f}")
+        table.tell("  with the kernel's calls of a lock, likewise", f"{bare / noop:.2f}")
         table.hold(f"  part of the no-op rate, {backend}", ours / noop, 0.8, "{:.2f}", at_least=True)
 
 
@@ -245,7 +249,7 @@ def measure_calls(table, folder, disks, size):
 def measure(folder, options):
     possible = leases_possible(options.leases)
     table = Table()
-    disks = {backend: make_disks(folder, backend, max(possible + 1, CLIENTS, SET)) for backend in options.backends}
+    disks = {backend: make_disks(folder, backend, max(possible + 1, 2 * CLIENTS, SET)) for backend in options.backends}
     if not options.emulated:
         measure_calls(table, folder, disks, options.size)
     if options.leases:

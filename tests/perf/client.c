@@ -5,7 +5,8 @@
  *   client fill BUS DEPTH <PATHS                   takes a lease of every path, DEPTH calls under way at once
  *   client set BLOCKS SIZE BUS <PATHS              time of AcquireSet of all paths, and of Acquire of the
  * first BUS is an address. DISK is a path: Acquire and Release of it; or "-": the method of noop-service,
- * twice; or "=": its Acquire and Release, which do nothing. BEGIN is in microseconds of the monotonic clock,
+ * twice; or "=": its Acquire and Release, which do nothing; or "+" and a path: the same, with the kernel's
+ * calls of a lock. BEGIN is in microseconds of the monotonic clock,
  * for clients that are to begin together. What is compared takes turns within one run, so that all meet the
  * same noise.
  */

@@ -17,11 +17,14 @@ subject_new(const char *bus, const char *disk)
 {
     Subject *self = g_new0(Subject, 1);
     g_autoptr(GError) error = NULL;
-    const gboolean is_noop = g_str_equal(disk, "-"), is_ours = !is_noop && !g_str_equal(disk, "=");
+    const gboolean is_noop = g_str_equal(disk, "-"), is_bare = g_str_has_prefix(disk, "+");
+    const gboolean is_ours = !is_noop && !is_bare && !g_str_equal(disk, "=");
 
-    self->name = g_strdup(is_noop ? "noop" : is_ours ? disk : "messages");
-    self->path =
-        is_noop ? NULL : g_strdup(is_ours ? disk : "/var/lib/libvirt/images/that/does/not/matter.qcow2");
+    self->name = g_strdup(is_noop ? "noop" : is_ours || is_bare ? disk : "messages");
+    self->path = is_noop   ? NULL
+                 : is_bare ? g_strdup(disk + 1)
+                 : is_ours ? g_strdup(disk)
+                           : g_strdup("/var/lib/libvirt/images/that/does/not/matter.qcow2");
     self->service = is_ours ? DLK_BUS_NAME : NOOP_NAME;
     self->object = is_ours ? DLK_MANAGER_PATH : NOOP_PATH;
     self->interface = is_ours ? DLK_MANAGER_INTERFACE : NOOP_NAME;

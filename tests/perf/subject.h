@@ -4,17 +4,18 @@
 
 /**
  * Subject: what is measured: two calls, one after the other, of a service on a bus. Either Acquire and
- * Release of one disk, or the no-op twice, or the no-op service's methods of the same arguments.
+ * Release of one disk, or the no-op twice, or the no-op service's methods of the same arguments, without or
+ * with the kernel's calls of a lock.
  */
 typedef struct {
-    char *name;                               /* for the output: "noop", "messages", or the disk's path */
-    char *path;                               /* the disk, or %NULL for the no-op */
+    char *name; /* for the output: "noop", "messages", or @disk as it was given */
+    char *path; /* the disk, or %NULL for the no-op */
     const char *service, *object, *interface; /* of Acquire and Release */
     GDBusConnection *connection;
 } Subject;
 
-/** @bus: its address. @disk: a path, or "-" for the no-op, or "=" for its Acquire and Release. Ends the
- * program if the bus is out of reach. */
+/** @bus: its address. @disk: a path, or "-" for the no-op, or "=" for its Acquire and Release, or
+ * "+" and a path for these with the kernel's calls of a lock. Ends the program if the bus is out of reach. */
 Subject *subject_new(const char *bus, const char *disk);
 void subject_free(Subject *self);
 
