@@ -120,8 +120,12 @@ add_to(DlkLun *lun, DlkLuns *luns, DlkHold *hold)
     hold->key = lun->reservation->key;
 }
 
+/* How @hold comes by its part of the LUN's reservation. */
+typedef gboolean (*Join)(DlkLun *lun, DlkHold *hold, GPtrArray *paths, DlkPrType type, const char *label,
+                         GError **error);
+
 static gboolean
-scsi_acquire(DlkBackend *backend, DlkHold *hold, const DlkRule *rule, GError **error)
+enter(DlkBackend *backend, DlkHold *hold, Join how, GError **error)
 {
     DlkScsiBackend *self = DLK_SCSI_BACKEND(backend);
     const DlkPrType type = dlk_pr_type_for(hold->mode, hold->strict);
@@ -132,11 +136,17 @@ scsi_acquire(DlkBackend *backend, DlkHold *hold, const DlkRule *rule, GError **e
     if (paths == NULL)
         return FALSE;
     DlkLun *lun = dlk_luns_lock(self->luns, hold->target->disk->id);
-    const gboolean joined = join(lun, hold, paths, type, label, error);
-    if (joined)
+    const gboolean entered = how(lun, hold, paths, type, label, error);
+    if (entered)
         add_to(lun, self->luns, hold);
     dlk_luns_unlock(self->luns, lun);
-    return joined;
+    return entered;
+}
+
+static gboolean
+scsi_acquire(DlkBackend *backend, DlkHold *hold, const DlkRule *rule, GError **error)
+{
+    return enter(backend, hold, join, error);
 }
 
 /* The first lease that is taken up takes the reservation up, those after it share it. */
@@ -156,20 +166,7 @@ rejoin(DlkLun *lun, DlkHold *hold, GPtrArray *paths, DlkPrType type, const char 
 static gboolean
 scsi_adopt(DlkBackend *backend, DlkHold *hold, int *fds, const DlkRule *rule, GError **error)
 {
-    DlkScsiBackend *self = DLK_SCSI_BACKEND(backend);
-    const DlkPrType type = dlk_pr_type_for(hold->mode, hold->strict);
-    g_autofree char *label = label_of(hold->target);
-    if (type == DLK_PR_NONE)
-        return cannot_be_said(label, error);
-    g_autoptr(GPtrArray) paths = dlk_pr_paths_open(hold->target, error);
-    if (paths == NULL)
-        return FALSE;
-    DlkLun *lun = dlk_luns_lock(self->luns, hold->target->disk->id);
-    const gboolean adopted = rejoin(lun, hold, paths, type, label, error);
-    if (adopted)
-        add_to(lun, self->luns, hold);
-    dlk_luns_unlock(self->luns, lun);
-    return adopted;
+    return enter(backend, hold, rejoin, error);
 }
 
 static DlkCheck
