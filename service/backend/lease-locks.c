@@ -135,6 +135,21 @@ dlk_lease_locks_adopt(int fd, const char *open_as, const char *label, DlkMode mo
     return TRUE;
 }
 
+/*
+ * An error does not say that the server has not changed the lock, where its answer was lost (a mount with
+ * "soft"): a weaker one would let others in. So the old type is asked for once more; whoever has come in
+ * between refuses that, and then the lease is lost.
+ */
+static void
+restore_lease_lock(int fd, const char *label, DlkMode mode, GError **error)
+{
+    if (g_error_matches(*error, DLK_ERROR, DLK_ERROR_BUSY) ||
+        dlk_image_locks_set(fd, DLK_BYTE_LEASE, lease_lock(mode)) || errno != EAGAIN)
+        return;
+    g_clear_error(error);
+    g_set_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST, "%s: " DLK_REASON_LOCK_TAKEN, label);
+}
+
 /* Changing the type of a lock is one step for the kernel: there is no moment at which nobody has it. */
 gboolean
 dlk_lease_locks_change(int fd, const char *label, DlkMode from, DlkMode to, gboolean strict, GError **error)
@@ -143,7 +158,10 @@ dlk_lease_locks_change(int fd, const char *label, DlkMode from, DlkMode to, gboo
     const guint new_byte = side_byte(to, strict);
     if (!lock_side_byte(fd, label, new_byte, error))
         return FALSE;
-    if (!lock_byte(fd, label, DLK_BYTE_LEASE, lease_lock(to), error)) {
+    g_autoptr(GError) failure = NULL;
+    if (!lock_byte(fd, label, DLK_BYTE_LEASE, lease_lock(to), &failure)) {
+        restore_lease_lock(fd, label, from, &failure);
+        g_propagate_error(error, g_steal_pointer(&failure));
         if (new_byte != NO_BYTE)
             (void)dlk_image_locks_set(fd, new_byte, F_UNLCK);
         return FALSE;

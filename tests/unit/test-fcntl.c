@@ -220,6 +220,58 @@ test_every_conversion_ends_with_the_bytes_of_its_mode(Image *image, gconstpointe
     }
 }
 
+/* Once, the lock is changed, and the answer that says so is lost. */
+static struct {
+    short type; /* of the change; 0: none */
+    Image *image;
+    gboolean somebody_comes;
+    OtherProcess other;
+} lost_answer;
+
+gboolean __real_dlk_image_locks_set(int fd, guint byte, short type);
+gboolean __wrap_dlk_image_locks_set(int fd, guint byte, short type);
+gboolean
+__wrap_dlk_image_locks_set(int fd, guint byte, short type)
+{
+    const gboolean done = __real_dlk_image_locks_set(fd, byte, type);
+    if (lost_answer.image == NULL || type != lost_answer.type || byte != DLK_BYTE_LEASE)
+        return done;
+    if (lost_answer.somebody_comes)
+        lost_answer.other = image_lock_elsewhere(lost_answer.image, "other", F_OFD_SETLK, F_RDLCK, 0, 0);
+    lost_answer.image = NULL;
+    errno = EIO;
+    return FALSE;
+}
+
+static void
+test_conversion_whose_answer_is_lost_leaves_the_old_lock(Image *image, gconstpointer data)
+{
+    g_autoptr(DlkHold) hold = image_take(image, DLK_MODE_EXCLUSIVE, TOGETHER);
+    g_autoptr(GError) error = NULL;
+    lost_answer.image = image;
+    lost_answer.type = F_RDLCK;
+    lost_answer.somebody_comes = FALSE;
+    g_assert_false(dlk_backend_convert(hold->backend, hold, DLK_MODE_SHARED, &error));
+    g_assert_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED);
+    assert_locked(image, "w0");
+    image_give_back(hold);
+}
+
+static void
+test_conversion_whose_answer_is_lost_loses_the_lock_to_who_came_in(Image *image, gconstpointer data)
+{
+    g_autoptr(DlkHold) hold = image_take(image, DLK_MODE_EXCLUSIVE, TOGETHER);
+    g_autoptr(GError) error = NULL;
+    lost_answer.image = image;
+    lost_answer.type = F_RDLCK;
+    lost_answer.somebody_comes = TRUE;
+    g_assert_false(dlk_backend_convert(hold->backend, hold, DLK_MODE_SHARED, &error));
+    g_assert_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST);
+    image_assert_check(hold, DLK_CHECK_LOST, DLK_REASON_LOCK_TAKEN);
+    other_process_stop(&lost_answer.other);
+    image_give_back(hold);
+}
+
 static guint kept_under;
 
 static gboolean
@@ -406,6 +458,10 @@ add_conversions(void)
         test_place_that_was_taken_back_gets_no_descriptor);
     add("/fcntl/convert/refused-upgrade-of-a-reader-leaves-it-a-reader",
         test_refused_upgrade_of_a_reader_leaves_it_a_reader);
+    add("/fcntl/convert/lost-answer-leaves-the-old-lock",
+        test_conversion_whose_answer_is_lost_leaves_the_old_lock);
+    add("/fcntl/convert/lost-answer-loses-the-lock-to-who-came-in",
+        test_conversion_whose_answer_is_lost_loses_the_lock_to_who_came_in);
     add("/fcntl/convert/refused-strict-conversion-leaves-the-old-bytes",
         test_refused_strict_conversion_leaves_the_old_bytes);
     add("/fcntl/convert/leaves-no-moment-without-a-lock", test_conversion_leaves_no_moment_without_a_lock);
