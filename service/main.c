@@ -1,5 +1,6 @@
 #include "backend/backends.h"
 #include "backend/host-key.h"
+#include "backend/registration-note.h"
 #include "base/error.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -262,6 +263,7 @@ run(const Options *options, GError **error)
         return EXIT_FAILURE;
     raise_descriptor_limit();
     set_state_dir(options);
+    dlk_registration_note_set_folder(runtime_dir);
     daemon.engine = dlk_engine_new(runtime_dir, options->config_file, error);
     if (!daemon.engine)
         return EXIT_FAILURE;

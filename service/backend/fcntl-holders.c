@@ -99,7 +99,8 @@ run(Job *job, DlkAsUserFunc func)
 static gboolean
 lock_byte(const DlkHold *hold, guint byte)
 {
-    return (!dlk_shared_locks_show_readers(hold->target->disk->filesystem) && dlk_image_locks_set(hold->fd, byte, F_WRLCK)) ||
+    return (!dlk_shared_locks_show_readers(hold->target->disk->filesystem) &&
+            dlk_image_locks_set(hold->fd, byte, F_WRLCK)) ||
            dlk_image_locks_set(hold->fd, byte, F_RDLCK);
 }
 

@@ -53,3 +53,30 @@ dlk_reservation_adopt(DlkReservation *self, GPtrArray *paths, guint64 key, DlkPr
     g_array_set_size(self->registered, 0);
     return TRUE;
 }
+
+/* From our own paths alone, one by one: what is preempted goes from everybody's. */
+static gboolean
+drop_key(DlkReservation *self, GPtrArray *paths, guint64 key, const char *label, GError **error)
+{
+    g_autoptr(DlkPrState) state = dlk_pr_paths_read(paths, error);
+    if (state == NULL)
+        return FALSE;
+    if (dlk_pr_state_count(state, key) == 0)
+        return TRUE;
+    self->key = key;
+    self->type = state->type;
+    find_registered(self, paths);
+    self->nexus = 1;
+    if (self->registered->len > 0 && !dlk_reservation_give_back(self, paths, label, error))
+        return FALSE;
+    self->key = 0;
+    return TRUE;
+}
+
+gboolean
+dlk_reservation_drop_leftover(DlkReservation *self, GPtrArray *paths, guint64 key, const char *label,
+                              GError **error)
+{
+    return drop_key(self, paths, dlk_pr_key_set_alone(key, TRUE), label, error) &&
+           drop_key(self, paths, dlk_pr_key_set_alone(key, FALSE), label, error);
+}

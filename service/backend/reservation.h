@@ -53,6 +53,13 @@ DlkCheck dlk_reservation_check(DlkReservation *self, GPtrArray *paths, char **re
 gboolean dlk_reservation_adopt(DlkReservation *self, GPtrArray *paths, guint64 key, DlkPrType type,
                                const char *label, GError **error);
 /**
+ * dlk_reservation_drop_leftover: gives back what an earlier process of this host, which no lease tells of,
+ * has left by @paths, with @key or the other of its pair; another host's that goes by our id stays.
+ * DLK_ERROR_UNREACHABLE: not known whether it is gone.
+ */
+gboolean dlk_reservation_drop_leftover(DlkReservation *self, GPtrArray *paths, guint64 key, const char *label,
+                                       GError **error);
+/**
  * dlk_reservation_fence: takes away whatever the host with the HostId @host is registered with, and with it
  * what it has reserved; nobody else's. @removed (out): how many registrations went. @key: this host's, by
  * which it registers for that time, unless it is registered.

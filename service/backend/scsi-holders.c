@@ -1,5 +1,6 @@
 #include "backend/host-key.h"
 #include "backend/lun.h"
+#include "backend/registration-note.h"
 #include "backend/scsi.h"
 #include "base/text.h"
 #include "model/pr-key.h"
@@ -53,8 +54,13 @@ dlk_scsi_fence(DlkBackend *backend, const DlkTarget *target, const DlkRule *rule
     if (paths == NULL || !dlk_host_key_get(FALSE, &key, error))
         return FALSE;
     DlkLun *lun = dlk_luns_lock(luns, target->disk->id);
-    const gboolean fenced = dlk_reservation_fence(
-        lun->reservation, paths, key, g_hash_table_size(lun->holds) > 0, host, label, removed, error);
+    const gboolean held = g_hash_table_size(lun->holds) > 0;
+    /* It registers for that time. */
+    const gboolean fenced =
+        (held || dlk_registration_note_make(target->disk, error)) &&
+        dlk_reservation_fence(lun->reservation, paths, key, held, host, label, removed, error);
+    if (!held)
+        dlk_scsi_forget_if_gone(lun->disk_id, paths, key);
     dlk_luns_unlock(luns, lun);
     return fenced;
 }

@@ -2,6 +2,7 @@
 
 #include "backend/host-key.h"
 #include "backend/lun.h"
+#include "backend/registration-note.h"
 #include "base/error.h"
 #include "base/text.h"
 #include "model/pr-key.h"
@@ -52,6 +53,27 @@ scsi_probe(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, GErro
     return FALSE;
 }
 
+void
+dlk_scsi_forget_if_gone(const char *disk_id, GPtrArray *paths, guint64 key)
+{
+    g_autoptr(DlkPrState) state = dlk_pr_paths_read(paths, NULL);
+    if (state != NULL && dlk_pr_state_count(state, dlk_pr_key_set_alone(key, TRUE)) == 0 &&
+        dlk_pr_state_count(state, dlk_pr_key_set_alone(key, FALSE)) == 0)
+        dlk_registration_note_remove(disk_id);
+}
+
+static gboolean
+take_noted(DlkLun *lun, const DlkHold *hold, GPtrArray *paths, guint64 key, DlkPrType type, const char *label,
+           GError **error)
+{
+    if (!dlk_registration_note_make(hold->target->disk, error))
+        return FALSE;
+    if (dlk_reservation_take(lun->reservation, paths, key, type, label, error))
+        return TRUE;
+    dlk_scsi_forget_if_gone(lun->disk_id, paths, key);
+    return FALSE;
+}
+
 /* The first lease takes the reservation, those after it share it. */
 static gboolean
 join(DlkLun *lun, DlkHold *hold, GPtrArray *paths, DlkPrType type, const char *label, GError **error)
@@ -61,7 +83,7 @@ join(DlkLun *lun, DlkHold *hold, GPtrArray *paths, DlkPrType type, const char *l
     DlkReservation *reservation = lun->reservation;
     if (g_hash_table_size(lun->holds) == 0)
         return dlk_host_key_get(!dlk_pr_type_is_all(type), &key, error) &&
-               dlk_reservation_take(reservation, paths, key, type, label, error);
+               take_noted(lun, hold, paths, key, type, label, error);
     if (!dlk_pr_type_is_all(type) || dlk_pr_key_is_alone(reservation->key) || reservation->type != type) {
         g_set_error(error, DLK_ERROR, DLK_ERROR_BUSY, "%s is reserved by another lease of this service",
                     label);
@@ -225,7 +247,11 @@ leave(DlkLun *lun, DlkHold *hold, const char *label, GError **error)
     if (!g_hash_table_remove(lun->holds, hold) || g_hash_table_size(lun->holds) > 0)
         return TRUE;
     g_autoptr(GPtrArray) paths = dlk_pr_paths_open(hold->target, error);
-    return paths != NULL && dlk_reservation_give_back(lun->reservation, paths, label, error);
+    const guint64 key = lun->reservation->key;
+    if (paths == NULL || !dlk_reservation_give_back(lun->reservation, paths, label, error))
+        return FALSE;
+    dlk_scsi_forget_if_gone(lun->disk_id, paths, key);
+    return TRUE;
 }
 
 static gboolean
@@ -238,6 +264,24 @@ scsi_release(DlkBackend *backend, DlkHold *hold, GError **error)
     dlk_luns_unlock(self->luns, lun);
     dlk_hold_set_state(hold, NULL, NULL);
     return left;
+}
+
+gboolean
+dlk_scsi_drop_leftover(DlkBackend *backend, const DlkTarget *target, GError **error)
+{
+    guint64 key = 0;
+    g_autofree char *label = label_of(target);
+    g_autoptr(GPtrArray) paths = dlk_pr_paths_open(target, error);
+    if (paths == NULL || !dlk_host_key_get(FALSE, &key, error))
+        return FALSE;
+    DlkLun *lun = dlk_luns_lock(DLK_SCSI_BACKEND(backend)->luns, target->disk->id);
+    /* Somebody may have locked it meanwhile: then it is his. */
+    const gboolean done = g_hash_table_size(lun->holds) > 0 ||
+                          dlk_reservation_drop_leftover(lun->reservation, paths, key, label, error);
+    if (done && g_hash_table_size(lun->holds) == 0)
+        dlk_scsi_forget_if_gone(lun->disk_id, paths, key);
+    dlk_luns_unlock(DLK_SCSI_BACKEND(backend)->luns, lun);
+    return done;
 }
 
 DlkLuns *

@@ -17,6 +17,16 @@ struct _DlkLuns;
 /** What leases of this host share; borrowed. */
 struct _DlkLuns *dlk_scsi_backend_luns(DlkScsiBackend *self);
 
+/**
+ * dlk_scsi_drop_leftover: takes back what this service's host has registered @target with where no lease
+ * relies on it: by this host's own paths and the keys of this life of it, so that what is anybody else's
+ * stays, also of a host with the same id. Worker thread.
+ */
+gboolean dlk_scsi_drop_leftover(DlkBackend *self, const DlkTarget *target, GError **error);
+
+/** Takes the note back that this host is registered with the disk of @paths, if it no longer is with @key. */
+void dlk_scsi_forget_if_gone(const char *disk_id, GPtrArray *paths, guint64 key);
+
 /*
  * scsi-holders.c: the class's holders and fence. Holders are known by their keys alone, which a record beside
  * may belong to (model/holder-keys.h).

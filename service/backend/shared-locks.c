@@ -41,9 +41,10 @@ dlk_shared_locks_keep_apart(const char *filesystem, DlkMode mode, gboolean stric
 {
     if (!strict || mode == DLK_MODE_EXCLUSIVE || dlk_shared_locks_show_readers(filesystem))
         return TRUE;
-    g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
-                "%s: readers=strict cannot be kept%s%s by version 3 of NFS, where a host does not see who has "
-                "locked a disk for reading: mount that by version 4, or lock the disk exclusively",
-                label, lockspace != NULL ? " in the lockspace " : "", lockspace != NULL ? lockspace : "");
+    g_set_error(
+        error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
+        "%s: readers=strict cannot be kept%s%s by version 3 of NFS, where a host does not see who has "
+        "locked a disk for reading: mount that by version 4, or lock the disk exclusively",
+        label, lockspace != NULL ? " in the lockspace " : "", lockspace != NULL ? lockspace : "");
     return FALSE;
 }

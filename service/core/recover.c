@@ -5,6 +5,7 @@
 #include "core/holding.h"
 #include "core/leftover.h"
 #include "core/record.h"
+#include "core/unregister.h"
 
 /*
  * The start after an earlier run: every lease that was written down stands in the table again before the
@@ -449,6 +450,7 @@ dlk_engine_recover_async(DlkEngine *engine, GAsyncReadyCallback callback, gpoint
     }
     self->jobs++; /* no answer before all are asked */
     self->jobs += dlk_orphans_drop(engine, self->began_at + PATIENCE_US, one_job_done, self);
+    self->jobs += dlk_unregister_leftovers(engine, self->began_at + PATIENCE_US, one_job_done, self);
     g_hash_table_iter_init(&iter, self->lanes);
     while (g_hash_table_iter_next(&iter, &lane, &leases))
         revive_lane(self, lane, leases);

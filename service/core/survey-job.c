@@ -92,9 +92,8 @@ run(gpointer data, GError **error)
         find_holders(survey, input, backend);
     survey->backend = backend ? dlk_backend_name(backend) : "";
     survey->reach_limit = backend ? dlk_reach_limit(backend, input->target, input->rule) : NULL;
-    survey->unseen_loss = backend && !survey->reach_limit
-                              ? dlk_reach_unseen_loss(backend, input->target, input->rule)
-                              : NULL;
+    survey->unseen_loss =
+        backend && !survey->reach_limit ? dlk_reach_unseen_loss(backend, input->target, input->rule) : NULL;
     survey->related = dlk_related_find(input->mounts, input->target, &dlk_devices);
     survey->foreign = dlk_foreign_find(input->target, 0, &problem);
     note_problem(survey, problem);

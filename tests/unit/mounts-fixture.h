@@ -4,7 +4,8 @@
 
 #include "backend/mount-lines.h"
 
-static const char *mounted_options; /* of a mount of version 3 of NFS at /, which hides all; %NULL: as it is */
+static const char
+    *mounted_options; /* of a mount of version 3 of NFS at /, which hides all; %NULL: as it is */
 
 char *__real_dlk_mount_lines_read(void);
 char *__wrap_dlk_mount_lines_read(void);

@@ -65,6 +65,51 @@ def test_what_a_host_has_left_keeps_others_out_until_it_cleans_it(world):
     b.acquire()
 
 
+def test_a_registration_that_no_lease_explains_is_gone_after_the_start(world):
+    a, b, stranger = fresh_initiators(world)
+    for mode in ("exclusive", "shared"):
+        a.kill_before_it_is_written_down(lambda mode=mode: a.acquire(mode))
+        assert len(registered_keys(world, stranger)) == 1
+        a.start()
+        assert registered_keys(world, stranger) == [] and reservation(world, stranger) is None
+    b.acquire()
+
+
+def test_a_start_that_is_killed_leaves_such_a_registration_to_the_next(world):
+    a, _, stranger = fresh_initiators(world)
+    a.kill_before_it_is_written_down(a.acquire)
+    # The disk does not answer at this start.
+    with a.offline():
+        a.start()
+        assert not a.root.list()
+        a.kill()
+    assert len(registered_keys(world, stranger)) == 1
+    a.start()
+    assert registered_keys(world, stranger) == []
+
+
+def test_a_registration_that_a_lease_shares_stays_at_the_start(world):
+    a, _, stranger = fresh_initiators(world)
+    lease = a.acquire("shared")
+    a.kill_before_it_is_written_down(lambda: a.acquire("shared"))
+    a.start()
+    assert len(registered_keys(world, stranger)) == 1 and a.check(lease) == "active" and a.write() is None
+    a.release(lease)
+    assert registered_keys(world, stranger) == []
+
+
+def test_a_start_takes_away_nobody_elses_registration(world):
+    a, b, stranger = fresh_initiators(world)
+    a.kill_before_it_is_written_down(lambda: a.acquire("shared"))
+    kept = b.acquire("shared")
+    register(world, stranger, int(a.key(world), 16))
+    assert len(registered_keys(world, stranger)) == 3
+    a.start()
+    keys = registered_keys(world, stranger)
+    assert len(keys) == 2 and b.key(world) in keys and b.write() is None and write_through(stranger) is None, keys
+    kept.release()
+
+
 def test_a_target_that_cannot_keep_registrations_is_refused_with_what_it_lacks(world):
     a, _, stranger = fresh_initiators(world)
     world.run("mv", "/var/target/pr", "/var/target/away")

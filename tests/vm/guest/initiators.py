@@ -81,6 +81,16 @@ class Initiator:
         finally:
             self.service.process.signal(signal.SIGCONT)
 
+    @contextlib.contextmanager
+    def offline(self):
+        """Its node does not answer meanwhile."""
+        state = FilePath(f"/sys/block/{self.node.rpartition('/')[2]}/device/state")
+        state.write_text("offline\n", encoding="ascii")
+        try:
+            yield
+        finally:
+            state.write_text("running\n", encoding="ascii")
+
     def wait_for_loss(self, lease):
         """Until the lease is broken; returns why."""
         return self.signals.wait_for("LeaseBroken", lambda path, *_: path == str(lease))[1]
@@ -101,6 +111,14 @@ class Initiator:
     def kill(self):
         """The service, by SIGKILL; the disk keeps what it knows."""
         self.service.crash()
+
+    def kill_before_it_is_written_down(self, take):
+        """What take() registers, the service does not live to write down as a lease; nor did it live to strike out what it gives back."""
+        leases = self.service.runtime / "leases"
+        before = leases.read_bytes()
+        take()
+        self.kill()
+        leases.write_bytes(before)
 
     def start(self):
         self.service.start()
