@@ -181,6 +181,14 @@ def measure_checks(table, world, backend, count, interval, emulated):
         table.hold(f"  of a processor, {count / interval:.0f} checks a second, {backend}", part * 100, 3, "{:.1f} %")
 
 
+def measure_bare_checks(table, backend, disks, interval):
+    """What the kernel alone takes of that: the same calls for the same files, at the same pace, by a program that does nothing else."""
+    output = subprocess.run([PROGRAMS / "bare-checks", backend, str(interval), str(CHECKS_MEASURED)], input="\n".join(disks) + "\n",
+                            text=True, check=True, stdout=subprocess.PIPE).stdout
+    bare, = values(output, "us")
+    table.tell(f"  the kernel's calls of a check alone, {backend}", f"{bare:.1f} us")
+
+
 def measure_many(table, folder, backend, disks, size, emulated):
     """Two services take turns: one that holds leases of all disks but one, and one that holds none."""
     spare, held = disks
@@ -202,6 +210,8 @@ def measure_many(table, folder, backend, disks, size, emulated):
     measure_checks(table, full, backend, len(held), interval, emulated)
     full.close()
     empty.close()
+    if backend != NETWORK and not emulated:
+        measure_bare_checks(table, backend, held, interval)
 
 
 def measure_return(table, folder, disks):
