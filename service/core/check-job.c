@@ -66,24 +66,31 @@ ask(DlkHold *hold)
     return checked;
 }
 
+/* The worker goes on to @next (%NULL: there is none), with what it found out about the one before, if any. */
+static void
+go_on(Batch *batch, const DlkChecked *checked, DlkHold *next)
+{
+    g_mutex_lock(&batch->mutex);
+    batch->started = TRUE;
+    if (checked)
+        g_array_append_vals(batch->checked, checked, 1);
+    batch->current = next;
+    g_mutex_unlock(&batch->mutex);
+}
+
 static gpointer
 run(gpointer data, GError **error)
 {
     Batch *batch = data;
+    DlkChecked checked = {0};
 
     for (guint i = 0; i < batch->holds->len; i++) {
-        g_mutex_lock(&batch->mutex);
-        batch->started = TRUE;
-        batch->current = g_ptr_array_index(batch->holds, i);
-        g_mutex_unlock(&batch->mutex);
+        DlkHold *hold = g_ptr_array_index(batch->holds, i);
 
-        DlkChecked checked = ask(batch->current);
-
-        g_mutex_lock(&batch->mutex);
-        batch->current = NULL;
-        g_array_append_val(batch->checked, checked);
-        g_mutex_unlock(&batch->mutex);
+        go_on(batch, i > 0 ? &checked : NULL, hold);
+        checked = ask(hold);
     }
+    go_on(batch, &checked, NULL);
     return NULL;
 }
 

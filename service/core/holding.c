@@ -125,8 +125,11 @@ DlkHolding *
 dlk_holding_attach(DlkEngine *engine, DlkLease *lease, DlkHold *hold, int folder_watch)
 {
     DlkHolding *holding = g_new0(DlkHolding, 1);
+    const char *lane = dlk_rule_lane(lease->rule, lease->disk);
 
     holding->engine = engine;
+    holding->number = engine->attached++;
+    holding->lane = g_ref_string_new_intern(lane ? lane : "");
     holding->hold = hold;
     holding->folder_watch = folder_watch;
     holding->keep_fd = -1;
@@ -196,6 +199,7 @@ dlk_holding_free(DlkLease *lease)
 
     g_assert(holding->hold == NULL && holding->check_timer == NULL);
     g_clear_object(&holding->program);
+    g_ref_string_release(holding->lane);
     g_free(holding);
 }
 

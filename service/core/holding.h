@@ -6,30 +6,34 @@
  * DlkHolding: what keeps one held lease alive: its lock, and what its end depends on.
  */
 typedef struct {
+    /* First what a check of the lease comes by: its cost is that of fetching this from memory. */
     DlkEngine *engine; /* borrowed: it outlives every holding */
     DlkHold *hold;     /* %NULL once the lock is given up */
-    int folder_watch;  /* of DlkFolderWatch, or -1 */
     DlkTimer *check_timer;
+    GRefString *lane; /* the pool's for the checks; interned */
+    guint number;     /* how many were made before this one */
+    guint changes; /* convert, suspend, resume: begun and ended; an answer from before one is out of date */
+    gboolean changing;    /* one of them is under way */
+    gboolean checking;    /* a check is under way or queued */
+    gboolean stirred;     /* meanwhile something happened that the check may have missed */
+    gboolean provisional; /* after a restart: the storage has not answered yet whether it is still held */
+
+    int folder_watch; /* of DlkFolderWatch, or -1 */
+    int keep_fd;      /* lifetime fd: our end of the pipe, or -1 */
+    DlkWatch *keep_watch;
     DlkTimer *risk_timer;         /* runs while the lease is at risk */
     DlkTimer *grace_timer;        /* runs while a terminated process, or the program, is given time */
     GSubprocess *program;         /* on-break exec: while it runs */
     guint stored[DLK_HOLD_PARTS]; /* of DlkFdStore: what keeps the lock while nobody runs; 0: nothing */
     guint stored_keep;            /* likewise the keep descriptor's other end */
-    gint64 risk_since;            /* at risk: since when, monotonic µs; else 0 */
-    gboolean provisional;  /* after a restart: the storage has not answered yet whether it is still held */
-    GRefString *bus;       /* lifetime connection: the id of the bus, */
-    char *bus_name;        /* and the name there, of whom the lease ends with, or %NULL: not known */
-    DlkTimer *claim_timer; /* runs while nobody knows whether that connection still is, and calls can come */
-    int keep_fd;           /* lifetime fd: our end of the pipe, or -1 */
-    DlkWatch *keep_watch;
-    guint changes; /* convert, suspend, resume: begun and ended; an answer from before one is out of date */
-    gboolean changing;            /* one of them is under way */
     gboolean converting;          /* in what is written down: the lock may also have */
     DlkMode other_mode;           /* this mode, */
     guint spares[DLK_HOLD_PARTS]; /* and be kept by these of the store */
     gboolean suspending;          /* in what is written down: suspended already */
-    gboolean checking;            /* a check is under way or queued */
-    gboolean stirred;             /* meanwhile something happened that the check may have missed */
+    gint64 risk_since;            /* at risk: since when, monotonic µs; else 0 */
+    GRefString *bus;              /* lifetime connection: the id of the bus, */
+    char *bus_name;               /* and the name there, of whom the lease ends with, or %NULL: not known */
+    DlkTimer *claim_timer;  /* runs while nobody knows whether that connection still is, and calls can come */
     gboolean action_failed; /* the on-break action is over and has stopped nobody; the process still lives */
     gboolean released;      /* while the on-break action ran: the lease ends when that is over */
 } DlkHolding;

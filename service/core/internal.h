@@ -42,7 +42,8 @@ struct _DlkEngine {
     GHashTable *connections; /* bus name → set of its `connection` leases */
     GHashTable *unclaimed;   /* set of `connection` leases whose connection may be gone */
     GRefString *bus;         /* the id of the bus that the service is on, or %NULL */
-    GHashTable *due;         /* lane → GPtrArray of the leases that are to be checked next */
+    guint attached;          /* how many holdings were made so far */
+    GHashTable *due;         /* lane, interned → GPtrArray of the leases that are to be checked next */
     DlkTimer *due_timer;
     GQueue rounds; /* of gint64 *: until when each round of checks that is under way has to be answered */
     struct _DlkProgress *progress; /* or %NULL: nobody wants to know */

@@ -10,17 +10,21 @@
  */
 #define CHECKS_AT_RISK 4
 #define GATHER_US (50 * G_TIME_SPAN_MILLISECOND)
+#define NEIGHBOURS 16
+#define GOLDEN 0x9e3779b1U /* 2^32 by the golden ratio */
 
 typedef struct {
     gint64 deadline; /* of the answer, monotonic µs */
     DlkEngine *engine;
-    GPtrArray *leases; /* of DlkLease, as in the job */
-    GArray *changes;   /* their holding's counter when they were asked */
-    GTask *task;       /* of a Check() call, or NULL */
+    GPtrArray *leases;  /* of DlkLease, as in the job */
+    GArray *changes;    /* their holding's counter when they were asked */
+    GTask *task;        /* of a Check() call, or NULL */
+    gint64 now;         /* when the answers came, monotonic µs, */
+    gint64 answered_at; /* and by the clock */
 } Round;
 
 static void submit(DlkEngine *engine, GPtrArray *leases, GTask *task);
-static void schedule(DlkEngine *engine, DlkLease *lease);
+static void schedule(DlkEngine *engine, DlkLease *lease, gint64 now);
 
 static gboolean
 wants_checks(const DlkLease *lease)
@@ -47,7 +51,7 @@ flush_due(gpointer user_data)
 static void
 add_due(DlkEngine *engine, DlkLease *lease)
 {
-    const char *lane = dlk_rule_lane(lease->rule, lease->disk);
+    char *lane = dlk_holding(lease)->lane;
     GPtrArray *leases = g_hash_table_lookup(engine->due, lane);
 
     if (leases && leases->len == DLK_CHECK_BATCH) {
@@ -57,7 +61,7 @@ add_due(DlkEngine *engine, DlkLease *lease)
     }
     if (!leases) {
         leases = g_ptr_array_new_full(DLK_CHECK_BATCH, (GDestroyNotify)dlk_lease_unref);
-        g_hash_table_insert(engine->due, g_strdup(lane), leases);
+        g_hash_table_insert(engine->due, g_ref_string_acquire(lane), leases);
     }
     g_ptr_array_add(leases, dlk_lease_ref(lease));
     dlk_holding(lease)->checking = TRUE;
@@ -79,7 +83,7 @@ on_due(gpointer user_data)
         return;
     }
     if (!wants_checks(lease)) /* suspended: its turn comes again */
-        schedule(holding->engine, lease);
+        schedule(holding->engine, lease, g_get_monotonic_time());
     else if (!holding->checking)
         add_due(holding->engine, lease);
 }
@@ -96,16 +100,19 @@ interval_of(const DlkLease *lease)
 }
 
 /*
- * Every lease has a place of its own in the interval, by its random id: so the checks are spread evenly,
- * however many leases came at once, and are so again after all of them were asked after at once. The places
- * are no closer than what is gathered, so that the loop wakes for many leases at once.
+ * The interval has as many places as the loop is to wake in it, at most. The leases that were taken one after
+ * the other share a place, a few of them: what the service and the kernel keep of them lies side by side in
+ * memory, and to come to it is most of what a check costs. The next few have theirs far away, where the gap
+ * is widest (Fibonacci hashing): so the checks are spread evenly, however many leases came at once, and are
+ * so again after all of them were asked after at once.
  */
 static gint64
 next_turn(const DlkLease *lease, gint64 now)
 {
     const gint64 interval = interval_of(lease);
-    const gint64 exact = (gint64)(lease->id.low % (guint64)interval);
-    const gint64 place = exact - exact % MIN(GATHER_US, interval);
+    const guint64 places = MAX((guint64)(interval / GATHER_US), 1);
+    const guint32 spread = dlk_holding(lease)->number / NEIGHBOURS * GOLDEN;
+    const gint64 place = (gint64)((spread * places) >> 32) * GATHER_US;
 
     return now + interval - (now + interval - place) % interval;
 }
@@ -120,9 +127,9 @@ ask_at(DlkEngine *engine, DlkLease *lease, gint64 due)
 }
 
 static void
-schedule(DlkEngine *engine, DlkLease *lease)
+schedule(DlkEngine *engine, DlkLease *lease, gint64 now)
 {
-    ask_at(engine, lease, next_turn(lease, g_get_monotonic_time()));
+    ask_at(engine, lease, next_turn(lease, now));
 }
 
 /*
@@ -131,8 +138,9 @@ schedule(DlkEngine *engine, DlkLease *lease)
  * without an end.
  */
 static void
-apply(DlkEngine *engine, DlkLease *lease, guint changes, const DlkChecked *checked)
+apply(Round *round, DlkLease *lease, guint changes, const DlkChecked *checked)
 {
+    DlkEngine *engine = round->engine;
     DlkHolding *holding = dlk_holding(lease);
 
     if (!wants_checks(lease))
@@ -141,7 +149,7 @@ apply(DlkEngine *engine, DlkLease *lease, guint changes, const DlkChecked *check
         return;
     switch (checked->answer) {
     case DLK_CHECK_HELD:
-        lease->checked_at = g_get_real_time();
+        lease->checked_at = round->answered_at;
         dlk_break_restore(engine, lease);
         break;
     case DLK_CHECK_UNKNOWN:
@@ -163,7 +171,7 @@ round_one_done(Round *round, guint index, const DlkChecked *checked)
         holding->checking = FALSE;
     const gboolean answered = checked && checked->answered;
     if (answered)
-        apply(round->engine, lease, g_array_index(round->changes, guint, index), checked);
+        apply(round, lease, g_array_index(round->changes, guint, index), checked);
     /* It may just have been given up. */
     holding = dlk_holding(lease);
     if (!holding || lease->state == DLK_STATE_BROKEN)
@@ -173,7 +181,7 @@ round_one_done(Round *round, guint index, const DlkChecked *checked)
         holding->stirred = FALSE;
         add_due(round->engine, lease);
     } else {
-        schedule(round->engine, lease);
+        schedule(round->engine, lease, round->now);
     }
 }
 
@@ -194,6 +202,8 @@ on_checked(GObject *source, GAsyncResult *result, gpointer user_data)
     Round *round = user_data;
     g_autoptr(GArray) checked = dlk_check_job_finish(round->engine, result);
 
+    round->now = g_get_monotonic_time();
+    round->answered_at = g_get_real_time();
     for (guint i = 0; i < round->leases->len; i++)
         round_one_done(round, i, &g_array_index(checked, DlkChecked, i));
     if (round->task) {
@@ -204,39 +214,59 @@ on_checked(GObject *source, GAsyncResult *result, gpointer user_data)
     round_free(round);
 }
 
+/* Since they were due some may have ended, or broken, or been suspended. */
+static void
+leave_out_unwanted(GPtrArray *leases)
+{
+    for (guint i = leases->len; i > 0; i--) {
+        const DlkLease *lease = g_ptr_array_index(leases, i - 1);
+        DlkHolding *holding = dlk_holding(lease);
+
+        if (holding && holding->hold && wants_checks(lease))
+            continue;
+        if (holding && !wants_checks(lease))
+            holding->checking = FALSE;
+        g_ptr_array_remove_index(leases, i - 1);
+    }
+}
+
+/* Takes @leases, all of one lane. */
+static Round *
+round_new(DlkEngine *engine, GPtrArray *leases, GTask *task)
+{
+    Round *round = g_new0(Round, 1);
+
+    round->engine = g_object_ref(engine);
+    round->leases = leases;
+    round->changes = g_array_sized_new(FALSE, FALSE, sizeof(guint), leases->len);
+    round->task = task ? g_object_ref(task) : NULL;
+    return round;
+}
+
 /* Takes @leases, all of one lane. */
 static void
 submit(DlkEngine *engine, GPtrArray *leases, GTask *task)
 {
-    Round *round = g_new0(Round, 1);
-    g_autoptr(GPtrArray) holds = g_ptr_array_new_full(leases->len, (GDestroyNotify)dlk_hold_unref);
     gint64 unreachable_after = 0;
 
-    round->engine = g_object_ref(engine);
-    round->leases = g_ptr_array_new_full(leases->len, (GDestroyNotify)dlk_lease_unref);
-    round->changes = g_array_sized_new(FALSE, FALSE, sizeof(guint), leases->len);
-    round->task = task ? g_object_ref(task) : NULL;
+    leave_out_unwanted(leases);
+    if (leases->len == 0) {
+        if (task)
+            g_task_return_int(task, DLK_STATE_BROKEN);
+        g_ptr_array_unref(leases);
+        return;
+    }
+    Round *round = round_new(engine, leases, task);
+    g_autoptr(GPtrArray) holds = g_ptr_array_new_full(leases->len, (GDestroyNotify)dlk_hold_unref);
+
     for (guint i = 0; i < leases->len; i++) {
-        DlkLease *lease = g_ptr_array_index(leases, i);
+        const DlkLease *lease = g_ptr_array_index(leases, i);
         DlkHolding *holding = dlk_holding(lease);
 
-        /* Since it was due it may have ended, or broken, or been suspended. */
-        if (holding && !wants_checks(lease))
-            holding->checking = FALSE;
-        if (!holding || !holding->hold || !wants_checks(lease))
-            continue;
         holding->checking = TRUE;
-        g_ptr_array_add(round->leases, dlk_lease_ref(lease));
         g_array_append_val(round->changes, holding->changes);
         g_ptr_array_add(holds, dlk_hold_ref(holding->hold));
         unreachable_after = MAX(unreachable_after, lease->rule->unreachable_after);
-    }
-    g_ptr_array_unref(leases);
-    if (holds->len == 0) {
-        if (task)
-            g_task_return_int(task, DLK_STATE_BROKEN);
-        round_free(round);
-        return;
     }
     round->deadline = g_get_monotonic_time() + unreachable_after;
     g_queue_push_tail(&engine->rounds, &round->deadline);
@@ -250,13 +280,13 @@ dlk_monitor_watch(DlkEngine *engine, DlkLease *lease)
 
     if (holding->folder_watch >= 0)
         dlk_folder_watch_keep(engine->folder_watch, holding->folder_watch, holding->hold->target);
-    schedule(engine, lease);
+    schedule(engine, lease, g_get_monotonic_time());
 }
 
 void
 dlk_monitor_try_later(DlkEngine *engine, DlkLease *lease)
 {
-    schedule(engine, lease);
+    schedule(engine, lease, g_get_monotonic_time());
 }
 
 void
@@ -360,5 +390,6 @@ dlk_monitor_is_behind(DlkEngine *engine, gint64 slack)
 void
 dlk_monitor_init_engine(DlkEngine *engine)
 {
-    engine->due = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, (GDestroyNotify)g_ptr_array_unref);
+    engine->due = g_hash_table_new_full(NULL, NULL, (GDestroyNotify)g_ref_string_release,
+                                        (GDestroyNotify)g_ptr_array_unref);
 }

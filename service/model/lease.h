@@ -51,20 +51,25 @@ struct _DlkPlace;
 
 /** DlkLease: one claim of one disk, from its reservation to its end. Main thread only; reference-counted. */
 typedef struct {
+    /* First what the core comes by each time that it asks after the lease. */
     guint references;
     DlkPhase phase;
     DlkLeaseState state;
     DlkLeaseState told; /* active, at risk or broken: what the bus was told of last; the bus's */
+    gpointer holding;   /* the core's: what keeps a held lease alive, or %NULL */
+    DlkRule *rule;
+    gint64 checked_at; /* µs, CLOCK_REALTIME */
+
+    gint64 acquired_at; /* likewise */
     DlkLeaseId id;
     DlkMode mode;
     DlkLifetime lifetime;
     DlkOnBreak on_break;
     uid_t uid;
-    pid_t pid;          /* whom the lease is for; stays as a number after its end */
-    guint64 token;      /* 0 until granted */
-    gint64 acquired_at; /* µs, CLOCK_REALTIME */
-    gint64 checked_at;  /* likewise */
-    char *path;         /* as the caller named it; the disk's own where that is the same */
+    pid_t pid;        /* whom the lease is for; stays as a number after its end */
+    gboolean adopted; /* more than one request was answered with it */
+    guint64 token;    /* 0 until granted */
+    char *path;       /* as the caller named it; the disk's own where that is the same */
     GRefString *owner;
     GRefString *owner_uuid; /* or %NULL */
     GRefString *why;        /* or %NULL */
@@ -72,13 +77,10 @@ typedef struct {
     char *broken_reason;    /* or %NULL */
     char *risk_reason;      /* of the last time at risk, or %NULL */
     DlkDisk *disk;
-    DlkRule *rule;
     DlkPidRef *process; /* or %NULL once it has ended */
     gboolean
         by_descriptor;  /* the caller proved access by having opened the disk, for writing unless read-only */
-    gboolean adopted;   /* more than one request was answered with it */
     gpointer group;     /* leases of one request carry the same value and do not hinder each other */
-    gpointer holding;   /* the core's: what keeps a held lease alive, or %NULL */
     gint64 recorded_at; /* the journal's: where the lease is written down; 0: nowhere; negative: during a
                            start, where the earlier run wrote it */
     struct _DlkPlace *places; /* the table's */

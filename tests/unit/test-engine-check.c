@@ -414,6 +414,25 @@ test_leases_of_one_burst_are_not_checked_in_one_burst(EngineFixture *f, gconstpo
     }
 }
 
+/* What lies side by side in memory is fetched together; but many do not come at once for that. */
+static void
+test_few_leases_taken_one_after_the_other_are_checked_together(EngineFixture *f, gconstpointer data)
+{
+    enum {
+        N = 160
+    };
+    g_autoptr(GHashTable) places = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+
+    for (guint i = 0; i < N; i++) {
+        const DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_SHARED, NULL);
+        const gint64 place = dlk_timer_due(dlk_holding(lease)->check_timer) % lease->rule->check_interval;
+
+        g_hash_table_add(places, g_memdup2(&place, sizeof place));
+    }
+    g_assert_cmpuint(g_hash_table_size(places), <=, N / 8);
+    g_assert_cmpuint(g_hash_table_size(places), >=, N / 32);
+}
+
 #define ADD(name, policy, test) engine_add("/engine-check/" name, policy, test)
 
 int
@@ -450,5 +469,6 @@ main(int argc, char **argv)
         test_storage_that_holds_all_threads_does_not_count_against_the_service);
     ADD("no-progress", NULL, test_checks_that_never_end_are_no_progress);
     ADD("spread", SPREAD_CHECKS, test_leases_of_one_burst_are_not_checked_in_one_burst);
+    ADD("neighbours", SPREAD_CHECKS, test_few_leases_taken_one_after_the_other_are_checked_together);
     return g_test_run();
 }
