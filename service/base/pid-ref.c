@@ -122,13 +122,34 @@ dlk_pid_ref_new(pid_t pid, GError **error)
     return pid_ref_new_take(pid, g_steal_fd(&pidfd), error);
 }
 
+/* The number that the kernel shows of it; %NULL: it is no pidfd. */
+static char *
+number_of(int fd, GError **error)
+{
+    char *text = fd >= 0 ? dlk_fd_info(fd, "Pid") : NULL;
+
+    if (text == NULL)
+        g_set_error_literal(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "the descriptor is not a pidfd");
+    return text;
+}
+
+gboolean
+dlk_pid_ref_check_pidfd(int fd, GError **error)
+{
+    g_autofree char *text = number_of(fd, error);
+
+    return text != NULL;
+}
+
 DlkPidRef *
 dlk_pid_ref_new_for_pidfd(int taken_pidfd, GError **error)
 {
     dlk_autofd pidfd = taken_pidfd;
-    g_autofree char *text = pidfd >= 0 ? dlk_fd_info(pidfd, "Pid") : NULL;
+    g_autofree char *text = number_of(pidfd, error);
     gint64 pid = 0;
-    if (text == NULL || !g_ascii_string_to_signed(text, 10, -1, G_MAXINT32, &pid, NULL)) {
+    if (text == NULL)
+        return NULL;
+    if (!g_ascii_string_to_signed(text, 10, -1, G_MAXINT32, &pid, NULL)) {
         g_set_error_literal(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "the descriptor is not a pidfd");
         return NULL;
     }

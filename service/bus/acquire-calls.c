@@ -55,7 +55,7 @@ dlk_request_of_call(DlkCall *call, GVariant *dictionary, gboolean keep, GError *
         return NULL;
     }
     if (options->pidfd_index >= 0) {
-        pidfd = dlk_call_dup_fd(call, options->pidfd_index, error);
+        pidfd = dlk_call_dup_pidfd(call, options->pidfd_index, error);
         if (pidfd < 0)
             return NULL;
     }
@@ -126,7 +126,7 @@ dlk_acquire_fd_prepare(DlkCall *call, GError **error)
     request = dlk_request_of_call(call, dictionary, FALSE, error);
     if (!request)
         return FALSE;
-    fd = dlk_call_dup_fd(call, index, error);
+    fd = dlk_call_fd(call, index, error);
     if (fd < 0)
         return FALSE;
     dlk_request_add(request, NULL, fd, mode);

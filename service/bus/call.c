@@ -1,11 +1,14 @@
 #include "bus/call.h"
 
 #include "base/error.h"
+#include "base/pid-ref.h"
 #include "base/text.h"
+#include "bus/passed-fds.h"
 #include "core/authority.h"
 #include "core/journal.h"
 
-#include <gio/gunixfdlist.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 static void
@@ -103,16 +106,27 @@ dlk_call_set_lease_path(DlkCall *call, const char *object_path, GError **error)
 }
 
 int
-dlk_call_dup_fd(const DlkCall *call, int index, GError **error)
+dlk_call_fd(const DlkCall *call, int index, GError **error)
 {
-    GUnixFDList *list =
-        g_dbus_message_get_unix_fd_list(g_dbus_method_invocation_get_message(call->invocation));
+    const int fd = dlk_passed_fd(g_dbus_method_invocation_get_message(call->invocation), index);
 
-    if (list && index >= 0 && index < g_unix_fd_list_get_length(list))
-        return g_unix_fd_list_get(list, index, error);
-    g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "the message carries no descriptor number %d",
-                index);
-    return -1;
+    if (fd < 0)
+        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "the message carries no descriptor number %d",
+                    index);
+    return fd;
+}
+
+int
+dlk_call_dup_pidfd(const DlkCall *call, int index, GError **error)
+{
+    const int fd = dlk_call_fd(call, index, error);
+
+    if (fd < 0 || !dlk_pid_ref_check_pidfd(fd, error))
+        return -1;
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0)
+        dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errno, "the pidfd");
+    return copy;
 }
 
 gboolean

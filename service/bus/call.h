@@ -50,8 +50,11 @@ DlkLease *dlk_call_find_lease(const DlkCall *call, GError **error);
 gboolean dlk_call_set_lease(DlkCall *call, const char *id, GError **error);
 /** The same, by object path. */
 gboolean dlk_call_set_lease_path(DlkCall *call, const char *object_path, GError **error);
-/** Duplicates descriptor @index of the message; -1 with DLK_ERROR_INVALID_ARGS where there is none. */
-int dlk_call_dup_fd(const DlkCall *call, int index, GError **error);
+/** Descriptor @index of the message, borrowed until the call is answered; -1 with DLK_ERROR_INVALID_ARGS
+ * where there is none. */
+int dlk_call_fd(const DlkCall *call, int index, GError **error);
+/** A copy of it where it is a pidfd, whose close never waits; or -1 with DLK_ERROR_INVALID_ARGS. */
+int dlk_call_dup_pidfd(const DlkCall *call, int index, GError **error);
 /** Is @text one line for people, within the policy's limit? DLK_ERROR_INVALID_ARGS calls it "the @what". */
 gboolean dlk_call_check_line(const DlkCall *call, const char *what, const char *text, GError **error);
 /** For a member whose a{sv} has no keys yet: any key is DLK_ERROR_INVALID_ARGS, named. */

@@ -5,6 +5,7 @@
 #include "bus/lost-callers.h"
 #include "bus/members.h"
 #include "bus/objects.h"
+#include "bus/passed-fds.h"
 
 #define RETRY_S 1
 
@@ -18,6 +19,7 @@ struct _DlkService {
     GDBusConnection *connection;
     DlkCallers *callers;
     DlkLostCallers *lost_callers;
+    DlkPassedFds *passed_fds;
     DlkPolkit *polkit;
     DlkAnnouncer *announcer;
     DlkObjects *objects;
@@ -34,6 +36,7 @@ leave(DlkService *self)
     g_clear_pointer(&self->objects, dlk_objects_free);
     g_clear_pointer(&self->announcer, dlk_announcer_free);
     g_clear_pointer(&self->lost_callers, dlk_lost_callers_free);
+    g_clear_pointer(&self->passed_fds, dlk_passed_fds_free);
     /* Callers first: with them go the questions to polkit that are still open. */
     g_clear_pointer(&self->callers, dlk_callers_free);
     dlk_engine_set_polkit(self->engine, NULL);
@@ -133,6 +136,7 @@ static void
 enter(DlkService *self)
 {
     self->callers = dlk_callers_new(self->connection, on_caller_gone, self);
+    self->passed_fds = dlk_passed_fds_new(self->engine, self->connection, self->callers);
     self->polkit = dlk_polkit_new(self->connection);
     dlk_engine_set_polkit(self->engine, self->polkit);
     self->announcer = dlk_announcer_new(self->engine, self->connection);

@@ -1,8 +1,10 @@
 #include "base/error.h"
-#include "base/fd.h"
 #include "core/acquire.h"
 #include "core/lock-job.h"
 #include "host/chain.h"
+
+#include <errno.h>
+#include <fcntl.h>
 
 /* What the disks of a request are, and which others their headers name. */
 
@@ -103,9 +105,18 @@ identify(DlkAcquire *self, DlkItem *item)
         identified(self, item, NULL);
         return;
     }
-    dlk_identification_start(self->engine, wanted->path, g_steal_fd(&wanted->fd), wanted->mode,
-                             self->request->caller->uid, "", dlk_acquire_on_item_done,
-                             dlk_acquire_item_call(self, item, on_identified));
+    /* The worker closes its copy. */
+    const int fd = wanted->fd >= 0 ? fcntl(wanted->fd, F_DUPFD_CLOEXEC, 0) : -1;
+    if (wanted->fd >= 0 && fd < 0) {
+        GError *error = NULL;
+
+        dlk_set_error_errno(&error, DLK_ERROR_BACKEND_FAILED, errno, "the descriptor");
+        self->outstanding++;
+        identified(self, item, error);
+        return;
+    }
+    dlk_identification_start(self->engine, wanted->path, fd, wanted->mode, self->request->caller->uid, "",
+                             dlk_acquire_on_item_done, dlk_acquire_item_call(self, item, on_identified));
 }
 
 void

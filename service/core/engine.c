@@ -200,6 +200,12 @@ dlk_engine_set_polkit(DlkEngine *self, DlkPolkit *polkit)
     self->polkit = polkit;
 }
 
+void
+dlk_engine_drop(DlkEngine *self, gpointer data, GDestroyNotify free_data, const char *lane)
+{
+    dlk_pool_drop(self->pool, data, free_data, lane);
+}
+
 const char *
 dlk_engine_host_id(DlkEngine *self)
 {

@@ -38,6 +38,9 @@ gboolean dlk_engine_recover_finish(DlkEngine *engine, GAsyncResult *result, GErr
  * replaced. */
 void dlk_engine_set_polkit(DlkEngine *self, DlkPolkit *polkit);
 
+/** Frees @data with @free_data in a worker, in @lane (host/pool.h), because that may block. */
+void dlk_engine_drop(DlkEngine *self, gpointer data, GDestroyNotify free_data, const char *lane);
+
 const char *dlk_engine_host_id(DlkEngine *self);
 const DlkLimits *dlk_engine_limits(DlkEngine *self);
 guint64 dlk_engine_policy_generation(DlkEngine *self);

@@ -7,7 +7,6 @@ wanted_free(gpointer data)
 {
     DlkWanted *wanted = data;
 
-    dlk_close_fd(&wanted->fd);
     g_free(wanted->path);
     g_free(wanted->origin);
     g_free(wanted->format);

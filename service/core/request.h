@@ -8,7 +8,7 @@
 /** DlkWanted: one disk that a request asks for. */
 typedef struct {
     char *path; /* as the caller named it; %NULL for a descriptor */
-    int fd;     /* the descriptor that the caller opened, or -1 */
+    int fd;     /* the descriptor that the caller opened, borrowed: to close it may block; or -1 */
     DlkMode mode;
     /* Of a domain's disks. */
     char *origin;             /* for messages: "disk vda (line 12)", or %NULL */
@@ -34,7 +34,8 @@ typedef struct {
 
 /** Takes @options. */
 DlkRequest *dlk_request_new(DlkCaller *caller, const char *action, DlkOptions *options);
-/** Adds a disk by @path, or, with @path %NULL, by @fd, which is taken over. Returns it, borrowed. */
+/** Adds a disk by @path, or, with @path %NULL, by @fd, which stays open until the request has been answered.
+ * Returns it, borrowed. */
 DlkWanted *dlk_request_add(DlkRequest *self, const char *path, int fd, DlkMode mode);
 void dlk_request_free(DlkRequest *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkRequest, dlk_request_free)

@@ -23,8 +23,9 @@
     "  SIGHUP   from now on every operation fails with EIO; those too that wait\n"                           \
     "  SIGALRM  the same with ESTALE\n"                                                                      \
     "  SIGUSR2  all are answered, those too that wait\n"                                                     \
+    "  SIGURG   from now on no close by disklockd is answered, though everything else is\n"                  \
     "  SIGTERM  answers all that wait, unmounts and ends\n"                                                  \
-    "After each of the first four it says \"hanging\", \"EIO\", \"ESTALE\" or \"answering\".\n"
+    "After each of the first five it says \"hanging\", \"EIO\", \"ESTALE\", \"answering\" or \"keeping\".\n"
 
 #define DISK_BYTES (1024 * 1024)
 
@@ -32,7 +33,8 @@ static struct {
     pthread_mutex_t mutex;
     pthread_cond_t cond;
     gboolean hangs;
-    int error; /* that every operation answers, or 0 */
+    gboolean keeps; /* those who close */
+    int error;      /* that every operation answers, or 0 */
     guint files;
     struct fuse *fuse;
     sigset_t signals;
@@ -46,10 +48,11 @@ say(const char *word)
 }
 
 static void
-behave(gboolean hangs, int error)
+behave(gboolean hangs, gboolean keeps, int error)
 {
     pthread_mutex_lock(&state.mutex);
     state.hangs = hangs;
+    state.keeps = keeps;
     state.error = error;
     pthread_cond_broadcast(&state.cond);
     pthread_mutex_unlock(&state.mutex);
@@ -143,6 +146,29 @@ write_file(const char *path, const char *buffer, size_t size, off_t offset, stru
     return (int)size;
 }
 
+static gboolean
+is_disklockd(pid_t thread)
+{
+    g_autofree char *link = g_strdup_printf("/proc/%d/exe", (int)thread);
+    g_autofree char *program = g_file_read_link(link, NULL);
+    g_autofree char *name = program ? g_path_get_basename(program) : NULL;
+
+    return name && g_str_has_prefix(name, "disklockd");
+}
+
+/* Comes with every close(2) of a descriptor, and close waits for the answer. */
+static int
+close_file(const char *path, struct fuse_file_info *info)
+{
+    const gboolean ours = is_disklockd(fuse_get_context()->pid);
+
+    pthread_mutex_lock(&state.mutex);
+    while (state.keeps && ours)
+        pthread_cond_wait(&state.cond, &state.mutex);
+    pthread_mutex_unlock(&state.mutex);
+    return stand();
+}
+
 /* Nothing is kept, so that each look at a file asks us. */
 static void *
 start(struct fuse_conn_info *connection, struct fuse_config *config)
@@ -160,6 +186,7 @@ static const struct fuse_operations operations = {
     .open = open_file,
     .read = read_file,
     .write = write_file,
+    .flush = close_file,
 };
 
 /* Threads of the filesystem may all be standing, so signals have a thread of their own. */
@@ -169,10 +196,11 @@ take_signals(void *data)
     for (;;) {
         int number = 0;
         sigwait(&state.signals, &number);
-        behave(number == SIGUSR1, number == SIGHUP ? EIO : number == SIGALRM ? ESTALE : 0);
+        behave(number == SIGUSR1, number == SIGURG, number == SIGHUP ? EIO : number == SIGALRM ? ESTALE : 0);
         if (number != SIGTERM && number != SIGINT) {
             say(number == SIGUSR1   ? "hanging"
                 : number == SIGUSR2 ? "answering"
+                : number == SIGURG  ? "keeping"
                 : number == SIGHUP  ? "EIO"
                                     : "ESTALE");
             continue;
@@ -213,6 +241,7 @@ main(int argc, char **argv)
     sigemptyset(&state.signals);
     sigaddset(&state.signals, SIGUSR1);
     sigaddset(&state.signals, SIGUSR2);
+    sigaddset(&state.signals, SIGURG);
     sigaddset(&state.signals, SIGHUP);
     sigaddset(&state.signals, SIGALRM);
     sigaddset(&state.signals, SIGTERM);

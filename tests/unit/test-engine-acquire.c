@@ -144,8 +144,9 @@ test_descriptor_proves_access(EngineFixture *f, gconstpointer data)
 {
     DlkRequest *request = engine_request(f->root, NULL);
     const char *path = engine_image(f, "a.img");
+    dlk_autofd fd = open(path, O_RDWR | O_CLOEXEC);
 
-    dlk_request_add(request, NULL, open(path, O_RDWR | O_CLOEXEC), DLK_MODE_EXCLUSIVE);
+    dlk_request_add(request, NULL, fd, DLK_MODE_EXCLUSIVE);
     DlkLease *lease = engine_granted(engine_ask(f, request));
     g_assert_cmpstr(lease->path, ==, path);
     engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY, "is held");
@@ -156,7 +157,9 @@ test_descriptor_for_reading_proves_no_right_to_write(EngineFixture *f, gconstpoi
 {
     DlkRequest *request = engine_request(f->root, NULL);
 
-    dlk_request_add(request, NULL, open(engine_image(f, "a.img"), O_RDONLY | O_CLOEXEC), DLK_MODE_SHARED);
+    dlk_autofd fd = open(engine_image(f, "a.img"), O_RDONLY | O_CLOEXEC);
+
+    dlk_request_add(request, NULL, fd, DLK_MODE_SHARED);
     engine_assert_error(engine_ask(f, request), DLK_ERROR_NOT_AUTHORIZED, "for reading only");
 }
 

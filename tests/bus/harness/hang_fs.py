@@ -31,6 +31,10 @@ class HangFs:
         """`error`: "EIO" or "ESTALE"."""
         self._tell({"EIO": signal.SIGHUP, "ESTALE": signal.SIGALRM}[error], error)
 
+    def keep_who_closes(self):
+        """Everything is answered but the service's own close(2)."""
+        self._tell(signal.SIGURG, "keeping")
+
     def answer(self):
         self._tell(signal.SIGUSR2, "answering")
 
