@@ -199,7 +199,7 @@ drop_old(DlkLeftover *self)
 }
 
 static void
-look(DlkLeftover *self, DlkFolderWatch *folder_watch, DlkRevived *revived)
+look(DlkLeftover *self, DlkFolderWatchJob *folder_watch, DlkRevived *revived)
 {
     g_autoptr(DlkTarget) target = find_disk(self, revived);
     if (target)
@@ -212,7 +212,7 @@ look(DlkLeftover *self, DlkFolderWatch *folder_watch, DlkRevived *revived)
 }
 
 void
-dlk_leftover_revive(DlkLeftover *self, DlkFolderWatch *folder_watch, DlkRevived *revived)
+dlk_leftover_revive(DlkLeftover *self, DlkFolderWatchJob *folder_watch, DlkRevived *revived)
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&self->mutex);
 

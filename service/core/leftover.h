@@ -51,6 +51,6 @@ typedef struct {
 } DlkRevived;
 
 /** Worker; may block. @folder_watch: %NULL: nothing is watched. */
-void dlk_leftover_revive(DlkLeftover *self, DlkFolderWatch *folder_watch, DlkRevived *revived);
+void dlk_leftover_revive(DlkLeftover *self, DlkFolderWatchJob *folder_watch, DlkRevived *revived);
 /** Drops what is in it; unlocks nothing that has another copy. */
 void dlk_revived_clear(DlkRevived *revived);

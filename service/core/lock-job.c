@@ -11,7 +11,7 @@ typedef struct {
     DlkMode mode;
     pid_t pid;
     DlkHolder *holder;
-    DlkFolderWatch *folder_watch;
+    DlkFolderWatchJob *folder_watch;
 } Input;
 
 static void
@@ -121,8 +121,7 @@ dlk_lock_job_run(DlkEngine *engine, const DlkLease *lease, DlkTarget *target, Dl
     input->mode = lease->mode;
     input->pid = lease->process ? lease->pid : 0;
     input->holder = dlk_holder_new_of_lease(lease, engine->host_id, engine->host_name);
-    input->folder_watch = engine->folder_watch;
-    dlk_folder_watch_begin(engine->folder_watch);
+    input->folder_watch = dlk_folder_watch_begin(engine->folder_watch);
     dlk_pool_run_async(engine->pool, &lock_job, input, dlk_rule_lane(lease->rule, target->disk),
                        target->disk->id, g_get_monotonic_time() + lease->rule->unreachable_after, callback,
                        user_data);

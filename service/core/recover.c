@@ -48,7 +48,7 @@ lane_of(const DlkLeftover *leftover)
 
 typedef struct {
     GPtrArray *leftovers;
-    DlkFolderWatch *folder_watch;
+    DlkFolderWatchJob *folder_watch;
 } Input;
 
 static void
@@ -247,7 +247,7 @@ revive(DlkEngine *engine, Recovery *recovery, const char *lane, DlkLease **lease
 
     *round = (Round){g_object_ref(engine), recovery,
                      g_ptr_array_new_with_free_func((GDestroyNotify)dlk_lease_unref), g_strdup(lane)};
-    input->folder_watch = engine->folder_watch;
+    input->folder_watch = dlk_folder_watch_begin(engine->folder_watch);
     input->leftovers = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_leftover_unref);
     for (guint i = 0; i < n; i++) {
         DlkHolding *holding = dlk_holding(leases[i]);
@@ -257,7 +257,6 @@ revive(DlkEngine *engine, Recovery *recovery, const char *lane, DlkLease **lease
         g_ptr_array_add(input->leftovers, dlk_leftover_ref(holding->hold->state));
         unreachable_after = MAX(unreachable_after, leases[i]->rule->unreachable_after);
     }
-    dlk_folder_watch_begin(engine->folder_watch);
     dlk_pool_run_async(engine->pool, &revive_job, input, lane, disk,
                        g_get_monotonic_time() + MIN(unreachable_after, PATIENCE_US), on_revived, round);
 }

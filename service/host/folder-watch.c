@@ -20,7 +20,7 @@
 
 /* Watches that nobody keeps are taken away so often, */
 #define SWEEP_SECONDS 10
-/* and only when no job has begun for so long: the last one's result may not have been kept yet. */
+/* and only when the last job that set them has ended so long ago: its result may not have been kept yet. */
 #define QUIET_US (2 * G_USEC_PER_SEC)
 
 /* The disks that a name stands for, one for each file that had it: a replaced one is still kept. */
@@ -33,8 +33,14 @@ typedef struct _Kept {
 typedef struct {
     int watch;
     gboolean gone;     /* the kernel has dropped it */
+    gint64 ended_at;   /* the last job that set it */
     GHashTable *names; /* name → Kept */
 } Folder;
+
+typedef struct {
+    int watch;
+    gint64 at;
+} Ended;
 
 struct _DlkFolderWatch {
     gint references; /* atomic; the owner's, and one of each job under way: a stuck one may outlive the owner
@@ -46,10 +52,17 @@ struct _DlkFolderWatch {
     GSource *source;
     GSource *sweep;
     GHashTable *folders; /* watch → Folder */
-    gint64 last_begin;
-    gint in_flight; /* atomic */
     pthread_mutex_t mutex;
-    GArray *added; /* under the mutex: watches that workers have set since the main thread last looked */
+    /* Changed under the mutex: */
+    gint jobs;             /* under way; atomic */
+    gint removals;         /* of watches; atomic */
+    GHashTable *under_way; /* watch → how many jobs under way have set it */
+    GArray *ended;         /* of Ended: watches whose jobs have ended since the main thread last looked */
+};
+
+struct _DlkFolderWatchJob {
+    DlkFolderWatch *owner;
+    GArray *watches;
 };
 
 static void
@@ -167,7 +180,8 @@ dlk_folder_watch_new(GMainContext *context, DlkFolderWatchFunc func, gpointer us
     self->user_data = user_data;
     self->fd = fd;
     self->folders = g_hash_table_new_full(NULL, NULL, NULL, folder_free);
-    self->added = g_array_new(FALSE, FALSE, sizeof(int));
+    self->under_way = g_hash_table_new(NULL, NULL);
+    self->ended = g_array_new(FALSE, FALSE, sizeof(Ended));
     pthread_mutex_init(&self->mutex, NULL);
     self->source = g_unix_fd_source_new(fd, G_IO_IN);
     g_source_set_static_name(self->source, "disklock folder watch");
@@ -191,7 +205,8 @@ folder_watch_unref(DlkFolderWatch *self)
     if (!g_atomic_int_dec_and_test(&self->references))
         return;
     g_hash_table_unref(self->folders);
-    g_array_unref(self->added);
+    g_hash_table_unref(self->under_way);
+    g_array_unref(self->ended);
     pthread_mutex_destroy(&self->mutex);
     dlk_close_fd(&self->fd);
     g_clear_pointer(&self->context, g_main_context_unref);
@@ -206,39 +221,65 @@ dlk_folder_watch_free(DlkFolderWatch *self)
     folder_watch_unref(self);
 }
 
-/* Learns of the watches that workers have set: one that no lease came of would stay for ever. */
+/* Mutex held. */
 static void
-learn_added(DlkFolderWatch *self)
+count(DlkFolderWatch *self, int watch, int change)
 {
-    pthread_mutex_lock(&self->mutex);
-    for (guint i = 0; i < self->added->len; i++)
-        folder_of(self, g_array_index(self->added, int, i));
-    g_array_set_size(self->added, 0);
-    pthread_mutex_unlock(&self->mutex);
+    const gpointer key = GINT_TO_POINTER(watch);
+    const int jobs = GPOINTER_TO_INT(g_hash_table_lookup(self->under_way, key)) + change;
+
+    if (jobs > 0)
+        g_hash_table_insert(self->under_way, key, GINT_TO_POINTER(jobs));
+    else
+        g_hash_table_remove(self->under_way, key);
 }
 
+/* Learns of the watches that workers have set: one that no lease came of would stay for ever. Mutex held. */
+static void
+learn_ended(DlkFolderWatch *self)
+{
+    for (guint i = 0; i < self->ended->len; i++) {
+        const Ended *ended = &g_array_index(self->ended, Ended, i);
+
+        folder_of(self, ended->watch)->ended_at = ended->at;
+    }
+    g_array_set_size(self->ended, 0);
+}
+
+/* Mutex held. A job that is stuck, or the next of many, keeps no other watch than its own. */
 static gboolean
 remove_if_idle(gpointer key, gpointer value, gpointer user_data)
 {
     DlkFolderWatch *self = user_data;
     Folder *folder = value;
-    if (g_hash_table_size(folder->names) > 0)
+    if (g_hash_table_size(folder->names) > 0 || g_hash_table_contains(self->under_way, key) ||
+        g_get_monotonic_time() - folder->ended_at < QUIET_US)
         return FALSE;
     if (!folder->gone)
         inotify_rm_watch(self->fd, folder->watch);
+    g_atomic_int_inc(&self->removals);
     return TRUE;
+}
+
+static gboolean
+is_idle(gpointer key, gpointer value, gpointer user_data)
+{
+    return g_hash_table_size(((Folder *)value)->names) == 0;
 }
 
 static gboolean
 sweep(gpointer user_data)
 {
     DlkFolderWatch *self = user_data;
-    gint64 now = g_get_monotonic_time();
-    learn_added(self);
-    if (g_atomic_int_get(&self->in_flight) > 0 || now - self->last_begin < QUIET_US)
-        return G_SOURCE_CONTINUE;
 
+    pthread_mutex_lock(&self->mutex);
+    learn_ended(self);
     g_hash_table_foreach_remove(self->folders, remove_if_idle, self);
+    const gboolean done =
+        g_atomic_int_get(&self->jobs) == 0 && !g_hash_table_find(self->folders, is_idle, NULL);
+    pthread_mutex_unlock(&self->mutex);
+    if (!done)
+        return G_SOURCE_CONTINUE;
     stop(&self->sweep);
     return G_SOURCE_REMOVE;
 }
@@ -254,35 +295,66 @@ sweep_later(DlkFolderWatch *self)
     g_source_attach(self->sweep, self->context);
 }
 
-void
+DlkFolderWatchJob *
 dlk_folder_watch_begin(DlkFolderWatch *self)
 {
+    DlkFolderWatchJob *job = g_new0(DlkFolderWatchJob, 1);
+
     g_atomic_int_inc(&self->references);
-    g_atomic_int_inc(&self->in_flight);
-    self->last_begin = g_get_monotonic_time();
+    g_atomic_int_inc(&self->jobs);
+    job->owner = self;
+    job->watches = g_array_new(FALSE, FALSE, sizeof(int));
     sweep_later(self);
+    return job;
 }
 
 void
-dlk_folder_watch_end(DlkFolderWatch *self)
+dlk_folder_watch_end(DlkFolderWatchJob *job)
 {
-    g_atomic_int_add(&self->in_flight, -1);
+    DlkFolderWatch *self = job->owner;
+
+    pthread_mutex_lock(&self->mutex);
+    for (guint i = 0; i < job->watches->len; i++) {
+        const Ended ended = {g_array_index(job->watches, int, i), g_get_monotonic_time()};
+
+        count(self, ended.watch, -1);
+        g_array_append_val(self->ended, ended);
+    }
+    g_atomic_int_add(&self->jobs, -1);
+    pthread_mutex_unlock(&self->mutex);
     folder_watch_unref(self);
+    g_array_unref(job->watches);
+    g_free(job);
+}
+
+/* FALSE: one was taken away meanwhile, and it may have been this. */
+static gboolean
+note(DlkFolderWatchJob *job, int watch, int removals)
+{
+    DlkFolderWatch *self = job->owner;
+
+    pthread_mutex_lock(&self->mutex);
+    const gboolean noted = g_atomic_int_get(&self->removals) == removals;
+    if (noted) {
+        count(self, watch, 1);
+        g_array_append_val(job->watches, watch);
+    }
+    pthread_mutex_unlock(&self->mutex);
+    return noted;
 }
 
 int
-dlk_folder_watch_add(DlkFolderWatch *self, const DlkTarget *target)
+dlk_folder_watch_add(DlkFolderWatchJob *job, const DlkTarget *target)
 {
     char path[64];
+    int watch, removals;
     if (target->disk->kind != DLK_KIND_FILE || target->folder_fd < 0 || target->name == NULL)
         return -1;
     g_snprintf(path, sizeof path, "/proc/self/fd/%d", target->folder_fd);
-    int watch = inotify_add_watch(self->fd, path, EVENTS);
-    if (watch < 0)
-        return -1;
-    pthread_mutex_lock(&self->mutex);
-    g_array_append_val(self->added, watch);
-    pthread_mutex_unlock(&self->mutex);
+    do {
+        removals = g_atomic_int_get(&job->owner->removals);
+        watch = inotify_add_watch(job->owner->fd, path, EVENTS);
+    } while (watch >= 0 && !note(job, watch, removals));
     return watch;
 }
 

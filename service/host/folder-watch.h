@@ -19,15 +19,16 @@ void dlk_folder_watch_free(DlkFolderWatch *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkFolderWatch, dlk_folder_watch_free)
 
 /**
- * A watch is set in a worker (it may block) and kept in the main thread. Around every job that may call
- * _add() the main thread calls _begin() and, when the worker is really done, _end(): a watch that nobody
- * keeps is not taken away meanwhile. _end() may be called from any thread.
+ * A watch is set in a worker (it may block) and kept in the main thread. Before every job that may call
+ * _add() the main thread calls _begin(), and _end() takes what that gave when the worker is really done: a
+ * watch of the job's that nobody keeps is not taken away meanwhile. _end() may be called from any thread.
  */
-void dlk_folder_watch_begin(DlkFolderWatch *self);
-void dlk_folder_watch_end(DlkFolderWatch *self);
+typedef struct _DlkFolderWatchJob DlkFolderWatchJob;
+DlkFolderWatchJob *dlk_folder_watch_begin(DlkFolderWatch *self);
+void dlk_folder_watch_end(DlkFolderWatchJob *job);
 /** Worker: watches the folder of @target. Returns the watch, or -1 where it cannot be watched (the periodic
  * check remains). */
-int dlk_folder_watch_add(DlkFolderWatch *self, const DlkTarget *target);
+int dlk_folder_watch_add(DlkFolderWatchJob *job, const DlkTarget *target);
 /** Main: remembers that @target's name on watch @watch means disk @target->disk->id; counted: as many drops
  * as keeps. */
 void dlk_folder_watch_keep(DlkFolderWatch *self, int watch, const DlkTarget *target);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,8 +65,7 @@ add_in_thread(gpointer data)
 static int
 watch_target(Fixture *f, DlkTarget *target)
 {
-    gpointer parts[] = {f->watch, target};
-    dlk_folder_watch_begin(f->watch);
+    gpointer parts[] = {dlk_folder_watch_begin(f->watch), target};
     int watch = GPOINTER_TO_INT(g_thread_join(g_thread_new("job", add_in_thread, parts)));
     g_assert_cmpint(watch, >=, 0);
     dlk_folder_watch_keep(f->watch, watch, target);
@@ -232,7 +232,9 @@ test_without_a_folder_there_is_no_watch(Fixture *f, gconstpointer data)
 {
     g_autoptr(DlkDisk) disk = dlk_disk_new(DLK_KIND_FILE, "file:8:1:1");
     g_autoptr(DlkTarget) target = dlk_target_new(disk, -1, -1, NULL);
-    g_assert_cmpint(dlk_folder_watch_add(f->watch, target), ==, -1);
+    DlkFolderWatchJob *job = dlk_folder_watch_begin(f->watch);
+    g_assert_cmpint(dlk_folder_watch_add(job, target), ==, -1);
+    dlk_folder_watch_end(job);
 }
 
 static void
@@ -241,10 +243,51 @@ test_job_may_end_after_the_watch_is_freed(Fixture *f, gconstpointer data)
     DlkFolderWatch *watch = dlk_folder_watch_new(f->context, report, f, NULL);
     g_autofree char *path = scratch_file(&f->scratch, "disk.img");
     g_autoptr(DlkTarget) target = target_of(path);
-    dlk_folder_watch_begin(watch);
+    DlkFolderWatchJob *job = dlk_folder_watch_begin(watch);
     dlk_folder_watch_free(watch);
-    g_assert_cmpint(dlk_folder_watch_add(watch, target), >=, 0);
-    dlk_folder_watch_end(watch);
+    g_assert_cmpint(dlk_folder_watch_add(job, target), >=, 0);
+    dlk_folder_watch_end(job);
+}
+
+/* All that the kernel watches for this process. */
+static guint
+count_watches(void)
+{
+    guint count = 0;
+    g_autoptr(GDir) all = g_dir_open("/proc/self/fdinfo", 0, NULL);
+    for (const char *name = g_dir_read_name(all); name != NULL; name = g_dir_read_name(all)) {
+        g_autofree char *path = g_build_filename("/proc/self/fdinfo", name, NULL);
+        g_autofree char *text = NULL;
+        const char *line = g_file_get_contents(path, &text, NULL, NULL) ? strstr(text, "inotify wd:") : NULL;
+        for (; line != NULL; line = strstr(line + 1, "inotify wd:"))
+            count++;
+    }
+    return count;
+}
+
+/* Whoever can make one job hang for ever must not have the watches of everybody else pile up behind it. */
+static void
+test_what_nobody_keeps_goes_while_another_job_is_stuck(Fixture *f, gconstpointer data)
+{
+    g_autofree char *path = scratch_file(&f->scratch, "disk.img");
+    g_autofree char *folder = scratch_folder(&f->scratch, "folder");
+    g_autofree char *other_path = g_build_filename(folder, "disk.img", NULL);
+    g_assert_true(g_file_set_contents(other_path, "", 0, NULL));
+    g_autoptr(DlkTarget) target = target_of(path);
+    g_autoptr(DlkTarget) other = target_of(other_path);
+    DlkFolderWatchJob *stuck = dlk_folder_watch_begin(f->watch);
+    DlkFolderWatchJob *done = dlk_folder_watch_begin(f->watch);
+
+    g_assert_cmpint(dlk_folder_watch_add(stuck, target), >=, 0);
+    g_assert_cmpint(dlk_folder_watch_add(done, other), >=, 0);
+    dlk_folder_watch_end(done);
+    g_assert_cmpuint(count_watches(), ==, 2);
+    for (gint64 end = g_get_monotonic_time() + PATIENCE; count_watches() == 2; g_usleep(10000)) {
+        g_assert_cmpint(g_get_monotonic_time(), <, end);
+        g_main_context_iteration(f->context, FALSE);
+    }
+    g_assert_cmpuint(count_watches(), ==, 1);
+    dlk_folder_watch_end(stuck);
 }
 
 #define TEST(name) g_test_add("/folder-watch/" #name, Fixture, NULL, set_up, test_##name, tear_down)
@@ -265,5 +308,6 @@ main(int argc, char **argv)
     TEST(several_disks_of_one_name_come_and_go);
     TEST(without_a_folder_there_is_no_watch);
     TEST(job_may_end_after_the_watch_is_freed);
+    TEST(what_nobody_keeps_goes_while_another_job_is_stuck);
     return g_test_run();
 }
