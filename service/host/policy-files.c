@@ -43,8 +43,9 @@ read_text(int fd)
 }
 
 /*
- * A policy names programs that run as root, so whoever can write to it is root. Whose file it is does not
- * matter: its owner is who wrote it, and the administrator named it or put it into a folder of root's.
+ * A policy names programs that run as root, so whoever can write to it is root. That is its owner too: of a
+ * file that was moved here from somebody's home he stays it. Whoever checks a draft of his own is not told
+ * so.
  */
 static gboolean
 is_trustworthy(DlkPolicyParser *parser, const char *path, const struct stat *status)
@@ -52,6 +53,13 @@ is_trustworthy(DlkPolicyParser *parser, const char *path, const struct stat *sta
     if (!S_ISREG(status->st_mode)) {
         report(parser, path,
                "is not a regular file: a policy is a text file, or a link to /dev/null to mask one");
+        return FALSE;
+    }
+    if (status->st_uid != 0 && status->st_uid != geteuid()) {
+        report(parser, path,
+               "belongs to uid %u, who could change it: a policy names programs to run, so make it \"chown "
+               "root\"",
+               status->st_uid);
         return FALSE;
     }
     if (status->st_mode & (S_IWGRP | S_IWOTH)) {

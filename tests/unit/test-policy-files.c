@@ -182,6 +182,21 @@ test_mistakes_of_all_files_are_listed_with_their_names(Fixture *self, gconstpoin
 }
 
 static void
+test_a_file_of_another_user_is_refused(Fixture *self, gconstpointer data)
+{
+    write_file(self, ETC_MAIN, "[Rule web]\n");
+    g_autofree char *path = path_of(self, ETC_MAIN);
+    if (geteuid() != 0) {
+        g_test_skip("only root gives files away");
+        return;
+    }
+    g_assert_cmpint(chown(path, 1000, (gid_t)-1), ==, 0);
+    assert_mistake(self, ETC_MAIN, "belongs to uid 1000, who could change it");
+    g_assert_cmpint(chown(path, 0, (gid_t)-1), ==, 0);
+    assert_rules(self, "web");
+}
+
+static void
 test_a_file_that_others_can_write_is_refused(Fixture *self, gconstpointer data)
 {
     write_file(self, ETC_MAIN, "[Rule web]\n");
@@ -270,6 +285,7 @@ main(int argc, char **argv)
     ADD(a_link_to_dev_null_masks_and_says_nothing);
     ADD(hidden_files_and_other_suffixes_are_no_drop_ins);
     ADD(mistakes_of_all_files_are_listed_with_their_names);
+    ADD(a_file_of_another_user_is_refused);
     ADD(a_file_that_others_can_write_is_refused);
     ADD(a_fifo_is_refused_at_once);
     ADD(a_folder_is_refused);
