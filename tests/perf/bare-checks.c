@@ -1,9 +1,9 @@
 /*
- * What the kernel takes for the checks of leases, with nothing around its calls: the bound of what the
- * monitor may cost. bare-checks BACKEND INTERVAL SECONDS <PATHS Opens all the files, and locks them where
- * BACKEND is fcntl. Then, for SECONDS, makes the calls of a check for each once in INTERVAL seconds, as the
- * monitor does: a few neighbours together, their groups in an order of chance that stays the same, and what
- * is due in 50 ms at once. Prints the microseconds of processor time that a check took.
+ * What the kernel takes for the checks of leases, with nothing around its calls: the monitor's bound.
+ *   bare-checks BACKEND INTERVAL SECONDS <PATHS     prints the microseconds of processor time of a check
+ * Opens all the files, and locks them where BACKEND is fcntl. Then, for SECONDS, makes the calls of a check
+ * for each once in INTERVAL seconds, as the monitor does: a few neighbours together, their groups in an order
+ * of chance that stays the same, and what is due in 50 ms at once.
  */
 #include <fcntl.h>
 #include <glib.h>

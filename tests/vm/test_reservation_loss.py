@@ -79,8 +79,9 @@ def test_a_host_that_lost_the_disk_comes_back_under_another_key(world):
 def test_a_registration_that_others_cleared_is_a_loss(world):
     a, _, stranger = fresh_initiators(world)
     lease = a.acquire()
-    register(world, stranger, 0x5)
-    ask(world, stranger, "--out", "--clear", "--param-rk=0x5")
+    with a.between_two_checks():
+        register(world, stranger, 0x5)
+        ask(world, stranger, "--out", "--clear", "--param-rk=0x5")
     assert a.wait_for_loss(lease) == "registration gone"
 
 

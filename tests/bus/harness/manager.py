@@ -66,7 +66,8 @@ class Manager:
         def said():
             if self.has_said(field, value):
                 return True
-            assert self.process.is_alive(), f"{self.process.name} ended before {field}={value}:\n{self.process.output()}"
+            assert self.process.is_alive(), (f"{self.process.name} ended with {self.process.wait()} before {field}={value}:\n"
+                                             f"{self.process.output()}")
             return False
         wait_until(said, f"{field}={value}")
 
