@@ -12,8 +12,8 @@ CATALOG = SOURCE / "data" / "disklock.catalog"
 # $1: the test's folder, with what is to lie over /run/systemd, /run/log and /var/lib/systemd.
 ENTER = """
 set -e
+mkdir -p /run/systemd /run/log
 mount --bind "$1/run" /run/systemd
-mkdir -p /run/log
 mount --bind "$1/log" /run/log
 mount --bind "$1/lib" /var/lib/systemd
 exec "$2"
