@@ -5,6 +5,7 @@ before a death before it starts the service again, as PID 1 does.
 """
 
 import array
+import contextlib
 import json
 import os
 import resource
@@ -134,7 +135,8 @@ class Manager:
         """Closes what is stored under `name`, or everything: what `systemctl stop` does unless the store is preserved."""
         for stored, fd in self.stored:
             if name in (None, stored):
-                os.close(fd)
+                with contextlib.suppress(OSError):  # its filesystem's server may have ended: it is closed all the same
+                    os.close(fd)
         self.stored = [(stored, fd) for stored, fd in self.stored if name not in (None, stored)]
 
     def names(self):
