@@ -186,10 +186,6 @@ test_a_file_of_another_user_is_refused(Fixture *self, gconstpointer data)
 {
     write_file(self, ETC_MAIN, "[Rule web]\n");
     g_autofree char *path = path_of(self, ETC_MAIN);
-    if (geteuid() != 0) {
-        g_test_skip("only root gives files away");
-        return;
-    }
     g_assert_cmpint(chown(path, 1000, (gid_t)-1), ==, 0);
     assert_mistake(self, ETC_MAIN, "belongs to uid 1000, who could change it");
     g_assert_cmpint(chown(path, 0, (gid_t)-1), ==, 0);
