@@ -94,8 +94,9 @@ char *
 dlk_lockspace_folder_unseen_loss(const DlkRule *rule)
 {
     g_autoptr(DlkMountLine) mount = find_mount(rule);
-    g_autofree char *limit =
-        mount != NULL ? dlk_lock_reach_limit(mount->filesystem, mount->options) : g_strdup("");
+    if (mount == NULL)
+        return NULL;
+    g_autofree char *limit = dlk_lock_reach_limit(mount->filesystem, mount->options);
     return limit == NULL ? dlk_shared_locks_unseen_loss(mount->filesystem) : NULL;
 }
 

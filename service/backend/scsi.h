@@ -22,7 +22,7 @@ struct _DlkLuns *dlk_scsi_backend_luns(DlkScsiBackend *self);
  * relies on it: by this host's own paths and the keys of this life of it, so that what is anybody else's
  * stays, also of a host with the same id. Worker thread.
  */
-gboolean dlk_scsi_drop_leftover(DlkBackend *self, const DlkTarget *target, GError **error);
+gboolean dlk_scsi_drop_leftover(DlkBackend *backend, const DlkTarget *target, GError **error);
 
 /** Takes the note back that this host is registered with the disk of @paths, if it no longer is with @key. */
 void dlk_scsi_forget_if_gone(const char *disk_id, GPtrArray *paths, guint64 key);

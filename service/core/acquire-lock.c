@@ -211,7 +211,7 @@ ungrant(DlkAcquire *self, DlkItem *item)
 void
 dlk_acquire_remember(DlkAcquire *self)
 {
-    const DlkLease *last = self->items->len > 0 ? dlk_acquire_item(self, 0)->lease : NULL;
+    const DlkLease *last = NULL;
     GError *error = NULL;
 
     for (guint i = 0; i < self->items->len && !error; i++)
@@ -224,8 +224,8 @@ dlk_acquire_remember(DlkAcquire *self)
     if (!error)
         dlk_acquire_hand_over(self, &error);
     if (error) {
-        if (last)
-            dlk_refusal_name_disk(&error, last);
+        /* Of a set whose disks are all adopted the first stands for them. */
+        dlk_refusal_name_disk(&error, last ? last : dlk_acquire_item(self, 0)->lease);
         for (guint i = 0; i < self->items->len; i++)
             ungrant(self, dlk_acquire_item(self, i));
         dlk_acquire_fail(self, error);

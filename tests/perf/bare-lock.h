@@ -16,4 +16,4 @@ void bare_lock_take(BareLock *self);
 /** What the main thread does for Release. */
 void bare_lock_give_up(BareLock *self);
 /** Closes the descriptors, and frees. */
-void bare_lock_close(gpointer self);
+void bare_lock_close(gpointer data);
