@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #define NO_ANSWER "the storage has not answered since a restart"
+#define LATE_CLOSE_STEP_US (20 * 1000)
 
 DlkLeftover *
 dlk_leftover_new(DlkBackend *backend, DlkDisk *disk, DlkRule *rule)
@@ -162,17 +163,31 @@ is_taken(const GError *error)
     return g_error_matches(error, DLK_ERROR, DLK_ERROR_BUSY);
 }
 
+/* The earlier run may have ended when the lock had the other mode already, and others have gone by that. */
+static DlkHold *
+adopt_in_either_mode(const DlkLeftover *self, DlkTarget *target, GError **error)
+{
+    g_autoptr(GError) problem = NULL;
+    DlkHold *hold = adopt_in_mode(self, target, self->mode, &problem);
+
+    if (hold)
+        return hold;
+    if (is_taken(problem) && self->other_mode != self->mode)
+        return adopt_in_mode(self, target, self->other_mode, error);
+    g_propagate_error(error, g_steal_pointer(&problem));
+    return NULL;
+}
+
 static DlkHold *
 adopt(const DlkLeftover *self, DlkTarget *target, DlkRevived *revived)
 {
     g_autoptr(GError) error = NULL;
-    DlkHold *hold = adopt_in_mode(self, target, self->mode, &error);
+    DlkHold *hold = adopt_in_either_mode(self, target, &error);
 
-    /* The earlier run may have ended when the lock had the other mode already, and others have gone by that.
-     */
-    if (!hold && is_taken(error) && self->other_mode != self->mode) {
+    while (!hold && is_taken(error) && g_get_monotonic_time() < self->late_close_until) {
+        g_usleep(LATE_CLOSE_STEP_US);
         g_clear_error(&error);
-        hold = adopt_in_mode(self, target, self->other_mode, &error);
+        hold = adopt_in_either_mode(self, target, &error);
     }
     if (hold)
         return hold;

@@ -20,6 +20,7 @@ typedef struct {
     DlkHolder *holder;
     int fds[DLK_HOLD_PARTS];     /* of the store, or -1 */
     int old_fds[DLK_HOLD_PARTS]; /* whose place they had taken, or -1 */
+    gint64 late_close_until;     /* monotonic, us: until then whoever has the lock may be about to close it */
     GMutex mutex;   /* guards what follows; held while a worker looks, which may be for as long as the storage
                        hangs */
     DlkHold *found; /* whoever waited for it may have given up: the next one has it */

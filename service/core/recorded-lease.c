@@ -5,6 +5,11 @@
 #include "core/leftover.h"
 #include "core/recover.h"
 
+/* So long after a start a lock that somebody has may still be ours: systemd closes the descriptors of a
+ * stopped service beside its main loop, later than it says so (asynchronous_close() in its
+ * src/basic/async.h). */
+#define LATE_CLOSE_US G_USEC_PER_SEC
+
 /* ---- what it is ---- */
 
 static gboolean
@@ -113,6 +118,7 @@ make_leftover(DlkEngine *engine, const DlkLeaseRecord *record, DlkLease *lease)
     leftover->other_mode = record->other_mode;
     leftover->strict = record->strict;
     leftover->suspended = record->state == DLK_STATE_SUSPENDED;
+    leftover->late_close_until = g_get_monotonic_time() + LATE_CLOSE_US;
     leftover->pid = lease->process ? lease->pid : 0;
     leftover->holder = dlk_holder_new_of_lease(lease, engine->host_id, engine->host_name);
     return leftover;

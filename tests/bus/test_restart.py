@@ -4,6 +4,7 @@ import fcntl
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -341,6 +342,19 @@ def test_who_takes_the_disk_while_nobody_keeps_it_breaks_the_lease(start_service
         service.start()
         assert lease["State"] == "broken" and lease["BrokenReason"] == "lock taken by another holder"
         assert child.wait(60) == -signal.SIGKILL
+
+
+def test_a_lock_that_is_closed_late_by_whoever_kept_it_is_taken_again(start_service, client, disk):
+    """systemd closes the descriptors of a stopped service beside its main loop: the next start may come before that."""
+    service = start_service()
+    lease = client().acquire(disk)
+    service.crash()
+    with open(disk, "r+b") as late:
+        fcntl.lockf(late, fcntl.LOCK_EX, 1, 0)
+        service.launch()
+        time.sleep(0.3)
+    service.wait()
+    assert lease["State"] == "active"
 
 
 # ---- what is left of a run ----
