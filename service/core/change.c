@@ -23,6 +23,7 @@ typedef struct {
     guint spares[DLK_HOLD_PARTS]; /* of the store, for descriptors that the conversion may make; 0: none */
     DlkTimer *timer;              /* of what gives up: the answer's deadline */
     gboolean answered;            /* it has passed */
+    gboolean converted;           /* it is, and no worker is at it any more */
 } Change;
 
 static void
@@ -77,6 +78,22 @@ apply(DlkEngine *engine, Change *change)
     }
 }
 
+/* Only a reader's descriptor has to be replaced, by one that can write. FALSE: one of them has no spare. */
+static gboolean
+reserve_spares(DlkEngine *engine, Change *change)
+{
+    const DlkHolding *holding = dlk_holding(change->lease);
+    gboolean all = TRUE;
+
+    for (guint i = 0; i < DLK_HOLD_PARTS && !dlk_mode_writes(change->lease->mode); i++) {
+        if (holding->stored[i] == 0)
+            continue;
+        change->spares[i] = dlk_fd_store_reserve(engine->fd_store);
+        all = all && change->spares[i] != 0;
+    }
+    return all;
+}
+
 /*
  * Before the lock changes it is written down what it may be after, so that a restart in between finds a lock
  * that it expects. A suspended lease is not to be found without the lock that it gave up, so that it is
@@ -92,12 +109,15 @@ announce_to_record(DlkEngine *engine, Change *change, GError **error)
         return dlk_record_suspension(engine, lease, error);
     if (change->kind == DLK_CHANGE_RESUME)
         return TRUE;
-    /* Only a reader's descriptor has to be replaced, by one that can write. */
-    for (guint i = 0; i < DLK_HOLD_PARTS && !dlk_mode_writes(lease->mode); i++)
-        if (holding->stored[i] != 0)
-            change->spares[i] = dlk_fd_store_reserve(engine->fd_store);
-    if (!dlk_record_conversion(engine, lease, change->mode, change->spares, error))
+    DlkStored unstored = {0};
+    /* The store is full: a name in it that outlives its lock would lose the lease, none does not. */
+    if (!reserve_spares(engine, change))
+        unstored = dlk_record_take_stored(lease, FALSE);
+    if (!dlk_record_conversion(engine, lease, change->mode, change->spares, error)) {
+        memcpy(holding->stored, unstored.parts, sizeof unstored.parts);
         return FALSE;
+    }
+    dlk_record_unstore(engine, &unstored, TRUE);
     dlk_hold_set_spares(holding->hold, change->spares, dlk_fd_store_send);
     return TRUE;
 }
@@ -154,6 +174,9 @@ tell_record(DlkEngine *engine, Change *change)
     settle_spares(change);
     if (holding)
         dlk_record_change_is_over(lease);
+    /* What went without a name in the store meanwhile. */
+    if (holding && change->converted)
+        dlk_record_store(engine, lease);
     if (holding && lease->state == DLK_STATE_SUSPENDED)
         stored = dlk_record_take_stored(lease, FALSE);
     const gboolean written = holding ? dlk_record_change(engine, lease) : !engine->record_timer;
@@ -251,6 +274,7 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
     }
     dlk_holding(lease)->changing = FALSE;
     dlk_holding(lease)->changes++;
+    change->converted = !error && change->kind == DLK_CHANGE_CONVERT;
     if (!error && change->kind == DLK_CHANGE_RESUME)
         record_resumption(engine, lease, &error);
     /* What could not be given up whole counts as given up: some of it may be. */

@@ -232,6 +232,17 @@ def test_a_converted_reader_keeps_its_lock_through_a_restart(stored, client, dis
     assert len(stored.manager.names()) == 1
 
 
+def test_a_converted_reader_keeps_its_lock_though_the_store_is_full(start_service, client, disk, witness):
+    service = start_service(managed={"store": 1})
+    lease = client().acquire(disk, "read-only")
+    lease.call("Convert", "(s)", "exclusive")
+    other = witness(disk)
+    service.restart()
+    other.stop()
+    assert not other.locked and lease["Mode"] == "exclusive" and lease.call("Check") == ("active",)
+    assert service.manager.names() == ["0"]
+
+
 STUBBORN = """
 [Rule everything]
 backend=fcntl

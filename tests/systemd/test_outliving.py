@@ -76,6 +76,16 @@ def test_a_thousand_leases_outlive_a_kill(service, client, image):
     assert [lease["State"] for lease in root.list().values()] == ["active"] * 1000
 
 
+def test_calls_that_arrive_while_leases_are_taken_up_wait_for_it(machine, service, client, image):
+    paths, before = [image(f"{number}.img") for number in range(1000)], service.pid
+    client().acquire_set([(path, "exclusive") for path in paths], owner="web01")
+    machine.run("systemctl", "kill", "--signal=KILL", UNIT)
+    wait_until(lambda: service.pid != before, "the service to be gone")
+    done = machine.try_to("sh", "-c", f"disklockctl acquire --owner=late {paths[-1]} & disklockctl list --no-legend; wait $!")
+    assert done.returncode == 3 and "web01" in done.stderr, done
+    assert len(done.stdout.splitlines()) == 1000, done.stdout
+
+
 def test_what_ended_meanwhile_is_not_held(service, client, image):
     root, holder = client(), client()
     holder.acquire(image(), lifetime="process")
