@@ -5,7 +5,6 @@
 #include "core/holding.h"
 #include "core/leftover.h"
 #include "core/record.h"
-#include "core/unregister.h"
 
 /*
  * The start after an earlier run: every lease that was written down stands in the table again before the
@@ -23,7 +22,7 @@ typedef struct {
     guint leases, broken, at_risk, ended;
 } Tally;
 
-typedef struct {
+struct _DlkRecovery {
     DlkEngine *engine;
     GTask *task;
     GHashTable *processes; /* "PID START" → DlkPidRef, or %NULL of one that has ended */
@@ -31,7 +30,7 @@ typedef struct {
     guint jobs;            /* that have not come back */
     Tally tally;
     gint64 began_at;
-} Recovery;
+};
 
 /* The lane of the jobs: that of the device, or of the filesystem where the file is now. */
 static const char *
@@ -94,12 +93,12 @@ static const DlkJob drop_job = {"let go", run_nothing, (GDestroyNotify)g_ptr_arr
 
 typedef struct {
     DlkEngine *engine;
-    Recovery *recovery; /* %NULL: it is over */
+    DlkRecovery *recovery; /* %NULL: it is over */
     GPtrArray *leases;
     char *lane;
 } Round;
 
-static void one_job_done(gpointer recovery);
+static void one_job_done(DlkRecovery *self);
 
 static void
 on_dropped(GObject *source, GAsyncResult *result, gpointer user_data)
@@ -239,7 +238,8 @@ on_revived(GObject *source, GAsyncResult *result, gpointer user_data)
 
 /* @leases: of one lane. @disk: what the job waits for its turn for, or %NULL. */
 static void
-revive(DlkEngine *engine, Recovery *recovery, const char *lane, DlkLease **leases, guint n, const char *disk)
+revive(DlkEngine *engine, DlkRecovery *recovery, const char *lane, DlkLease **leases, guint n,
+       const char *disk)
 {
     Round *round = g_new0(Round, 1);
     Input *input = g_new0(Input, 1);
@@ -270,7 +270,7 @@ dlk_recover_again(DlkEngine *engine, DlkLease *lease)
 }
 
 static void
-revive_lane(Recovery *self, const char *lane, GPtrArray *leases)
+revive_lane(DlkRecovery *self, const char *lane, GPtrArray *leases)
 {
     DlkLease **first = (DlkLease **)leases->pdata;
     guint n = 0;
@@ -295,7 +295,7 @@ revive_lane(Recovery *self, const char *lane, GPtrArray *leases)
 /* ---- all together ---- */
 
 static void
-recovery_free(Recovery *self)
+recovery_free(DlkRecovery *self)
 {
     g_hash_table_unref(self->processes);
     g_hash_table_unref(self->lanes);
@@ -305,7 +305,7 @@ recovery_free(Recovery *self)
 }
 
 static void
-finish_if_done(Recovery *self)
+finish_if_done(DlkRecovery *self)
 {
     const Tally *tally = &self->tally;
 
@@ -326,10 +326,27 @@ finish_if_done(Recovery *self)
 }
 
 static void
-one_job_done(gpointer recovery)
+one_job_done(DlkRecovery *self)
 {
-    ((Recovery *)recovery)->jobs--;
-    finish_if_done(recovery);
+    self->jobs--;
+    finish_if_done(self);
+}
+
+static void
+on_run(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    DlkRecovery *self = user_data;
+
+    dlk_pool_run_finish(self->engine->pool, result, NULL);
+    one_job_done(self);
+}
+
+void
+dlk_recovery_run(DlkRecovery *self, const DlkJob *job, gpointer input, const char *lane)
+{
+    self->jobs++;
+    dlk_pool_run_async(self->engine->pool, job, input, lane, NULL, self->began_at + PATIENCE_US, on_run,
+                       self);
 }
 
 static void
@@ -339,7 +356,7 @@ process_unref(gpointer process)
 }
 
 static void
-add_to_lane(Recovery *self, DlkLease *lease)
+add_to_lane(DlkRecovery *self, DlkLease *lease)
 {
     const char *lane = lane_of(dlk_holding(lease)->hold->state);
     GPtrArray *leases = g_hash_table_lookup(self->lanes, lane);
@@ -373,7 +390,7 @@ tell_double(DlkEngine *engine)
 }
 
 static gboolean
-take_up(Recovery *self, const DlkLeaseRecord *record, GArray *faults, GError **error)
+take_up(DlkRecovery *self, const DlkLeaseRecord *record, GArray *faults, GError **error)
 {
     DlkEngine *engine = self->engine;
     const DlkLease *same_token = dlk_table_next(engine->table, record->token - 1);
@@ -400,7 +417,7 @@ take_up(Recovery *self, const DlkLeaseRecord *record, GArray *faults, GError **e
 
 /* Its lock is of no use; its process must not go on as if it had one. */
 static void
-break_faulty(Recovery *self, GArray *faults)
+break_faulty(DlkRecovery *self, GArray *faults)
 {
     for (guint i = 0; i < faults->len; i++) {
         const Fault *fault = &g_array_index(faults, Fault, i);
@@ -416,7 +433,7 @@ break_faulty(Recovery *self, GArray *faults)
 }
 
 static gboolean
-take_up_all(Recovery *self, GError **error)
+take_up_all(DlkRecovery *self, GError **error)
 {
     g_autoptr(GPtrArray) records = dlk_lease_journal_take_records(self->engine->lease_journal);
     g_autoptr(GArray) faults = g_array_new(FALSE, FALSE, sizeof(Fault));
@@ -432,7 +449,7 @@ take_up_all(Recovery *self, GError **error)
 void
 dlk_engine_recover_async(DlkEngine *engine, GAsyncReadyCallback callback, gpointer user_data)
 {
-    Recovery *self = g_new0(Recovery, 1);
+    DlkRecovery *self = g_new0(DlkRecovery, 1);
     GHashTableIter iter;
     gpointer lane, leases;
     GError *error = NULL;
@@ -448,8 +465,8 @@ dlk_engine_recover_async(DlkEngine *engine, GAsyncReadyCallback callback, gpoint
         return;
     }
     self->jobs++; /* no answer before all are asked */
-    self->jobs += dlk_orphans_drop(engine, self->began_at + PATIENCE_US, one_job_done, self);
-    self->jobs += dlk_unregister_leftovers(engine, self->began_at + PATIENCE_US, one_job_done, self);
+    dlk_orphans_drop(engine, self);
+    dlk_unregister_leftovers(engine, self);
     g_hash_table_iter_init(&iter, self->lanes);
     while (g_hash_table_iter_next(&iter, &lane, &leases))
         revive_lane(self, lane, leases);

@@ -14,8 +14,15 @@ void dlk_recover_again(DlkEngine *engine, DlkLease *lease);
  */
 DlkLease *dlk_recorded_lease_take_up(DlkEngine *engine, const DlkLeaseRecord *record, GHashTable *processes,
                                      const char **fault, GError **error);
+/** DlkRecovery: one start, which is over when all of its jobs have come back. */
+typedef struct _DlkRecovery DlkRecovery;
+/** Runs a job that the start waits for, 20 seconds at most, and whose answer nobody needs. Takes @input. */
+void dlk_recovery_run(DlkRecovery *self, const DlkJob *job, gpointer input, const char *lane);
+/** Unlocks and forgets, by jobs of @recovery, the stored descriptors that nobody took: no lease explains
+ * them. */
+void dlk_orphans_drop(DlkEngine *engine, DlkRecovery *recovery);
 /**
- * Unlocks and forgets the stored descriptors that nobody took: no lease explains them. @done is called, for
- * each of them or not at all, when it is unlocked or its time is up. Returns how many there are.
+ * dlk_unregister_leftovers: when all leases that were written down stand in the table: takes back, by jobs of
+ * @recovery, the registrations of this host, of SCSI or NVMe, that none of them explains.
  */
-guint dlk_orphans_drop(DlkEngine *engine, gint64 deadline, GSourceOnceFunc done, gpointer user_data);
+void dlk_unregister_leftovers(DlkEngine *engine, DlkRecovery *recovery);

@@ -1,10 +1,9 @@
-#include "core/unregister.h"
-
 #include "backend/backends.h"
 #include "backend/registration-note.h"
 #include "backend/scsi.h"
 #include "base/error.h"
 #include "core/holding.h"
+#include "core/recover.h"
 #include "host/identify.h"
 
 /* The lease has a lock, or may have one: what its disk is registered with is its. */
@@ -73,29 +72,12 @@ run(gpointer data, GError **error)
 
 static const DlkJob unregister_job = {"unregister", run, input_free, NULL};
 
-typedef struct {
-    DlkEngine *engine;
-    GSourceOnceFunc done;
-    gpointer user_data;
-} Waiting;
-
-static void
-on_unregistered(GObject *source, GAsyncResult *result, gpointer user_data)
-{
-    g_autofree Waiting *waiting = user_data;
-    g_autoptr(DlkEngine) engine = waiting->engine;
-
-    dlk_pool_run_finish(engine->pool, result, NULL);
-    waiting->done(waiting->user_data);
-}
-
-guint
-dlk_unregister_leftovers(DlkEngine *engine, gint64 deadline, GSourceOnceFunc done, gpointer user_data)
+void
+dlk_unregister_leftovers(DlkEngine *engine, DlkRecovery *recovery)
 {
     g_autoptr(GPtrArray) notes = dlk_registration_note_list();
     g_autoptr(GHashTable) explained = notes->len > 0 ? find_explained(engine) : NULL;
     DlkMounts *mounts = dlk_mount_table_get(engine->mounts);
-    guint count = 0;
 
     while (notes->len > 0) {
         g_autoptr(DlkRegistrationNote) note = g_ptr_array_steal_index_fast(notes, notes->len - 1);
@@ -104,14 +86,9 @@ dlk_unregister_leftovers(DlkEngine *engine, gint64 deadline, GSourceOnceFunc don
         if (!mount || g_hash_table_contains(explained, note->disk_id))
             continue;
         Input *input = g_new0(Input, 1);
-        Waiting *waiting = g_new0(Waiting, 1);
         g_autofree char *lane = g_strconcat("registered:", note->disk_id, NULL);
 
         *input = (Input){g_steal_pointer(&note), dlk_mounts_ref(mounts), g_strdup(mount->lane)};
-        *waiting = (Waiting){g_object_ref(engine), done, user_data};
-        dlk_pool_run_async(engine->pool, &unregister_job, input, lane, NULL, deadline, on_unregistered,
-                           waiting);
-        count++;
+        dlk_recovery_run(recovery, &unregister_job, input, lane);
     }
-    return count;
 }
