@@ -17,7 +17,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1]
 PR_SET_CHILD_SUBREAPER = 36
-SUITE_PATIENCE = 2400  # seconds, for a suite as a whole
+SUITE_PATIENCE = 3600  # seconds, for a suite as a whole
 END_PATIENCE = 60  # seconds, for a suite that was told to end
 AGAIN = 3  # so many tests that failed are tried again; where more did, it was no chance
 # name, compiler, what meson is told

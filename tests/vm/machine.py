@@ -7,7 +7,7 @@ from pathlib import Path
 import initramfs
 
 SOURCE = Path(__file__).resolve().parents[2]
-PATIENCE = 600  # seconds; a guest that takes longer is ended
+PATIENCE = 1200  # seconds; a guest that takes longer is ended. Where two share a busy core with others, one takes six times its time.
 # Not kvm by itself: where the machine is a guest too, it may be there and not work.
 ACCELERATION = os.environ.get("DISKLOCK_VM_ACCELERATION", "tcg")
 MEMORY = 768  # MiB
