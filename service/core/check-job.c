@@ -8,9 +8,10 @@
 typedef struct {
     gatomicrefcount references;
     GPtrArray *holds;
-    GMutex mutex;
+    GMutex mutex; /* guards what follows */
+    guint end;    /* the worker goes no further: another has what is behind */
     gboolean started;
-    DlkHold *current; /* that the worker is asking about */
+    DlkHold *current; /* that the worker is asking about; while it is, @holds stays */
     GArray *checked;  /* of DlkChecked */
 } Batch;
 
@@ -56,49 +57,70 @@ input_free(gpointer data)
 static DlkChecked
 ask(DlkHold *hold)
 {
-    DlkChecked checked = {.answered = TRUE};
+    DlkChecked checked = {0};
 
     if (g_atomic_int_get(&hold->check) == DLK_HOLD_OVERDUE)
-        return (DlkChecked){TRUE, DLK_CHECK_UNKNOWN, g_strdup(NO_ANSWER)};
+        return (DlkChecked){DLK_CHECK_UNKNOWN, g_strdup(NO_ANSWER)};
     g_atomic_int_set(&hold->check, DLK_HOLD_BEING_CHECKED);
     checked.answer = dlk_backend_check(hold->backend, hold, &checked.reason);
     g_atomic_int_set(&hold->check, DLK_HOLD_NOT_CHECKED);
     return checked;
 }
 
-/* The worker goes on to @next (%NULL: there is none), with what it found out about the one before, if any. */
-static void
-go_on(Batch *batch, const DlkChecked *checked, DlkHold *next)
+/* Which hold comes next, for the worker, after what it found out about the one before, if any; %NULL: no
+ * more. */
+static DlkHold *
+go_on(Batch *batch, const DlkChecked *checked)
 {
-    g_mutex_lock(&batch->mutex);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&batch->mutex);
+
     batch->started = TRUE;
     if (checked)
         g_array_append_vals(batch->checked, checked, 1);
-    batch->current = next;
-    g_mutex_unlock(&batch->mutex);
+    const guint next = batch->checked->len;
+    batch->current = next < batch->end ? g_ptr_array_index(batch->holds, next) : NULL;
+    return batch->current;
 }
 
 static gpointer
 run(gpointer data, GError **error)
 {
     Batch *batch = data;
-    DlkChecked checked = {0};
 
-    for (guint i = 0; i < batch->holds->len; i++) {
-        DlkHold *hold = g_ptr_array_index(batch->holds, i);
-
-        go_on(batch, i > 0 ? &checked : NULL, hold);
-        checked = ask(hold);
+    for (DlkHold *hold = go_on(batch, NULL); hold;) {
+        const DlkChecked checked = ask(hold);
+        hold = go_on(batch, &checked);
     }
-    go_on(batch, &checked, NULL);
     return NULL;
 }
 
 static const DlkJob check_job = {"check", run, input_free, NULL};
 
+/* Takes @holds. */
+static Batch *
+batch_new(GPtrArray *holds)
+{
+    Batch *batch = g_new0(Batch, 1);
+
+    g_atomic_ref_count_init(&batch->references);
+    g_mutex_init(&batch->mutex);
+    batch->holds = holds;
+    batch->end = holds->len;
+    batch->checked = g_array_sized_new(FALSE, FALSE, sizeof(DlkChecked), holds->len);
+    g_array_set_clear_func(batch->checked, checked_clear);
+    return batch;
+}
+
+/* ---- the question, in the main thread ---- */
+
 typedef struct {
-    Batch *batch;
-    guint n_holds;
+    DlkEngine *engine;
+    Batch *batches[2]; /* the second: what is behind one that may hang, or %NULL */
+    guint n_holds[2];
+    guint jobs;                         /* that have not come back */
+    gint64 unreachable_after, deadline; /* µs; monotonic µs */
+    DlkTimer *timer;
+    GArray *answers; /* of DlkChecked */
 } Question;
 
 static void
@@ -106,39 +128,98 @@ question_free(gpointer data)
 {
     Question *question = data;
 
-    batch_unref(question->batch);
+    for (guint i = 0; i < G_N_ELEMENTS(question->batches); i++)
+        g_clear_pointer(&question->batches[i], batch_unref);
+    g_clear_pointer(&question->answers, g_array_unref);
     g_free(question);
+}
+
+static char *
+no_answer_in_time(const Question *question)
+{
+    return g_strdup_printf("the storage did not answer within %.3g s",
+                           (double)question->unreachable_after / G_USEC_PER_SEC);
+}
+
+/* Where the storage did not answer in time, that is known of all that had no answer, asked after or not. */
+static void
+collect(Question *question, Batch *batch, guint n_holds)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&batch->mutex);
+
+    if (batch->current)
+        g_atomic_int_compare_and_exchange(&batch->current->check, DLK_HOLD_BEING_CHECKED, DLK_HOLD_OVERDUE);
+    for (guint i = 0; i < n_holds; i++) {
+        DlkChecked checked = {DLK_CHECK_UNKNOWN, NULL};
+
+        if (i < batch->checked->len)
+            checked = g_array_index(batch->checked, DlkChecked, i);
+        checked.reason = i < batch->checked->len ? g_strdup(checked.reason) : no_answer_in_time(question);
+        g_array_append_val(question->answers, checked);
+    }
 }
 
 static void
 on_done(GObject *source, GAsyncResult *result, gpointer user_data)
 {
     g_autoptr(GTask) task = user_data;
-    DlkEngine *engine = g_task_get_source_object(task);
     Question *question = g_task_get_task_data(task);
-    g_autoptr(GArray) answers = g_array_sized_new(FALSE, TRUE, sizeof(DlkChecked), question->n_holds);
-    Batch *batch = question->batch;
-    g_autoptr(GError) error = NULL;
 
-    dlk_pool_run_finish(engine->pool, result, &error);
-    g_array_set_clear_func(answers, checked_clear);
-    g_mutex_lock(&batch->mutex);
-    if (batch->current)
-        g_atomic_int_compare_and_exchange(&batch->current->check, DLK_HOLD_BEING_CHECKED, DLK_HOLD_OVERDUE);
-    for (guint i = 0; i < question->n_holds; i++) {
-        DlkChecked checked = {0};
+    dlk_pool_run_finish(question->engine->pool, result, NULL);
+    if (--question->jobs > 0)
+        return;
+    dlk_timers_cancel(question->engine->timers, &question->timer);
+    for (guint i = 0; i < G_N_ELEMENTS(question->batches) && question->batches[i]; i++)
+        collect(question, question->batches[i], question->n_holds[i]);
+    g_task_return_pointer(task, g_steal_pointer(&question->answers), (GDestroyNotify)g_array_unref);
+}
 
-        if (i < batch->checked->len) {
-            checked = g_array_index(batch->checked, DlkChecked, i);
-            checked.reason = g_strdup(checked.reason);
-        } else if (i == batch->checked->len || !batch->started) {
-            /* The one that it hangs on; or all, where the whole filesystem hangs and the job had no turn. */
-            checked = (DlkChecked){TRUE, DLK_CHECK_UNKNOWN, g_strdup(error ? error->message : NO_ANSWER)};
-        }
-        g_array_append_val(answers, checked);
-    }
-    g_mutex_unlock(&batch->mutex);
-    g_task_return_pointer(task, g_steal_pointer(&answers), (GDestroyNotify)g_array_unref);
+/* Takes @holds. */
+static void
+ask_by_job(GTask *task, guint index, GPtrArray *holds)
+{
+    Question *question = g_task_get_task_data(task);
+    Batch *batch = batch_new(holds);
+
+    question->batches[index] = batch_ref(batch);
+    question->n_holds[index] = holds->len;
+    question->jobs++;
+    dlk_pool_run_async(question->engine->pool, &check_job, batch, dlk_hold_lane(g_ptr_array_index(holds, 0)),
+                       NULL, question->deadline, on_done, g_object_ref(task));
+}
+
+/* What is behind the hold that the worker is at, away from it; %NULL: nothing, or the job had no turn yet. */
+static GPtrArray *
+take_rest(Batch *batch)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&batch->mutex);
+    const guint first = batch->checked->len + 1;
+
+    if (!batch->current || first >= batch->end)
+        return NULL;
+    GPtrArray *rest = g_ptr_array_new_full(batch->end - first, (GDestroyNotify)dlk_hold_unref);
+    for (guint i = first; i < batch->end; i++)
+        g_ptr_array_add(rest, dlk_hold_ref(g_ptr_array_index(batch->holds, i)));
+    batch->end = first;
+    return rest;
+}
+
+/*
+ * One that hangs is not to hide what becomes of those behind it: half of the time is theirs. If they hang
+ * too, the whole filesystem does, and each of them is told of in time.
+ */
+static void
+ask_after_rest(gpointer user_data)
+{
+    GTask *task = user_data;
+    Question *question = g_task_get_task_data(task);
+    GPtrArray *rest = take_rest(question->batches[0]);
+
+    question->timer = NULL;
+    if (!rest)
+        return;
+    question->n_holds[0] -= rest->len;
+    ask_by_job(task, 1, rest);
 }
 
 void
@@ -146,20 +227,18 @@ dlk_check_job_run(DlkEngine *engine, GPtrArray *holds, gint64 unreachable_after,
                   gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(engine, NULL, callback, user_data);
-    const DlkHold *first = g_ptr_array_index(holds, 0);
-    Batch *batch = g_new0(Batch, 1);
     Question *question = g_new0(Question, 1);
+    const gint64 now = g_get_monotonic_time();
 
-    g_atomic_ref_count_init(&batch->references);
-    g_mutex_init(&batch->mutex);
-    batch->holds = holds;
-    batch->checked = g_array_sized_new(FALSE, FALSE, sizeof(DlkChecked), holds->len);
-    g_array_set_clear_func(batch->checked, checked_clear);
-    question->batch = batch_ref(batch);
-    question->n_holds = holds->len;
+    question->engine = engine;
+    question->unreachable_after = unreachable_after;
+    question->deadline = now + unreachable_after;
+    question->answers = g_array_sized_new(FALSE, TRUE, sizeof(DlkChecked), holds->len);
+    g_array_set_clear_func(question->answers, checked_clear);
     g_task_set_task_data(task, question, question_free);
-    dlk_pool_run_async(engine->pool, &check_job, batch, dlk_hold_lane(first), NULL,
-                       g_get_monotonic_time() + unreachable_after, on_done, g_object_ref(task));
+    if (holds->len > 1)
+        question->timer = dlk_timers_add(engine->timers, now + unreachable_after / 2, ask_after_rest, task);
+    ask_by_job(task, 0, holds);
 }
 
 GArray *

@@ -169,15 +169,12 @@ round_one_done(Round *round, guint index, const DlkChecked *checked)
 
     if (holding)
         holding->checking = FALSE;
-    const gboolean answered = checked && checked->answered;
-    if (answered)
-        apply(round, lease, g_array_index(round->changes, guint, index), checked);
+    apply(round, lease, g_array_index(round->changes, guint, index), checked);
     /* It may just have been given up. */
     holding = dlk_holding(lease);
     if (!holding || lease->state == DLK_STATE_BROKEN)
         return;
-    /* One at risk has been waited for already. */
-    if ((!answered && lease->state == DLK_STATE_ACTIVE) || holding->stirred) {
+    if (holding->stirred) {
         holding->stirred = FALSE;
         add_due(round->engine, lease);
     } else {

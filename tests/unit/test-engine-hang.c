@@ -1,3 +1,5 @@
+#include "core/check-job.h"
+#include "core/holding.h"
 #include "engine-fixture.h"
 
 /* Storage that does not answer in time, and then does. The time is long enough for a busy machine to have
@@ -135,6 +137,59 @@ test_release_twice_is_once(EngineFixture *f, gconstpointer data)
 }
 
 static void
+on_asked(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    *(GArray **)user_data = dlk_check_job_finish(DLK_ENGINE(source), result);
+}
+
+/* Asks by one job after @n disks, where the first @n_hang questions hang; returns what it says of them. */
+static GArray *
+ask_after_batch(EngineFixture *f, guint n, guint n_hang)
+{
+    GPtrArray *holds = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_hold_unref);
+    GArray *answers = NULL;
+
+    for (guint i = 0; i < n; i++) {
+        g_autofree char *name = g_strdup_printf("%u.img", i);
+        const DlkLease *lease = engine_acquire(f, name, DLK_MODE_EXCLUSIVE, NULL);
+        g_ptr_array_add(holds, dlk_hold_ref(dlk_holding(lease)->hold));
+    }
+    for (guint i = 0; i < n_hang; i++)
+        dlk_fake_backend_hang(f->fake, DLK_FAKE_CHECK);
+    dlk_check_job_run(f->engine, holds, 3 * G_USEC_PER_SEC, on_asked, &answers);
+    engine_wait_until(answers != NULL);
+    return answers;
+}
+
+static void
+test_batch_on_storage_that_hangs_as_a_whole_is_unknown_in_the_time_of_one(EngineFixture *f,
+                                                                          gconstpointer data)
+{
+    g_autoptr(GArray) answers = ask_after_batch(f, 12, 12);
+
+    for (guint i = 0; i < answers->len; i++)
+        g_assert_cmpint(g_array_index(answers, DlkChecked, i).answer, ==, DLK_CHECK_UNKNOWN);
+    g_assert_cmpuint(answers->len, ==, 12);
+    g_assert_cmpuint(dlk_fake_backend_hanging(f->fake), ==, 2);
+    g_assert_cmpstr(g_array_index(answers, DlkChecked, 11).reason, ==,
+                    "the storage did not answer within 3 s");
+    for (guint i = 0; i < 12; i++)
+        dlk_fake_backend_go_on(f->fake);
+}
+
+static void
+test_batch_of_which_one_hangs_has_an_answer_for_each_other(EngineFixture *f, gconstpointer data)
+{
+    g_autoptr(GArray) answers = ask_after_batch(f, 12, 1);
+
+    for (guint i = 0; i < answers->len; i++)
+        g_assert_cmpint(g_array_index(answers, DlkChecked, i).answer, ==,
+                        i == 0 ? DLK_CHECK_UNKNOWN : DLK_CHECK_HELD);
+    g_assert_cmpuint(answers->len, ==, 12);
+    dlk_fake_backend_go_on(f->fake);
+}
+
+static void
 test_engine_that_ends_with_leases_forgets_them(void)
 {
     EngineFixture f = {0};
@@ -173,6 +228,10 @@ main(int argc, char **argv)
                test_release_that_cannot_block_waits_for_what_is_under_way);
     engine_add("/engine-hang/release-beside-a-check", NULL,
                test_release_that_cannot_block_waits_for_no_check_that_hangs);
+    engine_add("/engine-hang/batch", NULL,
+               test_batch_on_storage_that_hangs_as_a_whole_is_unknown_in_the_time_of_one);
+    engine_add("/engine-hang/one-of-a-batch", NULL,
+               test_batch_of_which_one_hangs_has_an_answer_for_each_other);
     engine_add("/engine-hang/release-twice", NULL, test_release_twice_is_once);
     g_test_add_func("/engine-hang/engine-ends", test_engine_that_ends_with_leases_forgets_them);
     return g_test_run();
