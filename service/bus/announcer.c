@@ -87,12 +87,28 @@ on_restored(DlkEngine *engine, DlkLease *lease, DlkAnnouncer *self)
     emit(self, DLK_MANAGER_PATH, DLK_MANAGER_INTERFACE, "LeaseRestored", g_variant_new("(o)", path));
 }
 
-/* The reason may be an administrator's own words; everybody on the bus reads it here. */
+/* Does @text say @name, and not only a longer word that it is part of? */
+static gboolean
+says(const char *text, const char *name)
+{
+    const gsize length = name ? strlen(name) : 0;
+
+    for (const char *at = length > 0 ? strstr(text, name) : NULL; at; at = strstr(at + 1, name)) {
+        const gboolean begins = at == text || !g_ascii_isalnum(at[-1]);
+
+        if (begins && !g_ascii_isalnum(at[length]))
+            return TRUE;
+    }
+    return FALSE;
+}
+
+/* Everybody on the bus reads it here. The service's own reasons name nobody; an administrator writes what he
+ * likes. */
 static const char *
 public_reason(const DlkLease *lease, const char *reason)
 {
-    if (strstr(reason, lease->path) || strstr(reason, lease->owner) ||
-        (lease->disk->path && strstr(reason, lease->disk->path)))
+    if (lease->revoked &&
+        (says(reason, lease->path) || says(reason, lease->disk->path) || says(reason, lease->owner)))
         return "revoked by an administrator";
     return reason;
 }

@@ -139,6 +139,7 @@ dlk_engine_break(DlkEngine *self, DlkLease *lease, const DlkCaller *by, const ch
         return FALSE;
     }
     dlk_journal_forced(DLK_EVENT_REVOKED, lease, by, reason);
+    lease->revoked = TRUE;
     dlk_break_now(self, lease, reason);
     return TRUE;
 }

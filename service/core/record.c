@@ -89,6 +89,7 @@ fill(Writing *writing, const DlkLease *lease)
         .owner_uuid = lease->owner_uuid,
         .why = lease->why,
         .broken_reason = lease->broken_reason,
+        .revoked = lease->revoked,
     };
     fill_from_holding(writing, lease);
     return &writing->record;

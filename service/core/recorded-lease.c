@@ -65,6 +65,7 @@ lease_new(DlkEngine *engine, const DlkLeaseRecord *record, DlkPidRef *process)
     lease->owner_uuid = ref_string(record->owner_uuid);
     lease->why = ref_string(record->why);
     lease->broken_reason = g_strdup(record->broken_reason);
+    lease->revoked = record->revoked;
     return lease;
 }
 

@@ -33,6 +33,7 @@ typedef struct {
     gboolean more; /* the next line belongs to the same request: without it this one was not answered for */
     gboolean given_up; /* broken, and nothing is held any more */
     gboolean released; /* broken, and to end when its on-break action is over */
+    gboolean revoked;  /* broken_reason is what an administrator wrote */
     uid_t uid;
     pid_t pid;
     guint64 process_start; /* DlkPidRef's; 0: its process is not known, or has ended */

@@ -75,6 +75,7 @@ typedef struct {
     GRefString *why;        /* or %NULL */
     const char *backend;    /* interned */
     char *broken_reason;    /* or %NULL */
+    gboolean revoked;       /* broken_reason is what an administrator wrote */
     char *risk_reason;      /* of the last time at risk, or %NULL */
     DlkDisk *disk;
     DlkPidRef *process; /* or %NULL once it has ended */

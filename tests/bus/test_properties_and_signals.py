@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from harness import LEASE, MANAGER, PROPERTIES, wait_until
 
 
@@ -55,6 +57,26 @@ def test_signals_hold_no_path_and_no_name(root, signals, image):
     root.release(lease)
     signals.wait_for("LeasesChanged", lambda acquired, released: lease.path in released)
     assert "secret" not in repr(signals.seen)
+
+
+def test_the_services_own_reason_is_told_however_the_owner_is_called(root, signals, disk):
+    lease = root.acquire(disk, owner="e")
+    disk.unlink()
+    assert signals.wait_for("LeaseBroken")[:2] == (lease.path, "deleted")
+
+
+@pytest.mark.parametrize("reason, told", [
+    ("maintenance of the storage", True), ("web010 needs it", True), ("because of web01", False),
+    ("web01's disk is wanted", False), ("OWNER web01", False), ("see PATH: full", False), ("it was LINK", False)])
+def test_an_administrators_reason_is_told_unless_it_names_path_or_owner(root, signals, disk, reason, told):
+    link = disk.with_name("link.img")
+    link.symlink_to(disk)
+    lease = root.acquire(link, owner="web01")
+    reason = reason.replace("PATH", str(disk)).replace("LINK", str(link))
+    root.call("Break", "(osa{sv})", lease.path, reason, {})
+    expected = reason if told else "revoked by an administrator"
+    assert signals.wait_for("LeaseBroken")[1] == expected and signals.wait_for("Broken") == (expected,)
+    assert lease["BrokenReason"] == reason
 
 
 def test_a_broken_lease_says_so_itself_too(root, signals, disk):

@@ -38,6 +38,7 @@ set_up(Fixture *f, gconstpointer data)
                                  .by_descriptor = TRUE,
                                  .more = TRUE,
                                  .released = TRUE,
+                                 .revoked = TRUE,
                                  .uid = 64055,
                                  .pid = 4711,
                                  .process_start = 123456,
