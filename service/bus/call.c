@@ -88,9 +88,8 @@ dlk_call_set_lease(DlkCall *call, const char *id, GError **error)
     g_clear_pointer(&call->details, g_variant_unref);
     if (call->caller->uid == 0) /* polkit is not asked */
         return TRUE;
-    call->details = g_variant_ref_sink(
-        g_variant_new_parsed("{'path': %s, 'disk': %s, 'mode': %s, 'backend': %s, 'owner': %s}", lease->path,
-                             lease->disk->id, dlk_mode_to_string(lease->mode), lease->backend, lease->owner));
+    call->details = g_variant_ref_sink(dlk_authority_lease_details(lease, lease->mode));
+    call->guarded = lease->uid != call->caller->uid;
     return TRUE;
 }
 
@@ -213,8 +212,12 @@ on_caller_known(DlkCall *call)
         dlk_call_fail(call, not_owner());
         return;
     }
-    dlk_authority_ask_async(call->engine, call->caller, call->member->action, call->details,
-                            call->interactive, on_authorised, call);
+    if (call->guarded)
+        dlk_authority_ask_guarded_async(call->engine, call->caller, call->member->action, call->details,
+                                        call->interactive, on_authorised, call);
+    else
+        dlk_authority_ask_async(call->engine, call->caller, call->member->action, call->details,
+                                call->interactive, on_authorised, call);
 }
 
 static void

@@ -22,6 +22,7 @@ typedef struct _DlkCall {
     gboolean has_owner;
     uid_t owner_uid;     /* whose lease it is, or which uid's data */
     GVariant *details;   /* for polkit: a{ss} or %NULL */
+    gboolean guarded;    /* and they tell of what is not the caller's */
     DlkRequest *request; /* of the Acquire family */
     GError *problem;     /* with the arguments, to be told to who is authorised */
     DlkMode mode;

@@ -112,11 +112,9 @@ dlk_convert_run(DlkCall *call)
     }
 
     gboolean proved = lease->by_descriptor && dlk_mode_writes(lease->mode);
-    GVariant *details =
-        g_variant_new_parsed("{'path': %s, 'disk': %s, 'mode': %s, 'backend': %s, 'owner': %s}", lease->path,
-                             lease->disk->id, dlk_mode_to_string(call->mode), lease->backend, lease->owner);
-    dlk_authority_ask_async(call->engine, call->caller, proved ? "acquire-fd" : "acquire", details,
-                            call->interactive, on_may_convert, call);
+    dlk_authority_ask_async(call->engine, call->caller, proved ? "acquire-fd" : "acquire",
+                            dlk_authority_lease_details(lease, call->mode), call->interactive, on_may_convert,
+                            call);
 }
 
 void

@@ -28,10 +28,11 @@ on_inspected(GObject *source, GAsyncResult *result, gpointer user_data)
 void
 dlk_inspect_run(DlkCall *call)
 {
-    const char *path;
+    DlkInspecting inspecting = {
+        .caller = call->caller, .interactive = call->interactive, .prompted = call->prompted};
 
-    g_variant_get(call->parameters, "(&s)", &path);
-    dlk_engine_inspect_async(call->engine, path, call->caller->uid, on_inspected, call);
+    g_variant_get(call->parameters, "(&s)", &inspecting.path);
+    dlk_engine_inspect_async(call->engine, &inspecting, on_inspected, call);
 }
 
 /* ---- Fence ---- */

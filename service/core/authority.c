@@ -1,9 +1,13 @@
 #include "core/authority.h"
 
 #include "base/error.h"
+#include "base/text.h"
+
+#include <stdarg.h>
 
 typedef struct {
     DlkAnswer answer;
+    char *action; /* that it is about */
     char *why;
 } Answer;
 
@@ -12,6 +16,7 @@ answer_free(gpointer data)
 {
     Answer *answer = data;
 
+    g_free(answer->action);
     g_free(answer->why);
     g_free(answer);
 }
@@ -22,6 +27,7 @@ return_answer(GTask *task, DlkAnswer value, char *why)
     Answer *answer = g_new0(Answer, 1);
 
     answer->answer = value;
+    answer->action = g_strdup(g_task_get_name(task));
     answer->why = why;
     g_task_return_pointer(task, answer, answer_free);
 }
@@ -55,32 +61,167 @@ dlk_authority_ask_async(DlkEngine *engine, DlkCaller *caller, const char *action
     }
 }
 
-gboolean
-dlk_authority_ask_finish(DlkEngine *engine, GAsyncResult *result, gboolean *prompted, GError **error)
-{
-    const char *action = g_task_get_name(G_TASK(result));
-    Answer *answer = g_task_propagate_pointer(G_TASK(result), NULL);
-    DlkAnswer value = answer->answer;
-    g_autofree char *why = g_steal_pointer(&answer->why);
+/* ---- about what the caller may not know ---- */
 
-    answer_free(answer);
-    if (value == DLK_ANSWER_YES_AFTER_PROMPT && prompted)
-        *prompted = TRUE;
-    if (value == DLK_ANSWER_YES || value == DLK_ANSWER_YES_AFTER_PROMPT)
-        return TRUE;
-    if (value == DLK_ANSWER_CHALLENGE && prompted && *prompted)
-        return TRUE;
-    if (value == DLK_ANSWER_CHALLENGE) {
+typedef enum {
+    STEP_UNPROMPTED,    /* do the rules alone decide? */
+    STEP_MAY_SEE,       /* may the caller be shown what he asks about? */
+    STEP_PROMPT_TO_SEE, /* after a prompt, perhaps */
+    STEP_PROMPT,
+} Step;
+
+typedef struct {
+    Step step;
+    DlkCaller *caller;
+    const char *action; /* static */
+    GVariant *details;
+    gboolean interactive;
+} Guarded;
+
+static void
+guarded_free(gpointer data)
+{
+    Guarded *guarded = data;
+
+    dlk_caller_unref(guarded->caller);
+    g_variant_unref(guarded->details);
+    g_free(guarded);
+}
+
+/* Takes the step after @answer. FALSE: there is none, this is the answer to it all. */
+static gboolean
+go_on(Guarded *guarded, DlkAnswer answer)
+{
+    const gboolean yes = answer == DLK_ANSWER_YES || answer == DLK_ANSWER_YES_AFTER_PROMPT;
+    const gboolean to_see = g_str_equal(guarded->action, "inspect");
+
+    switch (guarded->step) {
+    case STEP_UNPROMPTED:
+        guarded->step = to_see ? STEP_PROMPT_TO_SEE : STEP_MAY_SEE;
+        return answer == DLK_ANSWER_CHALLENGE && guarded->interactive;
+    case STEP_MAY_SEE:
+        guarded->step = yes ? STEP_PROMPT : STEP_PROMPT_TO_SEE;
+        return yes || answer == DLK_ANSWER_CHALLENGE;
+    case STEP_PROMPT_TO_SEE:
+        guarded->step = STEP_PROMPT;
+        return yes && !to_see;
+    case STEP_PROMPT:
+        break;
+    }
+    return FALSE;
+}
+
+static void on_step(GObject *source, GAsyncResult *result, gpointer user_data);
+
+static void
+ask_step(GTask *task)
+{
+    const Guarded *guarded = g_task_get_task_data(task);
+    const gboolean to_see = guarded->step == STEP_MAY_SEE || guarded->step == STEP_PROMPT_TO_SEE;
+    const gboolean prompts = guarded->step == STEP_PROMPT_TO_SEE || guarded->step == STEP_PROMPT;
+
+    dlk_authority_ask_async(g_task_get_source_object(task), guarded->caller,
+                            to_see ? "inspect" : guarded->action,
+                            guarded->step == STEP_PROMPT_TO_SEE ? NULL : guarded->details, prompts, on_step,
+                            task);
+}
+
+static void
+on_step(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    GTask *task = user_data;
+    Answer *answer = g_task_propagate_pointer(G_TASK(result), NULL);
+
+    if (go_on(g_task_get_task_data(task), answer->answer)) {
+        answer_free(answer);
+        ask_step(task);
+        return;
+    }
+    g_task_return_pointer(task, answer, answer_free);
+    g_object_unref(task);
+}
+
+void
+dlk_authority_ask_guarded_async(DlkEngine *engine, DlkCaller *caller, const char *action, GVariant *details,
+                                gboolean interactive, GAsyncReadyCallback callback, gpointer user_data)
+{
+    GTask *task = g_task_new(engine, NULL, callback, user_data);
+    Guarded *guarded = g_new0(Guarded, 1);
+
+    g_task_set_name(task, action);
+    guarded->caller = dlk_caller_ref(caller);
+    guarded->action = action;
+    guarded->details = g_variant_ref_sink(details);
+    guarded->interactive = interactive;
+    g_task_set_task_data(task, guarded, guarded_free);
+    ask_step(task);
+}
+
+/* ---- the answer ---- */
+
+/* @asked: the action that the caller needs; the answer may be about his being shown what it is about. */
+static void
+set_refusal(const Answer *answer, const char *asked, GError **error)
+{
+    const char *action = answer->action;
+
+    if (answer->answer == DLK_ANSWER_CHALLENGE)
         g_set_error(error, DLK_ERROR, DLK_ERROR_INTERACTION_REQUIRED,
                     "polkit wants a password for %s%s, and the call does not allow to ask for one",
                     DLK_ACTION_PREFIX, action);
-        return FALSE;
-    }
-    if (why)
+    else if (answer->why)
         g_set_error(error, DLK_ERROR, DLK_ERROR_NOT_AUTHORIZED, "%s%s is not allowed: %s", DLK_ACTION_PREFIX,
-                    action, why);
+                    action, answer->why);
     else
         g_set_error(error, DLK_ERROR, DLK_ERROR_NOT_AUTHORIZED, "polkit does not allow %s%s",
                     DLK_ACTION_PREFIX, action);
-    return FALSE;
+    if (!g_str_equal(asked, action))
+        g_prefix_error(error, "to ask for a password for %s%s would show whose lease it is: ",
+                       DLK_ACTION_PREFIX, asked);
+}
+
+gboolean
+dlk_authority_ask_finish(DlkEngine *engine, GAsyncResult *result, gboolean *prompted, GError **error)
+{
+    Answer *answer = g_task_propagate_pointer(G_TASK(result), NULL);
+    gboolean yes = answer->answer == DLK_ANSWER_YES || answer->answer == DLK_ANSWER_YES_AFTER_PROMPT;
+
+    if (answer->answer == DLK_ANSWER_YES_AFTER_PROMPT && prompted)
+        *prompted = TRUE;
+    if (answer->answer == DLK_ANSWER_CHALLENGE && prompted && *prompted)
+        yes = TRUE;
+    if (!yes)
+        set_refusal(answer, g_task_get_name(G_TASK(result)), error);
+    answer_free(answer);
+    return yes;
+}
+
+/* ---- what polkit is told ---- */
+
+GVariant *
+dlk_authority_details(const char *key, ...)
+{
+    GVariantBuilder builder;
+    va_list arguments;
+
+    g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
+    va_start(arguments, key);
+    for (; key; key = va_arg(arguments, const char *)) {
+        const char *value = va_arg(arguments, const char *);
+        g_autofree char *printable =
+            value && !g_utf8_validate(value, -1, NULL) ? dlk_text_printable(value, 0) : NULL;
+
+        if (value)
+            g_variant_builder_add(&builder, "{ss}", key, printable ? printable : value);
+    }
+    va_end(arguments);
+    return g_variant_builder_end(&builder);
+}
+
+GVariant *
+dlk_authority_lease_details(const DlkLease *lease, DlkMode mode)
+{
+    return dlk_authority_details("path", dlk_disk_label(lease->disk), "disk", lease->disk->id, "mode",
+                                 dlk_mode_to_string(mode), "backend", lease->backend, "owner", lease->owner,
+                                 NULL);
 }

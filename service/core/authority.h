@@ -10,9 +10,29 @@ void dlk_authority_ask_async(DlkEngine *engine, DlkCaller *caller, const char *a
                              gboolean interactive, GAsyncReadyCallback callback, gpointer user_data);
 
 /**
- * dlk_authority_ask_finish: TRUE: yes. Errors: DLK_ERROR_NOT_AUTHORIZED; DLK_ERROR_INTERACTION_REQUIRED where
- * a prompt would be needed and was not allowed. @prompted (inout, optional): set where a person was asked and
- * agreed; if it is set already, a further prompt is not needed: he said yes to this very request.
+ * dlk_authority_ask_guarded: as dlk_authority_ask_async(), where @details tell of somebody else's lease.
+ * polkit's rules get them with the first question; the prompt goes to an agent that the caller may run
+ * himself, and tells of them only when polkit has said yes to his seeing them, "inspect", too. Where that
+ * takes a prompt, it is one that names no disk.
+ */
+void dlk_authority_ask_guarded_async(DlkEngine *engine, DlkCaller *caller, const char *action,
+                                     GVariant *details, gboolean interactive, GAsyncReadyCallback callback,
+                                     gpointer user_data);
+
+/**
+ * dlk_authority_ask_finish: the answer of both. TRUE: yes. Errors: DLK_ERROR_NOT_AUTHORIZED;
+ * DLK_ERROR_INTERACTION_REQUIRED where a prompt would be needed and was not allowed. @prompted (inout,
+ * optional): set where a person was asked and agreed; if it is set already, a further prompt is not needed: he said yes
+ * to this very request.
  */
 gboolean dlk_authority_ask_finish(DlkEngine *engine, GAsyncResult *result, gboolean *prompted,
                                   GError **error);
+
+/**
+ * dlk_authority_details: the details of a question, of pairs of key and value, then %NULL: a{ss}, floating. A
+ * value that is %NULL is left out; bytes of a path that are no UTF-8 are written \xNN.
+ */
+GVariant *dlk_authority_details(const char *key, ...) G_GNUC_NULL_TERMINATED;
+/** What polkit is told of @lease, which is to be had in @mode: the path is where its descriptor led to, so
+ * that a link does not speak for its target. */
+GVariant *dlk_authority_lease_details(const DlkLease *lease, DlkMode mode);

@@ -118,9 +118,9 @@ void dlk_engine_fence_async(DlkEngine *self, const DlkFencing *fencing, GAsyncRe
 /** @removed (out): how many holds went. */
 gboolean dlk_engine_fence_finish(DlkEngine *self, GAsyncResult *result, guint *removed, GError **error);
 
-/** What @path is and who has it: a{sv} as the contract lists it. @caller: whose view; must have been
- * authorised. */
-void dlk_engine_inspect_async(DlkEngine *self, const char *path, uid_t uid, GAsyncReadyCallback callback,
+/** What a path is and who has it: a{sv} as the contract lists it. The caller must have been authorised for
+ * the path; polkit is asked again for the disk that it leads to. @inspecting is copied. */
+void dlk_engine_inspect_async(DlkEngine *self, const DlkInspecting *inspecting, GAsyncReadyCallback callback,
                               gpointer user_data);
 /** Transfer full, not floating. */
 GVariant *dlk_engine_inspect_finish(DlkEngine *self, GAsyncResult *result, GError **error);

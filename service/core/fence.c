@@ -199,14 +199,14 @@ authorise_disk(DlkEngine *engine, GTask *task)
 {
     Fence *fence = g_task_get_task_data(task);
     const DlkDisk *disk = fence->target->disk;
-    const char *details = "{'path': %s, 'host': %s, 'disk': %s, 'backend': %s}";
+    const char *path = dlk_disk_label(disk);
 
-    if (g_strcmp0(fence->what.path, dlk_disk_label(disk)) != 0)
+    if (g_strcmp0(fence->what.path, path) != 0)
         fence->what.prompted = FALSE;
-    dlk_authority_ask_async(
-        engine, fence->what.caller, "fence",
-        g_variant_new_parsed(details, fence->what.path, fence->what.host, disk->id, fence->rule->backends[0]),
-        fence->what.interactive && !fence->what.prompted, on_disk_authorised, task);
+    dlk_authority_ask_async(engine, fence->what.caller, "fence",
+                            dlk_authority_details("path", path, "host", fence->what.host, "disk", disk->id,
+                                                  "backend", fence->rule->backends[0], NULL),
+                            fence->what.interactive && !fence->what.prompted, on_disk_authorised, task);
 }
 
 static void

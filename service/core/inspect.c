@@ -1,6 +1,7 @@
 #include "backend/foreign.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "core/authority.h"
 #include "core/elsewhere.h"
 #include "core/lock-job.h"
 #include "core/reservation-report.h"
@@ -8,8 +9,8 @@
 
 /* What a disk is, which rule it falls under, and who has it: the a{sv} of the contract. */
 typedef struct {
-    char *path;
-    char *queue; /* a user's questions wait for each other, never a lock or a check for them */
+    DlkInspecting what; /* its path is ours */
+    char *queue;        /* a user's questions wait for each other, never a lock or a check for them */
     DlkTarget *target;
     DlkRule *rule;
 } Inspection;
@@ -21,7 +22,8 @@ inspection_free(gpointer data)
 
     g_assert(inspection->target == NULL);
     g_clear_pointer(&inspection->rule, dlk_rule_unref);
-    g_free(inspection->path);
+    dlk_caller_unref(inspection->what.caller);
+    g_free((char *)inspection->what.path);
     g_free(inspection->queue);
     g_free(inspection);
 }
@@ -245,7 +247,7 @@ make_report(DlkEngine *engine, const Inspection *inspection, const DlkSurvey *su
     guint n_foreign;
 
     g_variant_builder_init(&report, G_VARIANT_TYPE("a{sv}"));
-    g_variant_builder_add(&report, "{sv}", "path", g_variant_new_string(inspection->path));
+    g_variant_builder_add(&report, "{sv}", "path", g_variant_new_string(inspection->what.path));
     g_variant_builder_add(&report, "{sv}", "disk", g_variant_new_string(disk->id));
     g_variant_builder_add(&report, "{sv}", "kind", g_variant_new_string(dlk_kind_to_string(disk->kind)));
     g_variant_builder_add(&report, "{sv}", "rule", g_variant_new_string(inspection->rule->name));
@@ -278,10 +280,43 @@ on_surveyed(GObject *source, GAsyncResult *result, gpointer user_data)
     if (survey) {
         g_task_return_pointer(task, make_report(engine, inspection, survey), (GDestroyNotify)g_variant_unref);
     } else {
-        g_prefix_error(&error, "%s: ", inspection->path);
+        g_prefix_error(&error, "%s: ", inspection->what.path);
         g_task_return_error(task, g_steal_pointer(&error));
     }
     dlk_lock_job_drop_target(engine, g_steal_pointer(&inspection->target));
+}
+
+static void
+on_disk_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    g_autoptr(GTask) task = user_data;
+    DlkEngine *engine = g_task_get_source_object(task);
+    Inspection *inspection = g_task_get_task_data(task);
+    GError *error = NULL;
+
+    if (!dlk_authority_ask_finish(engine, result, &inspection->what.prompted, &error)) {
+        g_task_return_error(task, error);
+        dlk_lock_job_drop_target(engine, g_steal_pointer(&inspection->target));
+        return;
+    }
+    dlk_survey_job_run(engine, inspection->target, inspection->rule, inspection->queue, on_surveyed,
+                       g_object_ref(task));
+}
+
+/* polkit said yes to a path; where that leads is known only now. */
+static void
+authorise_disk(DlkEngine *engine, GTask *task)
+{
+    Inspection *inspection = g_task_get_task_data(task);
+    const DlkDisk *disk = inspection->target->disk;
+    const char *path = dlk_disk_label(disk);
+
+    if (g_strcmp0(inspection->what.path, path) != 0)
+        inspection->what.prompted = FALSE;
+    dlk_authority_ask_async(
+        engine, inspection->what.caller, "inspect",
+        dlk_authority_details("path", path, "disk", disk->id, "backend", inspection->rule->backends[0], NULL),
+        inspection->what.interactive && !inspection->what.prompted, on_disk_authorised, g_object_ref(task));
 }
 
 static void
@@ -298,22 +333,23 @@ on_identified(GObject *source, GAsyncResult *result, gpointer user_data)
         return;
     }
     inspection->rule = dlk_rule_ref(dlk_policy_match(engine->policy, inspection->target->disk));
-    dlk_survey_job_run(engine, inspection->target, inspection->rule, inspection->queue, on_surveyed,
-                       g_object_ref(task));
+    authorise_disk(engine, task);
 }
 
 void
-dlk_engine_inspect_async(DlkEngine *self, const char *path, uid_t uid, GAsyncReadyCallback callback,
+dlk_engine_inspect_async(DlkEngine *self, const DlkInspecting *inspecting, GAsyncReadyCallback callback,
                          gpointer user_data)
 {
     g_autoptr(GTask) task = g_task_new(self, NULL, callback, user_data);
     Inspection *inspection = g_new0(Inspection, 1);
 
-    inspection->path = g_strdup(path);
-    inspection->queue = g_strdup_printf("inspect %u ", uid);
+    inspection->what = *inspecting;
+    inspection->what.caller = dlk_caller_ref(inspecting->caller);
+    inspection->what.path = g_strdup(inspecting->path);
+    inspection->queue = g_strdup_printf("inspect %u ", inspecting->caller->uid);
     g_task_set_task_data(task, inspection, inspection_free);
-    dlk_identification_start(self, path, -1, DLK_MODE_READ_ONLY, 0, inspection->queue, on_identified,
-                             g_object_ref(task));
+    dlk_identification_start(self, inspecting->path, -1, DLK_MODE_READ_ONLY, 0, inspection->queue,
+                             on_identified, g_object_ref(task));
 }
 
 GVariant *

@@ -1,6 +1,7 @@
 #include "core/request.h"
 
 #include "base/fd.h"
+#include "core/authority.h"
 
 static void
 wanted_free(gpointer data)
@@ -48,28 +49,17 @@ dlk_request_free(DlkRequest *self)
     g_free(self);
 }
 
-static void
-add_detail(GVariantBuilder *builder, const char *key, const char *value)
-{
-    if (value && g_utf8_validate(value, -1, NULL))
-        g_variant_builder_add(builder, "{ss}", key, value);
-}
-
 GVariant *
 dlk_request_details(const DlkRequest *self, const DlkWanted *wanted, const DlkLease *lease)
 {
-    GVariantBuilder builder;
     g_autofree char *fd_path = wanted && wanted->fd >= 0 ? dlk_fd_path(wanted->fd) : NULL;
     const char *named = wanted && wanted->path ? wanted->path : fd_path;
-    const char *path = lease ? dlk_disk_label(lease->disk) : named;
+    const char *owner = self->options->owner ? self->options->owner : self->caller->command;
 
-    g_variant_builder_init(&builder, G_VARIANT_TYPE("a{ss}"));
-    add_detail(&builder, "path", path);
-    add_detail(&builder, "mode", wanted ? dlk_mode_to_string(wanted->mode) : NULL);
-    add_detail(&builder, "owner", self->options->owner ? self->options->owner : self->caller->command);
-    add_detail(&builder, "disk", lease ? lease->disk->id : NULL);
-    add_detail(&builder, "backend", lease ? lease->backend : NULL);
-    return g_variant_builder_end(&builder);
+    if (lease)
+        return dlk_authority_lease_details(lease, lease->mode);
+    return dlk_authority_details("path", named, "mode", wanted ? dlk_mode_to_string(wanted->mode) : NULL,
+                                 "owner", owner, NULL);
 }
 
 void

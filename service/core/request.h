@@ -49,6 +49,14 @@ GVariant *dlk_request_details(const DlkRequest *self, const DlkWanted *wanted, c
 /** Puts what the first of several disks was called before the message of *@error, which is about that one. */
 void dlk_request_say_which(const DlkRequest *self, GError **error);
 
+/** DlkInspecting: who wants to know what. */
+typedef struct {
+    DlkCaller *caller;
+    const char *path;     /* as the caller named it */
+    gboolean interactive; /* a person may be asked */
+    gboolean prompted;    /* a person was asked about the path, and agreed */
+} DlkInspecting;
+
 /** DlkFencing: who wants which host's hold on which disk gone. */
 typedef struct {
     DlkCaller *caller;

@@ -138,7 +138,9 @@ engine_ask_inspect(EngineFixture *self, const char *path)
 {
     EngineAnswer *answer = new_answer(self);
 
-    dlk_engine_inspect_async(self->engine, path, 0, on_inspect_answered, answer);
+    const DlkInspecting inspecting = {.caller = self->root, .path = path};
+
+    dlk_engine_inspect_async(self->engine, &inspecting, on_inspect_answered, answer);
     return answer;
 }
 

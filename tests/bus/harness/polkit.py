@@ -11,6 +11,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+from gi.repository import Gio, GLib
+
 from .process import Process, wait_until
 
 POLKITD = "/usr/lib/polkit-1/polkitd"
@@ -120,6 +122,43 @@ class Polkit:
         """Runs a command in polkitd's mount namespace."""
         subprocess.run(["nsenter", "--target", str(self.process.pid), "--mount", "--root", "--", *map(str, command)],
                        check=True)
+
+
+AGENT = """<node><interface name="org.freedesktop.PolicyKit1.AuthenticationAgent">
+<method name="BeginAuthentication"><arg type="s" direction="in"/><arg type="s" direction="in"/><arg type="s" direction="in"/>
+<arg type="a{ss}" direction="in"/><arg type="s" direction="in"/><arg type="a(sa{sv})" direction="in"/></method>
+<method name="CancelAuthentication"><arg type="s" direction="in"/></method></interface></node>"""
+AGENT_PATH = "/org/freedesktop/PolicyKit1/AuthenticationAgent"
+
+
+class Agent:
+    """What polkit prompts a process by, which the process's own user may run: `seen` are the action, the message and the
+    details of every prompt. `answer`: the password is given; None: nobody is there to give it or to refuse it."""
+
+    def __init__(self, bus, pid, answer=True):
+        self.seen, self.answer = [], answer
+        self._connection = bus.connect()
+        interface = Gio.DBusNodeInfo.new_for_xml(AGENT).interfaces[0]
+        self._connection.register_object(AGENT_PATH, interface, self._on_call, None, None)
+        started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        subject = ("unix-process", {"pid": GLib.Variant("u", pid), "start-time": GLib.Variant("t", started)})
+        self._ask("RegisterAuthenticationAgent", "((sa{sv})ss)", subject, "C", AGENT_PATH)
+
+    def _ask(self, member, signature, *arguments):
+        self._connection.call_sync(NAME, "/org/freedesktop/PolicyKit1/Authority", f"{NAME}.Authority", member,
+                                   GLib.Variant(signature, arguments), None, Gio.DBusCallFlags.NONE, -1, None)
+
+    def _on_call(self, _connection, _sender, _path, _interface, member, parameters, invocation):
+        if member != "BeginAuthentication":
+            invocation.return_value(None)
+            return
+        action, message, _, details, cookie, _ = parameters.unpack()
+        self.seen.append((action.rpartition(".")[2], message, details))
+        if self.answer:
+            root = ("unix-user", {"uid": GLib.Variant("u", 0)})
+            self._ask("AuthenticationAgentResponse2", "(us(sa{sv}))", 0, cookie, root)
+        if self.answer is not None:
+            invocation.return_value(None)
 
 
 def user_name(uid):

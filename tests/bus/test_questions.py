@@ -1,0 +1,183 @@
+"""What polkit is asked about: the disk that a name leads to, and nothing that the caller's own agent may not show him."""
+
+import pytest
+
+from conftest import ALICE, BOB
+from harness import LEASE, POLICY, PROPERTIES, Agent, BusError, wait_until
+
+DENIED = ("NotAuthorized", "NotOwner")
+
+
+@pytest.fixture
+def alice(service, polkit, client):
+    return client(ALICE)
+
+
+@pytest.fixture
+def link(disk):
+    link = disk.with_name("link.img")
+    link.symlink_to(disk)
+    return link
+
+
+@pytest.fixture
+def forbid(polkit):
+    """Says yes to everything but to what concerns this path."""
+    def forbid(path):
+        polkit.add_rule(f"""polkit.addRule(function(action, subject) {{
+            if (action.id.indexOf("org.disklock.disklock1.") == 0)
+                return action.lookup("path") == "{path}" ? polkit.Result.NO : polkit.Result.YES;
+        }});""")
+    return forbid
+
+
+# ---- a link does not speak for its target ----
+
+@pytest.mark.parametrize("member, signature, rest", [("Inspect", "(s)", ()), ("Fence", "(ssa{sv})", ("otherhost", {}))])
+def test_a_link_does_not_lead_around_what_a_rule_says_of_a_path(alice, forbid, disk, link, member, signature, rest):
+    forbid(disk)
+    assert alice.refused(member, signature, str(link), *rest).name == "NotAuthorized"
+    forbid(link)
+    assert alice.refused(member, signature, str(link), *rest).name == "NotAuthorized"
+
+
+def test_what_is_converted_is_asked_about_by_the_path_that_it_has(alice, forbid, disk, link):
+    forbid("/another/disk.img")
+    lease = alice.acquire(link, "shared")
+    forbid(disk)
+    assert lease.refused("Convert", "(s)", "exclusive").name == "NotAuthorized"
+    assert lease["Mode"] == "shared"
+    forbid(link)
+    lease.call("Convert", "(s)", "exclusive")
+
+
+@pytest.mark.parametrize("member, signature, rest", [("Release", "(o)", ()), ("Break", "(osa{sv})", ("test", {}))])
+def test_what_ends_a_lease_is_asked_about_by_the_path_that_it_has(alice, root, forbid, disk, link, member, signature, rest):
+    lease = root.acquire(link)
+    forbid(disk)
+    assert alice.refused(member, signature, lease.path, *rest).name in DENIED
+    assert lease["State"] == "active"
+    forbid(link)
+    alice.call(member, signature, lease.path, *rest)
+
+
+def test_what_reads_a_lease_is_asked_about_by_the_path_that_it_has(alice, root, forbid, disk, link):
+    lease = root.acquire(link)
+    forbid(disk)
+    assert alice.refused("Check", path=lease.path, interface=LEASE).name in DENIED
+    assert alice.refused("Get", "(ss)", LEASE, "Path", path=lease.path, interface=PROPERTIES).name in DENIED
+    forbid(link)
+    assert alice.get("Path", lease.path, LEASE) == str(link)
+
+
+@pytest.fixture
+def asked(polkit):
+    """What the rules were told of each question, in order: {key: value}; they say yes to all."""
+    witness = polkit.folder / "witness"
+    witness.touch()
+    witness.chmod(0o666)
+    keys = ["path", "disk", "mode", "backend", "owner", "host"]
+    polkit.add_rule("""polkit.addRule(function(action, subject) {
+        if (action.id.indexOf("org.disklock.disklock1.") != 0) return polkit.Result.NOT_HANDLED;
+        polkit.spawn(["sh", "-c", "echo \\"$0\\" >>%s", %s.map(function(key) {
+            return key + "=" + action.lookup(key);
+        }).join(" ")]);
+        return polkit.Result.YES;
+    });""" % (witness, keys))
+
+    def asked():
+        lines = [dict(word.split("=", 1) for word in line.split(" ")) for line in witness.read_text().splitlines()]
+        return [{key: value for key, value in line.items() if value != "undefined"} for line in lines]
+    return asked
+
+
+def test_inspect_is_asked_about_the_path_first_and_then_about_the_disk(alice, asked, disk, link):
+    report = alice.inspect(link)
+    assert report["path"] == str(link)
+    assert asked() == [{"path": str(link)}, {"path": str(disk), "disk": report["disk"], "backend": "fcntl"}]
+
+
+# ---- what the caller's own agent is shown ----
+
+@pytest.fixture
+def agent(bus, alice):
+    """Alice's own: somebody gives every password."""
+    return Agent(bus, alice.pid)
+
+
+@pytest.fixture
+def secret(alice, root, image):
+    return root.acquire(image("secret.img"), owner="secret-owner", why="secret-reason")
+
+
+def shown(agent):
+    return [action for action, _, _ in agent.seen]
+
+
+ABOUT_A_LEASE = pytest.mark.parametrize("member, signature, rest, action", [
+    ("Release", "(o)", (), "release-any"), ("Break", "(osa{sv})", ("test", {}), "break")])
+
+
+@ABOUT_A_LEASE
+def test_whose_lease_it_is_is_not_shown_to_who_may_not_inspect(alice, agent, secret, member, signature, rest, action):
+    agent.answer = False
+    assert alice.refused(member, signature, secret.path, *rest, interactive=True).name in DENIED
+    assert shown(agent) == ["inspect"]
+    assert "secret" not in repr(agent.seen) and secret["Disk"] not in repr(agent.seen)
+    assert secret["State"] == "active"
+
+
+@ABOUT_A_LEASE
+def test_whose_lease_it_is_is_shown_after_a_yes_to_seeing_it(alice, agent, secret, member, signature, rest, action):
+    alice.call(member, signature, secret.path, *rest, interactive=True)
+    assert shown(agent) == ["inspect", action]
+    assert "secret" not in repr(agent.seen[0])
+    assert secret.client.list() == {} or secret["State"] == "broken"
+    assert "secret.img" in agent.seen[1][1]
+
+
+@ABOUT_A_LEASE
+def test_who_may_inspect_is_shown_whose_lease_it_is_at_once(alice, polkit, agent, secret, member, signature, rest, action):
+    polkit.allow(ALICE, "inspect")
+    alice.call(member, signature, secret.path, *rest, interactive=True)
+    assert shown(agent) == [action]
+    assert "secret.img" in agent.seen[0][1]
+
+
+@ABOUT_A_LEASE
+def test_who_may_not_inspect_at_all_is_shown_no_prompt(alice, polkit, agent, secret, member, signature, rest, action):
+    polkit.add_rule("""polkit.addRule(function(action, subject) {
+        if (action.id == "org.disklock.disklock1.inspect") return polkit.Result.NO;
+    });""")
+    error = alice.refused(member, signature, secret.path, *rest, interactive=True)
+    assert error.name in DENIED and action in error.message and "secret" not in error.message
+    assert agent.seen == [] and secret["State"] == "active"
+
+
+@ABOUT_A_LEASE
+def test_a_rule_decides_by_the_path_without_a_prompt(alice, polkit, agent, secret, member, signature, rest, action):
+    polkit.add_rule(f"""polkit.addRule(function(action, subject) {{
+        if (action.id == "org.disklock.disklock1.{action}" && action.lookup("owner") == "secret-owner") return polkit.Result.YES;
+    }});""")
+    alice.call(member, signature, secret.path, *rest, interactive=True)
+    assert agent.seen == []
+
+
+def test_the_properties_of_a_lease_are_prompted_for_without_telling_them(alice, agent, secret):
+    assert alice.call("Get", "(ss)", LEASE, "Owner", path=secret.path, interface=PROPERTIES, interactive=True) == ("secret-owner",)
+    assert alice.call("Check", path=secret.path, interface=LEASE, interactive=True) == ("active",)
+    assert shown(agent) == ["inspect", "inspect"] and "secret" not in repr(agent.seen)
+
+
+def test_the_owner_is_shown_what_he_breaks_himself(alice, polkit, agent, disk):
+    polkit.allow(ALICE, "acquire")
+    lease = alice.acquire(disk)
+    alice.call("Break", "(osa{sv})", lease.path, "test", {}, interactive=True)
+    assert shown(agent) == ["break"] and str(disk) in agent.seen[0][1]
+
+
+def test_inspect_is_prompted_for_once_where_no_link_is_followed(alice, agent, disk, link):
+    alice.call("Inspect", "(s)", str(disk), interactive=True)
+    assert [message for _, message, _ in agent.seen] == [f"Authentication is required to see who uses the disk {disk}"]
+    alice.call("Inspect", "(s)", str(link), interactive=True)
+    assert [message.rpartition(" ")[2] for _, message, _ in agent.seen[1:]] == [str(link), str(disk)]
