@@ -36,8 +36,11 @@ dlk_release_run(DlkCall *call)
         dlk_call_fail(call, error);
 }
 
+/* ---- ReleaseOwner ---- */
+
 typedef struct {
     DlkCall *call;
+    gboolean had_own; /* the caller has leases under that name himself */
     guint under_way;
     guint released;
     GError *error; /* the first */
@@ -69,9 +72,9 @@ on_one_released(GError *error, gpointer user_data)
     owner_release_step(self);
 }
 
-/* The owner's leases, all or those of the caller's own uid; of DlkLease, referenced. */
+/* The owner's leases, those of the caller's own uid or those of the others; of DlkLease, referenced. */
 static GPtrArray *
-leases_of_owner(DlkCall *call, gboolean all)
+leases_of_owner(DlkCall *call, gboolean own)
 {
     GPtrArray *leases = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_lease_unref);
     DlkTable *table = dlk_engine_table(call->engine);
@@ -79,49 +82,97 @@ leases_of_owner(DlkCall *call, gboolean all)
 
     g_variant_get(call->parameters, "(&s)", &owner);
     for (DlkLease *lease = dlk_table_next(table, 0); lease; lease = dlk_table_next(table, lease->token))
-        if (g_str_equal(lease->owner, owner) && (all || lease->uid == call->caller->uid))
+        if (g_str_equal(lease->owner, owner) && (lease->uid == call->caller->uid) == own)
             g_ptr_array_add(leases, dlk_lease_ref(lease));
     return leases;
 }
 
 static void
-release_owner(DlkCall *call, gboolean all)
+release_all(OwnerRelease *self, GPtrArray *leases)
 {
-    g_autoptr(GPtrArray) leases = leases_of_owner(call, all);
-    OwnerRelease *self = g_new0(OwnerRelease, 1);
-
-    self->call = call;
-    self->under_way = leases->len + 1;
+    self->under_way += leases->len;
     for (guint i = 0; i < leases->len; i++)
-        dlk_engine_release_by(call->engine, g_ptr_array_index(leases, i), call->caller, on_one_released,
-                              self);
+        dlk_engine_release_by(self->call->engine, g_ptr_array_index(leases, i), self->call->caller,
+                              on_one_released, self);
+}
+
+static void
+release_others(OwnerRelease *self)
+{
+    g_autoptr(GPtrArray) others = leases_of_owner(self->call, FALSE);
+
+    release_all(self, others);
+}
+
+static void
+ask_release_any(OwnerRelease *self, gboolean interactive, GAsyncReadyCallback callback)
+{
+    DlkCall *call = self->call;
+    const char *owner;
+
+    g_variant_get(call->parameters, "(&s)", &owner);
+    dlk_authority_ask_async(call->engine, call->caller, call->member->action,
+                            dlk_authority_details("owner", owner, NULL), interactive, callback, self);
+}
+
+static void
+on_prompted(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    OwnerRelease *self = user_data;
+
+    if (dlk_authority_ask_finish(self->call->engine, result, NULL, NULL))
+        release_others(self);
     owner_release_step(self);
 }
 
 static void
-on_release_any(GObject *source, GAsyncResult *result, gpointer user_data)
+on_may_list(GObject *source, GAsyncResult *result, gpointer user_data)
 {
-    DlkCall *call = user_data;
+    OwnerRelease *self = user_data;
+    g_autoptr(GPtrArray) others = leases_of_owner(self->call, FALSE);
 
-    release_owner(call, dlk_authority_ask_finish(call->engine, result, NULL, NULL));
+    if (dlk_authority_ask_finish(self->call->engine, result, NULL, NULL) && others->len > 0)
+        ask_release_any(self, TRUE, on_prompted);
+    else
+        owner_release_step(self);
 }
 
-/* Polkit is asked only where somebody else has leases under that name. */
+/*
+ * A prompt that comes only where somebody else has leases under that name tells the caller so, and he need
+ * not be one who may list them. Who may not is prompted where he has none himself, whether others have or not.
+ */
+static void
+on_release_any(GObject *source, GAsyncResult *result, gpointer user_data)
+{
+    OwnerRelease *self = user_data;
+    DlkCall *call = self->call;
+    g_autoptr(GError) error = NULL;
+
+    if (dlk_authority_ask_finish(call->engine, result, NULL, &error)) {
+        release_others(self);
+        owner_release_step(self);
+    } else if (!call->interactive || !g_error_matches(error, DLK_ERROR, DLK_ERROR_INTERACTION_REQUIRED)) {
+        owner_release_step(self);
+    } else if (!self->had_own) {
+        ask_release_any(self, TRUE, on_prompted);
+    } else {
+        dlk_authority_ask_async(call->engine, call->caller, "inspect", NULL, FALSE, on_may_list, self);
+    }
+}
+
+/* The caller's own go whatever polkit says. It is asked also where nobody else has any: the time that it
+ * takes would tell. */
 void
 dlk_release_owner_run(DlkCall *call)
 {
-    g_autoptr(GPtrArray) all = leases_of_owner(call, TRUE);
-    g_autoptr(GPtrArray) own = leases_of_owner(call, FALSE);
-    const char *owner;
+    g_autoptr(GPtrArray) own = leases_of_owner(call, TRUE);
+    OwnerRelease *self = g_new0(OwnerRelease, 1);
 
-    g_variant_get(call->parameters, "(&s)", &owner);
-    if (call->caller->uid == 0 || all->len == own->len) {
-        release_owner(call, TRUE);
-        return;
-    }
-    call->details = g_variant_ref_sink(g_variant_new_parsed("{'owner': %s}", owner));
-    dlk_authority_ask_async(call->engine, call->caller, call->member->action, call->details,
-                            call->interactive, on_release_any, call);
+    self->call = call;
+    self->had_own = own->len > 0;
+    self->under_way = 1;
+    release_all(self, own);
+    ask_release_any(self, FALSE, on_release_any);
 }
 
 gboolean

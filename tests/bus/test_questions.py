@@ -181,3 +181,45 @@ def test_inspect_is_prompted_for_once_where_no_link_is_followed(alice, agent, di
     assert [message for _, message, _ in agent.seen] == [f"Authentication is required to see who uses the disk {disk}"]
     alice.call("Inspect", "(s)", str(link), interactive=True)
     assert [message.rpartition(" ")[2] for _, message, _ in agent.seen[1:]] == [str(link), str(disk)]
+
+
+def test_release_by_owner_prompts_a_stranger_whether_or_not_others_have_leases_under_that_name(alice, agent, root, image):
+    """A prompt that came only where there are some would tell so."""
+    agent.answer = False
+    assert alice.call("ReleaseOwner", "(s)", "web01", interactive=True) == (0,)
+    without = list(agent.seen)
+    lease = root.acquire(image(), owner="web01")
+    assert alice.call("ReleaseOwner", "(s)", "web01", interactive=True) == (0,)
+    assert shown(agent) == ["release-any"] * 2 and agent.seen[0][1] == agent.seen[1][1]
+    assert len(without) == 1 and lease["State"] == "active"
+
+
+def test_release_by_owner_prompts_nobody_for_his_own(alice, polkit, agent, root, image):
+    polkit.allow(ALICE, "acquire")
+    seen = []
+    for others in ([], [root.acquire(image("other.img"), owner="web01")]):
+        alice.acquire(image("mine.img"), owner="web01")
+        assert alice.call("ReleaseOwner", "(s)", "web01", interactive=True) == (1,)
+        seen += agent.seen
+        assert all(lease["State"] == "active" for lease in others)
+    assert seen == []
+
+
+def test_release_by_owner_prompts_who_may_list_where_others_have_some_too(alice, polkit, agent, root, image):
+    polkit.allow(ALICE, "acquire", "inspect")
+    alice.acquire(image("mine.img"), owner="web01")
+    assert alice.call("ReleaseOwner", "(s)", "web01", interactive=True) == (1,) and agent.seen == []
+    alice.acquire(image("mine.img"), owner="web01")
+    root.acquire(image("other.img"), owner="web01")
+    assert alice.call("ReleaseOwner", "(s)", "web01", interactive=True) == (2,)
+    assert shown(agent) == ["release-any"] and root.list() == {}
+
+
+def test_release_by_owner_asks_polkit_as_much_whether_or_not_others_have_leases(alice, polkit, root, image):
+    """The time that a question takes would tell too."""
+    polkit.stop()
+    pending = alice.start("ReleaseOwner", "(s)", "web01")
+    root.call("ReleaseOwner", "(s)", "nobody")
+    assert not pending.done
+    polkit.cont()
+    assert pending.result() == (0,)
