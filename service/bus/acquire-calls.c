@@ -287,6 +287,10 @@ on_can_acquire(GObject *source, GAsyncResult *result, gpointer user_data)
     gboolean yes = dlk_authority_ask_finish(call->engine, result, NULL, &error);
     gboolean challenge = g_error_matches(error, DLK_ERROR, DLK_ERROR_INTERACTION_REQUIRED);
 
+    if (g_error_matches(error, DLK_ERROR, DLK_ERROR_LIMIT_EXCEEDED)) {
+        dlk_call_fail(call, g_steal_pointer(&error));
+        return;
+    }
     dlk_call_reply(call, g_variant_new("(s)", yes ? "yes" : challenge ? "challenge" : "no"));
 }
 

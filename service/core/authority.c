@@ -48,12 +48,18 @@ dlk_authority_ask_async(DlkEngine *engine, DlkCaller *caller, const char *action
 {
     g_autoptr(GTask) task = g_task_new(engine, NULL, callback, user_data);
     g_autoptr(GVariant) sunk = details ? g_variant_ref_sink(details) : NULL;
+    const guint most = engine->policy->limits.questions_per_uid;
 
     g_task_set_name(task, action);
     if (caller->uid == 0) {
         return_answer(task, DLK_ANSWER_YES, NULL);
     } else if (!engine->polkit) {
         return_answer(task, DLK_ANSWER_NO, g_strdup("there is no way to polkit"));
+    } else if (dlk_polkit_open_questions(engine->polkit, caller->uid) >= most) {
+        return_answer(task, DLK_ANSWER_NOT_ASKED,
+                      g_strdup_printf("uid %u has %u questions to polkit open, and may have no more "
+                                      "(questions-per-uid): wait for their answers",
+                                      caller->uid, most));
     } else {
         g_task_set_task_data(task, engine->polkit, NULL);
         dlk_polkit_check_async(engine->polkit, caller, action, sunk, interactive, on_answer,
@@ -165,7 +171,9 @@ set_refusal(const Answer *answer, const char *asked, GError **error)
 {
     const char *action = answer->action;
 
-    if (answer->answer == DLK_ANSWER_CHALLENGE)
+    if (answer->answer == DLK_ANSWER_NOT_ASKED)
+        g_set_error_literal(error, DLK_ERROR, DLK_ERROR_LIMIT_EXCEEDED, answer->why);
+    else if (answer->answer == DLK_ANSWER_CHALLENGE)
         g_set_error(error, DLK_ERROR, DLK_ERROR_INTERACTION_REQUIRED,
                     "polkit wants a password for %s%s, and the call does not allow to ask for one",
                     DLK_ACTION_PREFIX, action);

@@ -21,8 +21,9 @@ void dlk_authority_ask_guarded_async(DlkEngine *engine, DlkCaller *caller, const
 
 /**
  * dlk_authority_ask_finish: the answer of both. TRUE: yes. Errors: DLK_ERROR_NOT_AUTHORIZED;
- * DLK_ERROR_INTERACTION_REQUIRED where a prompt would be needed and was not allowed. @prompted (inout,
- * optional): set where a person was asked and agreed; if it is set already, a further prompt is not needed: he said yes
+ * DLK_ERROR_INTERACTION_REQUIRED where a prompt would be needed and was not allowed; DLK_ERROR_LIMIT_EXCEEDED
+ * where so many questions about this user are open that polkit was not asked. @prompted (inout, optional):
+ * set where a person was asked and agreed; if it is set already, a further prompt is not needed: he said yes
  * to this very request.
  */
 gboolean dlk_authority_ask_finish(DlkEngine *engine, GAsyncResult *result, gboolean *prompted,

@@ -10,6 +10,7 @@ typedef enum {
     DLK_ANSWER_CHALLENGE, /* yes, after a password, which the caller did not allow to be asked for */
     DLK_ANSWER_YES,
     DLK_ANSWER_YES_AFTER_PROMPT, /* a person has just been asked, and agreed */
+    DLK_ANSWER_NOT_ASKED,        /* too much is being asked already; never polkit's own */
 } DlkAnswer;
 
 #define DLK_ACTION_PREFIX "org.disklock.disklock1."
@@ -26,6 +27,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPolkit, dlk_polkit_free)
 
 /** Is @caller one whom polkit is asked about? FALSE for uid 0: then there is nothing to wait for. */
 gboolean dlk_polkit_needs_asking(const DlkCaller *caller);
+
+/** How many questions about @uid are open: put to polkit, and not answered yet. */
+guint dlk_polkit_open_questions(const DlkPolkit *self, uid_t uid);
 
 /**
  * @action: without the prefix ("acquire"). @details: a{ss}, floating or not, or %NULL; what polkit hands to

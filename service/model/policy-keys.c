@@ -201,6 +201,8 @@ static const DlkPolicyKey keys[] = {
      .most = G_MAXUINT - 1},
     {LIMIT("waiters-per-uid", waiters_per_uid), COUNT, dlk_policy_read_count, .least = 1,
      .most = G_MAXUINT - 1},
+    {LIMIT("questions-per-uid", questions_per_uid), COUNT, dlk_policy_read_count, .least = 1,
+     .most = G_MAXUINT - 1},
     {LIMIT("leases", leases), COUNT, dlk_policy_read_count, .least = 1, .most = G_MAXUINT - 1},
     {LIMIT("string-length", string_length), "a whole number of bytes from 16 to 65536", dlk_policy_read_count,
      .least = 16, .most = 65536},

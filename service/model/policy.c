@@ -101,6 +101,7 @@ dlk_policy_new(void)
 {
     DlkPolicy *self = g_atomic_rc_box_new0(DlkPolicy);
     self->rules = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_rule_unref);
+    self->limits.questions_per_uid = DLK_DEFAULT_QUESTIONS_PER_UID;
     self->limits.leases = DLK_DEFAULT_LEASES;
     self->limits.string_length = DLK_DEFAULT_STRING_LENGTH;
     return self;

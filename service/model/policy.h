@@ -64,14 +64,17 @@ gboolean dlk_rule_allows_backend(const DlkRule *self, const char *backend);
 gboolean dlk_rule_names_backend(const DlkRule *self, const char *part);
 
 typedef struct {
-    guint leases_per_uid;  /* 0: not set: DLK_DEFAULT_LEASES_PER_UID for all but root */
-    guint waiters_per_uid; /* likewise, DLK_DEFAULT_WAITERS_PER_UID */
+    guint leases_per_uid;    /* 0: not set: DLK_DEFAULT_LEASES_PER_UID for all but root */
+    guint waiters_per_uid;   /* likewise, DLK_DEFAULT_WAITERS_PER_UID */
+    guint questions_per_uid; /* to polkit, which is not asked about root */
     guint leases;
     guint string_length; /* bytes, of every string but paths and domain XML */
 } DlkLimits;
 
 #define DLK_DEFAULT_LEASES_PER_UID 1000
 #define DLK_DEFAULT_WAITERS_PER_UID 64
+/* dbus-daemon lets the service's connection wait for 128 replies; a prompt and a ping for it are two. */
+#define DLK_DEFAULT_QUESTIONS_PER_UID 32
 #define DLK_DEFAULT_LEASES 200000
 #define DLK_DEFAULT_STRING_LENGTH 256
 

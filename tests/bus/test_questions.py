@@ -223,3 +223,60 @@ def test_release_by_owner_asks_polkit_as_much_whether_or_not_others_have_leases(
     assert not pending.done
     polkit.cont()
     assert pending.result() == (0,)
+
+
+# ---- how much one user may ask ----
+
+@pytest.fixture
+def limited(polkit, start_service, client):
+    start_service(f"[Limits]\nquestions-per-uid=3\n{POLICY}")
+    return client(ALICE), client(BOB)
+
+
+@pytest.mark.parametrize("member, signature, rest", [
+    ("Acquire", "(ssa{sv})", ("exclusive", {})), ("Inspect", "(s)", ()), ("CanAcquire", "(ss)", ("exclusive",)),
+    ("Fence", "(ssa{sv})", ("otherhost", {}))])
+def test_who_has_too_many_questions_open_is_told_so_at_once(limited, polkit, bus, disk, member, signature, rest):
+    alice, bob = limited
+    agent = Agent(bus, alice.pid, answer=None)
+    waiting = [alice.start("Acquire", "(ssa{sv})", str(disk), "exclusive", {}, interactive=True) for _ in range(3)]
+    wait_until(lambda: len(agent.seen) == 3, "the prompts")
+    error = alice.refused(member, signature, str(disk), *rest)
+    assert error.name == "LimitExceeded" and "questions-per-uid" in error.message and "3" in error.message
+    polkit.allow(BOB)
+    assert bob.inspect(disk)["state"] == "free"
+    polkit.kill()
+    assert {call.error().name for call in waiting} == {"NotAuthorized"}
+    polkit.start()
+    assert alice.call("CanAcquire", "(ss)", str(disk), "exclusive") == ("challenge",)
+
+
+def test_one_users_prompts_leave_polkit_to_others(service, polkit, bus, client, disk):
+    """The bus lets the service wait for 128 answers."""
+    polkit.allow(BOB, "inspect")
+    callers = [client(ALICE) for _ in range(2)]
+    agents = [Agent(bus, caller.pid, answer=None) for caller in callers]
+    calls = [caller.start("Acquire", "(ssa{sv})", str(disk), "exclusive", {}, interactive=True)
+             for caller in callers for _ in range(100)]
+    wait_until(lambda: sum(call.done for call in calls) == len(calls) - 32, "the rest to be refused")
+    assert {call.error().name for call in calls if call.done} == {"LimitExceeded"}
+    wait_until(lambda: sum(len(agent.seen) for agent in agents) == 32, "the prompts")
+    assert client(BOB).inspect(disk)["state"] == "free"
+
+
+def test_questions_that_nobody_waits_for_do_not_count(limited, bus, client, disk):
+    alice, _ = limited
+    agent = Agent(bus, alice.pid, answer=None)
+    for _ in range(3):
+        alice.start("Acquire", "(ssa{sv})", str(disk), "exclusive", {}, interactive=True)
+    wait_until(lambda: len(agent.seen) == 3, "the prompts")
+    alice.close()
+    again = client(ALICE)
+    wait_until(lambda: can_acquire(again, disk) == "challenge", "the questions to be withdrawn")
+
+
+def can_acquire(client, disk):
+    try:
+        return client.call("CanAcquire", "(ss)", str(disk), "exclusive")[0]
+    except BusError as error:
+        return error.name

@@ -83,6 +83,7 @@ static const Wrong wrongs[] = {
     {"Limits", "leases-per-uid=", "must be a whole number"},
     {"Limits", "waiters-per-uid=-1", "must be a whole number"},
     {"Limits", "waiters-per-uid=many", "must be a whole number"},
+    {"Limits", "questions-per-uid=0", "must be a whole number"},
     {"Limits", "leases=4294967295", "must be a whole number"},
     {"Limits", "leases=1.5", "must be a whole number"},
     {"Limits", "string-length=15", "must be a whole number of bytes from 16 to 65536, not \"15\""},

@@ -31,6 +31,7 @@
     "[Limits]\n"                                                                                             \
     "leases-per-uid=5\n"                                                                                     \
     "waiters-per-uid=6\n"                                                                                    \
+    "questions-per-uid=8\n"                                                                                  \
     "leases=7\n"                                                                                             \
     "string-length=100\n"
 
@@ -120,6 +121,7 @@ test_host_and_limits_are_read(void)
     g_assert_cmpstr(policy->host_id, ==, "alpha.example");
     g_assert_cmpuint(policy->limits.leases_per_uid, ==, 5);
     g_assert_cmpuint(policy->limits.waiters_per_uid, ==, 6);
+    g_assert_cmpuint(policy->limits.questions_per_uid, ==, 8);
     g_assert_cmpuint(policy->limits.leases, ==, 7);
     g_assert_cmpuint(policy->limits.string_length, ==, 100);
 }

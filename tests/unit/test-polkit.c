@@ -255,6 +255,26 @@ test_polkit_is_asked_about_others(Fixture *self, gconstpointer unused)
                     "{'path': '/srv/web01.img', 'mode': 'exclusive'}, 0, '')");
 }
 
+static void
+test_open_questions_are_counted_for_each_uid(Fixture *self, gconstpointer unused)
+{
+    g_autoptr(GAsyncResult) first = NULL, second = NULL;
+    self->authority.answer = "((true, false, @a{ss} {}),)";
+    start(self, FALSE, &first);
+    start(self, FALSE, &second);
+    g_assert_cmpuint(dlk_polkit_open_questions(self->polkit, 1000), ==, 2);
+    g_assert_cmpuint(dlk_polkit_open_questions(self->polkit, 1001), ==, 0);
+    assert_answer(self, &first, DLK_ANSWER_YES, NULL);
+    assert_answer(self, &second, DLK_ANSWER_YES, NULL);
+    g_assert_cmpuint(dlk_polkit_open_questions(self->polkit, 1000), ==, 0);
+
+    g_autoptr(GAsyncResult) third = NULL;
+    start(self, FALSE, &third);
+    g_cancellable_cancel(self->caller->gone);
+    g_assert_cmpuint(dlk_polkit_open_questions(self->polkit, 1000), ==, 0);
+    assert_answer(self, &third, DLK_ANSWER_NO, "has left the bus");
+}
+
 /* Puts a question with @details and returns those that arrived. */
 static GVariant *
 details_that_arrive(Fixture *self, const char *action, GVariant *details)
@@ -483,5 +503,6 @@ main(int argc, char **argv)
     ADD(prompt_goes_with_its_caller);
     ADD(caller_that_is_gone_is_not_asked_about);
     ADD(open_check_ends_with_the_service);
+    ADD(open_questions_are_counted_for_each_uid);
     return g_test_run();
 }
