@@ -20,7 +20,8 @@ static const GOptionEntry options[] = {
     {"uid", 0, 0, G_OPTION_ARG_FILENAME, &option_uid, "Leases that this user took", "USER"},
     {"state", 0, 0, G_OPTION_ARG_FILENAME, &option_state, "active, suspended, at-risk or broken", "STATE"},
     {"backend", 0, 0, G_OPTION_ARG_FILENAME, &option_backend, "Leases that this backend holds", "NAME"},
-    {"path", 0, 0, G_OPTION_ARG_FILENAME, &option_path, "Leases of this disk", "PATH"},
+    {"path", 0, 0, G_OPTION_ARG_FILENAME, &option_path,
+     "Leases of this disk: by the path that was asked for, or where it led", "PATH"},
     {NULL},
 };
 

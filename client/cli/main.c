@@ -52,6 +52,13 @@ static const char exit_codes[] =
     "  6  no such lease, or no such disk\n"
     "run passes the command's code on; its own failures are 110 + these.\n";
 
+static const char environment[] =
+    "Environment:\n"
+    "  DBUS_SYSTEM_BUS_ADDRESS          The bus, in place of the system's own\n"
+    "  NO_COLOR                         If set and not empty: no colours\n"
+    "  TERM                             If not set, or dumb: no colours\n"
+    "  LIBVIRT_LOCK_MANAGER_PLUGIN_DIR  Where libvirt looks for lock drivers, in place of its own folder\n";
+
 static const DlkCommand *
 find_command(const char *name)
 {
@@ -74,7 +81,8 @@ print_help(void)
                                             option->arg_description, NULL);
         printf("  %-18s %s\n", name, option->description);
     }
-    printf("\n%s\nMore about a command: disklockctl COMMAND --help. See also disklockctl(1).\n", exit_codes);
+    printf("\n%s\n%s\nMore about a command: disklockctl COMMAND --help. See also disklockctl(1).\n",
+           environment, exit_codes);
 }
 
 /* GOption takes words out of the array that it is given. */

@@ -63,6 +63,19 @@ def test_every_member_of_the_contract_is_documented():
             assert f"        {name}:\n" in text, f"{interface}.{name}"
 
 
+def text_of(interface, member):
+    """What is written of a member."""
+    text = (SOURCE / "dbus" / f"{interface}.xml").read_text()
+    return " ".join(text.partition(f"        {member}:\n")[2].partition("-->")[0].split())
+
+
+def test_it_is_written_how_leases_are_filtered():
+    text = text_of(MANAGER, "ListLeases")
+    for key in ("path", "owner", "uid", "state", "backend", "limit", "after"):
+        assert f"<literal>{key}</literal> (" in text, key
+    assert "there are no patterns" in text and "another link to the disk matches nothing" in text
+
+
 @pytest.mark.parametrize("member, signature, arguments", [
     ("Acquire", "(ssa{sv})", ["PATH", "exclusive"]),
     ("AcquireFd", "(hsa{sv})", [0, "exclusive"]),

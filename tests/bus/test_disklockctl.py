@@ -8,7 +8,7 @@ import pytest
 from gi.repository import GLib
 
 from conftest import ALICE
-from harness import Lines, wait_until
+from harness import SOURCE, Lines, wait_until
 
 COMMANDS = ["list", "show", "inspect", "acquire", "run", "release", "break", "fence", "monitor", "status", "reload", "check-config"]
 DONE, FAILURE, USAGE, BUSY, DENIED, UNREACHABLE, MISSING = range(7)
@@ -32,6 +32,16 @@ def test_help_names_every_command_and_every_exit_code(ctl):
         assert re.search(rf"^  {command} ", done.stdout, re.M)
     for code in range(7):
         assert re.search(rf"^  {code}  ", done.stdout, re.M)
+
+
+def test_help_and_man_page_name_every_variable_of_the_environment_that_is_heeded(ctl):
+    cli = SOURCE / "client" / "cli"
+    # GIO reads the bus's address itself.
+    heeded = {"DBUS_SYSTEM_BUS_ADDRESS"}.union(*(re.findall(r'getenv\("(\w+)"\)', file.read_text()) for file in cli.glob("*.c")))
+    in_help = ctl("--help").stdout.partition("\nEnvironment:\n")[2].partition("\n\n")[0]
+    in_manual = (SOURCE / "data/man/disklockctl.1.rst").read_text().partition("\nENVIRONMENT\n")[2].partition("\nEXAMPLES\n")[0]
+    assert set(re.findall(r"^  (\w+) ", in_help, re.M)) == heeded
+    assert set(re.findall(r"^\*\*(\w+)\*\*$", in_manual, re.M)) == heeded
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -227,6 +227,16 @@ def test_listing_can_be_narrowed(root, image, filters):
     assert root.list(**filters).keys() == {lease.path}
 
 
+def test_the_path_filter_knows_the_path_that_was_asked_for_and_where_it_led_and_no_other(root, disk):
+    link, other = disk.with_name("link.img"), disk.with_name("other-link.img")
+    link.symlink_to(disk)
+    other.symlink_to(disk)
+    lease = root.acquire(link)
+    assert root.list(path=str(link)).keys() == root.list(path=str(disk)).keys() == {lease.path}
+    for nothing in (str(other), f"{disk.parent}/*", str(disk.parent), str(disk)[:-1], f"{disk.parent}/./{disk.name}", ""):
+        assert root.list(path=nothing) == {}
+
+
 def test_listing_goes_on_page_by_page(root, image):
     leases = {root.acquire(image(f"{number}.img")).path for number in range(7)}
     page, after = root.call("ListLeases", "(a{sv})", {"limit": GLib.Variant("u", 3)})
