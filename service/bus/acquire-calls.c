@@ -76,6 +76,8 @@ dlk_call_set_request(DlkCall *call, DlkRequest *request)
 
     request->first_authorised = first != NULL; /* or else it will not run */
     call->request = request;
+    if (first)
+        dlk_call_set_subject(call, first->origin ? first->origin : first->path);
     if (call->caller->uid != 0)
         call->details = g_variant_ref_sink(dlk_request_details(request, first, NULL));
 }
@@ -274,8 +276,8 @@ dlk_can_acquire_prepare(DlkCall *call, GError **error)
     g_variant_get(call->parameters, "(&s&s)", &path, &mode_name);
     if (!dlk_mode_from_string(mode_name, &call->mode, error))
         return FALSE;
-    call->details = g_variant_ref_sink(g_variant_new_parsed("{'path': %s, 'mode': %s, 'owner': %s}", path,
-                                                            mode_name, call->caller->command));
+    call->details = g_variant_ref_sink(
+        dlk_authority_details("path", path, "mode", mode_name, "owner", call->caller->command, NULL));
     return TRUE;
 }
 

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 
 static void
@@ -18,6 +19,7 @@ call_free(DlkCall *call)
     g_clear_pointer(&call->details, g_variant_unref);
     g_clear_pointer(&call->request, dlk_request_free);
     g_clear_error(&call->problem);
+    g_free(call->subject);
     g_object_unref(call->engine);
     g_free(call->lease_node);
     g_free(call);
@@ -85,12 +87,19 @@ dlk_call_set_lease(DlkCall *call, const char *id, GError **error)
         return FALSE;
     call->has_owner = TRUE;
     call->owner_uid = lease->uid;
+    call->subject = g_strdup_printf("lease %.*s", DLK_LEASE_ID_PREFIX, id);
     g_clear_pointer(&call->details, g_variant_unref);
     if (call->caller->uid == 0) /* polkit is not asked */
         return TRUE;
     call->details = g_variant_ref_sink(dlk_authority_lease_details(lease, lease->mode));
     call->guarded = lease->uid != call->caller->uid;
     return TRUE;
+}
+
+void
+dlk_call_set_subject(DlkCall *call, const char *name)
+{
+    call->subject = name ? dlk_text_printable(name, PATH_MAX) : NULL;
 }
 
 gboolean
@@ -155,13 +164,13 @@ dlk_call_check_no_options(GVariant *options, GError **error)
 }
 
 static GError *
-not_owner(void)
+not_owner(const DlkCall *call)
 {
     return g_error_new(DLK_ERROR, DLK_ERROR_NOT_OWNER,
-                       "the lease belongs to another user: only that user, root, or whom polkit allows "
+                       "%s belongs to another user: only that user, root, or whom polkit allows "
                        "%srelease-any may end it, "
                        "and only its owner may change it",
-                       DLK_ACTION_PREFIX);
+                       call->subject, DLK_ACTION_PREFIX);
 }
 
 static void
@@ -177,12 +186,12 @@ on_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
     if (call->member->access == DLK_ACCESS_OWNER &&
         g_error_matches(error, DLK_ERROR, DLK_ERROR_NOT_AUTHORIZED)) {
         g_error_free(error);
-        error = not_owner();
+        error = not_owner(call);
+    } else if (call->subject) {
+        g_prefix_error(&error, "%s: ", call->subject);
     }
-    if (call->request) {
-        dlk_request_say_which(call->request, &error);
+    if (call->request)
         dlk_journal_refused(call->request, error);
-    }
     dlk_call_fail(call, error);
 }
 
@@ -209,7 +218,7 @@ on_caller_known(DlkCall *call)
         return;
     }
     if (!call->member->action) {
-        dlk_call_fail(call, not_owner());
+        dlk_call_fail(call, not_owner(call));
         return;
     }
     if (call->guarded)

@@ -21,6 +21,7 @@ typedef struct _DlkCall {
     DlkLeaseId lease_id;
     gboolean has_owner;
     uid_t owner_uid;     /* whose lease it is, or which uid's data */
+    char *subject;       /* for messages: what it is about, as the caller named it, or %NULL */
     GVariant *details;   /* for polkit: a{ss} or %NULL */
     gboolean guarded;    /* and they tell of what is not the caller's */
     DlkRequest *request; /* of the Acquire family */
@@ -47,6 +48,8 @@ gboolean dlk_call_is_orphaned(const DlkCall *call);
 
 /** The lease that prepare() named, looked up afresh; borrowed. DLK_ERROR_NO_SUCH_LEASE. */
 DlkLease *dlk_call_find_lease(const DlkCall *call, GError **error);
+/** Says what the call is about, as the caller named it; %NULL: nothing single. For prepare(). */
+void dlk_call_set_subject(DlkCall *call, const char *name);
 /** Sets the lease that the call is about, and by it the owner and polkit's details, for prepare(). */
 gboolean dlk_call_set_lease(DlkCall *call, const char *id, GError **error);
 /** The same, by object path. */

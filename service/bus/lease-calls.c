@@ -89,10 +89,12 @@ on_may_convert(GObject *source, GAsyncResult *result, gpointer user_data)
     DlkCall *call = user_data;
     GError *error = NULL;
 
-    if (dlk_authority_ask_finish(call->engine, result, NULL, &error))
+    if (dlk_authority_ask_finish(call->engine, result, NULL, &error)) {
         convert(call);
-    else
-        dlk_call_fail(call, error);
+        return;
+    }
+    g_prefix_error(&error, "%s: ", call->subject);
+    dlk_call_fail(call, error);
 }
 
 /*

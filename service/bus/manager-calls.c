@@ -1,6 +1,7 @@
 #include "base/error.h"
 #include "base/text.h"
 #include "bus/handlers.h"
+#include "core/authority.h"
 
 gboolean
 dlk_inspect_prepare(DlkCall *call, GError **error)
@@ -8,7 +9,8 @@ dlk_inspect_prepare(DlkCall *call, GError **error)
     const char *path;
 
     g_variant_get(call->parameters, "(&s)", &path);
-    call->details = g_variant_ref_sink(g_variant_new_parsed("{'path': %s}", path));
+    dlk_call_set_subject(call, path);
+    call->details = g_variant_ref_sink(dlk_authority_details("path", path, NULL));
     return TRUE;
 }
 
@@ -72,7 +74,8 @@ dlk_fence_prepare(DlkCall *call, GError **error)
     g_variant_get(call->parameters, "(&s&s@a{sv})", &path, &host, &options);
     if (!dlk_call_check_line(call, "host", host, error) || !read_reason(call, options, &reason, error))
         return FALSE;
-    call->details = g_variant_ref_sink(g_variant_new_parsed("{'path': %s, 'host': %s}", path, host));
+    dlk_call_set_subject(call, path);
+    call->details = g_variant_ref_sink(dlk_authority_details("path", path, "host", host, NULL));
     return TRUE;
 }
 

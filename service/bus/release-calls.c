@@ -139,7 +139,8 @@ on_may_list(GObject *source, GAsyncResult *result, gpointer user_data)
 
 /*
  * A prompt that comes only where somebody else has leases under that name tells the caller so, and he need
- * not be one who may list them. Who may not is prompted where he has none himself, whether others have or not.
+ * not be one who may list them. Who may not is prompted where he has none himself, whether others have or
+ * not.
  */
 static void
 on_release_any(GObject *source, GAsyncResult *result, gpointer user_data)

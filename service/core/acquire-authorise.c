@@ -4,14 +4,13 @@
 
 /* ---- whom the leases are for ---- */
 
-/* What is wrong with the process is plain from its number; what is wrong with this service is some disk's
- * refusal. */
+/* One that came by a descriptor has no name yet. */
 static void
 name_first_disk(const DlkAcquire *self, GError **error)
 {
     const DlkItem *first = self->items->len > 0 ? dlk_acquire_item(self, 0) : NULL;
 
-    if (first && first->wanted->path && g_error_matches(*error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED))
+    if (first && first->wanted->path)
         g_prefix_error(error, "%s: ", dlk_acquire_item_name(first));
 }
 
@@ -32,7 +31,10 @@ dlk_acquire_find_process(DlkAcquire *self)
         g_set_error_literal(
             &error, DLK_ERROR, DLK_ERROR_INVALID_ARGS,
             "lifetime process needs a process, and the caller's cannot be seen from here: give pidfd");
-    name_first_disk(self, &error);
+    /* What is wrong with the process is plain from its number; what is wrong with this service is some disk's
+     * refusal. */
+    if (g_error_matches(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED))
+        name_first_disk(self, &error);
     if (error)
         dlk_acquire_fail(self, error);
     else
@@ -45,10 +47,12 @@ on_process_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
     DlkAcquire *self = user_data;
     GError *error = NULL;
 
-    if (!dlk_authority_ask_finish(self->engine, result, NULL, &error))
+    if (!dlk_authority_ask_finish(self->engine, result, NULL, &error)) {
+        name_first_disk(self, &error);
         dlk_acquire_fail(self, error);
-    else
+    } else {
         dlk_acquire_next(self);
+    }
 }
 
 /* A lease that may stop or kill somebody else's process, or the caller's own, is more than a lock. */

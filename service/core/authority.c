@@ -126,10 +126,9 @@ ask_step(GTask *task)
     const gboolean to_see = guarded->step == STEP_MAY_SEE || guarded->step == STEP_PROMPT_TO_SEE;
     const gboolean prompts = guarded->step == STEP_PROMPT_TO_SEE || guarded->step == STEP_PROMPT;
 
-    dlk_authority_ask_async(g_task_get_source_object(task), guarded->caller,
-                            to_see ? "inspect" : guarded->action,
-                            guarded->step == STEP_PROMPT_TO_SEE ? NULL : guarded->details, prompts, on_step,
-                            task);
+    dlk_authority_ask_async(
+        g_task_get_source_object(task), guarded->caller, to_see ? "inspect" : guarded->action,
+        guarded->step == STEP_PROMPT_TO_SEE ? NULL : guarded->details, prompts, on_step, task);
 }
 
 static void
@@ -175,17 +174,19 @@ set_refusal(const Answer *answer, const char *asked, GError **error)
         g_set_error_literal(error, DLK_ERROR, DLK_ERROR_LIMIT_EXCEEDED, answer->why);
     else if (answer->answer == DLK_ANSWER_CHALLENGE)
         g_set_error(error, DLK_ERROR, DLK_ERROR_INTERACTION_REQUIRED,
-                    "polkit wants a password for %s%s, and the call does not allow to ask for one",
+                    "polkit wants a password for %s%s, and the call does not allow to ask for one: allow "
+                    "interactive authorization, or be root",
                     DLK_ACTION_PREFIX, action);
     else if (answer->why)
         g_set_error(error, DLK_ERROR, DLK_ERROR_NOT_AUTHORIZED, "%s%s is not allowed: %s", DLK_ACTION_PREFIX,
                     action, answer->why);
     else
-        g_set_error(error, DLK_ERROR, DLK_ERROR_NOT_AUTHORIZED, "polkit does not allow %s%s",
+        g_set_error(error, DLK_ERROR, DLK_ERROR_NOT_AUTHORIZED,
+                    "polkit does not allow %s%s: root may do it, and whomever a rule of polkit allows it",
                     DLK_ACTION_PREFIX, action);
     if (!g_str_equal(asked, action))
-        g_prefix_error(error, "to ask for a password for %s%s would show whose lease it is: ",
-                       DLK_ACTION_PREFIX, asked);
+        g_prefix_error(
+            error, "to ask for a password for %s%s would show whose lease it is: ", DLK_ACTION_PREFIX, asked);
 }
 
 gboolean

@@ -185,11 +185,14 @@ on_disk_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
     Fence *fence = g_task_get_task_data(task);
     GError *error = NULL;
 
-    if (!dlk_authority_ask_finish(engine, result, &fence->what.prompted, &error) ||
-        !may_be_fenced(engine, fence, &error))
+    if (!dlk_authority_ask_finish(engine, result, &fence->what.prompted, &error)) {
+        g_prefix_error(&error, "%s: ", fence->what.path);
         fail(engine, task, error);
-    else
+    } else if (!may_be_fenced(engine, fence, &error)) {
+        fail(engine, task, error);
+    } else {
         submit(engine, task);
+    }
 }
 
 /* polkit said yes to a path; where that leads is known only now. Who has just given a password for this very

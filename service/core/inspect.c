@@ -295,6 +295,7 @@ on_disk_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
     GError *error = NULL;
 
     if (!dlk_authority_ask_finish(engine, result, &inspection->what.prompted, &error)) {
+        g_prefix_error(&error, "%s: ", inspection->what.path);
         g_task_return_error(task, error);
         dlk_lock_job_drop_target(engine, g_steal_pointer(&inspection->target));
         return;

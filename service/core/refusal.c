@@ -4,9 +4,6 @@
 
 #include <string.h>
 
-/* Of a lease's id enough to name it: disklockctl takes a prefix. */
-#define ID_PREFIX 8
-
 /* Has the on-break action come to nothing? Then it is for people to stop the process. */
 static gboolean
 has_failed(const DlkLease *holder)
@@ -67,10 +64,11 @@ describe(const DlkLease *lease, const DlkLease *obstacle, guint in_the_way)
     g_string_append_printf(text, " %s", holder);
     dlk_lease_id_format(&obstacle->id, id);
     if (has_failed(obstacle))
-        g_string_append_printf(text, "; stop that process, then: disklockctl release %.*s", ID_PREFIX, id);
+        g_string_append_printf(text, "; stop that process, then: disklockctl release %.*s",
+                               DLK_LEASE_ID_PREFIX, id);
     else if (obstacle->phase == DLK_PHASE_HELD && obstacle->state != DLK_STATE_BROKEN)
-        g_string_append_printf(text, "; lease %.*s: wait for it, or release it if %s is done", ID_PREFIX, id,
-                               obstacle->owner);
+        g_string_append_printf(text, "; lease %.*s: wait for it, or release it if %s is done",
+                               DLK_LEASE_ID_PREFIX, id, obstacle->owner);
     if (in_the_way > 1)
         g_string_append_printf(text, "; %u more in the way: disklockctl inspect lists them", in_the_way - 1);
     return g_string_free(text, FALSE);

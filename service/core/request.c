@@ -61,12 +61,3 @@ dlk_request_details(const DlkRequest *self, const DlkWanted *wanted, const DlkLe
     return dlk_authority_details("path", named, "mode", wanted ? dlk_mode_to_string(wanted->mode) : NULL,
                                  "owner", owner, NULL);
 }
-
-void
-dlk_request_say_which(const DlkRequest *self, GError **error)
-{
-    const DlkWanted *first = self->wanted->len > 1 ? g_ptr_array_index(self->wanted, 0) : NULL;
-
-    if (first && (first->origin || first->path))
-        g_prefix_error(error, "%s: ", first->origin ? first->origin : first->path);
-}

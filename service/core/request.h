@@ -46,8 +46,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkRequest, dlk_request_free)
  * @lease, and the path that its descriptor led to (%NULL: not known yet).
  */
 GVariant *dlk_request_details(const DlkRequest *self, const DlkWanted *wanted, const DlkLease *lease);
-/** Puts what the first of several disks was called before the message of *@error, which is about that one. */
-void dlk_request_say_which(const DlkRequest *self, GError **error);
 
 /** DlkInspecting: who wants to know what. */
 typedef struct {

@@ -14,6 +14,8 @@ typedef struct {
     guint64 high, low;
 } DlkLeaseId;
 #define DLK_LEASE_ID_LENGTH 32
+/** Enough of it to name a lease in a message: disklockctl takes a prefix. */
+#define DLK_LEASE_ID_PREFIX 8
 
 void dlk_lease_id_random(DlkLeaseId *id);
 /** FALSE for anything but exactly 32 lower-case hex digits. */
