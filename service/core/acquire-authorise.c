@@ -47,7 +47,7 @@ on_process_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
     DlkAcquire *self = user_data;
     GError *error = NULL;
 
-    if (!dlk_authority_ask_finish(self->engine, result, NULL, &error)) {
+    if (!dlk_authority_ask_finish(self->engine, result, &self->prompted, &error)) {
         name_first_disk(self, &error);
         dlk_acquire_fail(self, error);
     } else {
@@ -63,7 +63,8 @@ dlk_acquire_authorise_process(DlkAcquire *self)
     gboolean others = self->process && dlk_pid_ref_uid(self->process) != request->caller->uid;
     gboolean acts = request->options->on_break_given && request->options->on_break != DLK_ON_BREAK_SIGNAL;
 
-    if (request->caller->uid == 0 || (!others && !acts)) {
+    self->needed = others || acts ? DLK_LEAVE_ACT : DLK_LEAVE_DISK;
+    if (request->caller->uid == 0 || self->needed == DLK_LEAVE_DISK) {
         dlk_acquire_next(self);
         return;
     }
@@ -129,16 +130,11 @@ static void on_disk_authorised(GObject *source, GAsyncResult *result, gpointer u
  * polkit said yes to a path; where that leads is known only now, and its rules may know the disk. Who has
  * just given a password for this path is not asked for it again.
  */
-void
-dlk_acquire_authorise_disks(DlkAcquire *self)
+static void
+ask_about_disk(DlkAcquire *self, DlkItem *item)
 {
     const DlkRequest *request = self->request;
-    DlkItem *item = request->caller->uid == 0 ? NULL : first_without(self, DLK_LEAVE_DISK);
 
-    if (!item) {
-        dlk_acquire_next(self);
-        return;
-    }
     /* Who agreed was shown another name. */
     if (g_strcmp0(item->wanted->path, dlk_disk_label(item->lease->disk)) != 0)
         item->prompted = FALSE;
@@ -147,11 +143,38 @@ dlk_acquire_authorise_disks(DlkAcquire *self)
                             request->interactive && !item->prompted, on_disk_authorised, self);
 }
 
+/* So may a rule about whose process may be stopped for which disk. */
+static void
+ask_about_process(DlkAcquire *self, DlkItem *item)
+{
+    const DlkRequest *request = self->request;
+    const DlkWanted *first = g_ptr_array_index(request->wanted, 0);
+
+    item->prompted =
+        self->prompted && g_strcmp0(first->path, dlk_disk_label(item->lease->disk)) == 0 ? TRUE : FALSE;
+    dlk_authority_ask_async(self->engine, request->caller, "acquire-for-others",
+                            dlk_request_details(request, item->wanted, item->lease),
+                            request->interactive && !item->prompted, on_disk_authorised, self);
+}
+
+void
+dlk_acquire_authorise_disks(DlkAcquire *self)
+{
+    DlkItem *item = self->request->caller->uid == 0 ? NULL : first_without(self, self->needed);
+
+    if (!item)
+        dlk_acquire_next(self);
+    else if (item->leave < DLK_LEAVE_DISK)
+        ask_about_disk(self, item);
+    else
+        ask_about_process(self, item);
+}
+
 static void
 on_disk_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
 {
     DlkAcquire *self = user_data;
-    DlkItem *item = first_without(self, DLK_LEAVE_DISK);
+    DlkItem *item = first_without(self, self->needed);
     GError *error = NULL;
 
     if (!dlk_authority_ask_finish(self->engine, result, &item->prompted, &error)) {
@@ -159,6 +182,6 @@ on_disk_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
         dlk_acquire_fail(self, error);
         return;
     }
-    item->leave = DLK_LEAVE_DISK;
+    item->leave++;
     dlk_acquire_run_step(self);
 }

@@ -15,6 +15,7 @@ typedef enum {
     DLK_LEAVE_NONE,
     DLK_LEAVE_PATH, /* to the path: it may be looked at */
     DLK_LEAVE_DISK, /* to the disk that it leads to: it may be taken */
+    DLK_LEAVE_ACT,  /* and for a process that the caller needs leave for */
 } DlkLeave;
 
 /** DlkItem: one disk of the request. */
@@ -37,6 +38,8 @@ struct _DlkAcquire {
     GTask *task;
     DlkRequest *request;
     DlkPidRef *process; /* whom the leases are for, or %NULL */
+    DlkLeave needed;    /* from polkit, for each disk */
+    gboolean prompted;  /* a person was asked about the process, shown the first path, and agreed */
     GPtrArray *items;   /* of DlkItem; grows while backing chains are followed */
 
     guint step;

@@ -70,6 +70,18 @@ def test_what_reads_a_lease_is_asked_about_by_the_path_that_it_has(alice, root, 
     assert alice.get("Path", lease.path, LEASE) == str(link)
 
 
+def test_whose_process_may_be_stopped_is_asked_by_the_path_of_every_disk(alice, polkit, image, disk, link):
+    polkit.add_rule(f"""polkit.addRule(function(action, subject) {{
+        var others = action.id == "org.disklock.disklock1.acquire-for-others";
+        return others && action.lookup("path") == "{disk}" ? polkit.Result.NO : polkit.Result.YES;
+    }});""")
+    assert alice.refused_acquire(link, on_break="kill").name == "NotAuthorized"
+    error = alice.refused_acquire_set([(image("other.img"), "exclusive"), (disk, "exclusive")], on_break="kill")
+    assert error.name == "NotAuthorized" and str(disk) in error.message
+    assert alice.acquire(image("other.img"), on_break="kill")["OnBreak"] == "kill"
+    assert alice.acquire(link)["OnBreak"] == "signal"
+
+
 @pytest.fixture
 def asked(polkit):
     """What the rules were told of each question, in order: {key: value}; they say yes to all."""
@@ -174,6 +186,15 @@ def test_the_owner_is_shown_what_he_breaks_himself(alice, polkit, agent, disk):
     lease = alice.acquire(disk)
     alice.call("Break", "(osa{sv})", lease.path, "test", {}, interactive=True)
     assert shown(agent) == ["break"] and str(disk) in agent.seen[0][1]
+
+
+def test_who_stops_a_process_for_a_disk_is_prompted_once_for_it_and_once_for_the_disk(alice, agent, disk, link):
+    for path, prompts in ((disk, ["acquire", "acquire-for-others"]),
+                          (link, ["acquire", "acquire-for-others", "acquire", "acquire-for-others"])):
+        agent.seen.clear()
+        lease, _ = alice.start_acquire(path, on_break="kill", how={"interactive": True}).result()
+        assert shown(agent) == prompts
+        alice.release(lease)
 
 
 def test_inspect_is_prompted_for_once_where_no_link_is_followed(alice, agent, disk, link):
