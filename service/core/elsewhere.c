@@ -205,7 +205,8 @@ on_holders(GObject *source, GAsyncResult *result, gpointer user_data)
         return;
     }
     question->text = say(question, obstacle, others);
-    dlk_authority_ask_async(engine, question->caller, "inspect", NULL, FALSE, on_may_inspect,
+    dlk_authority_ask_async(engine, question->caller, "inspect",
+                            dlk_authority_lease_details(lease, question->mode), FALSE, on_may_inspect,
                             g_steal_pointer(&task));
 }
 

@@ -115,7 +115,8 @@ dlk_refusal_describe_async(DlkEngine *engine, const DlkLease *lease, DlkMode mod
         g_task_return_pointer(task, g_strdup(texts->full), g_free);
         return;
     }
-    dlk_authority_ask_async(engine, caller, "inspect", NULL, FALSE, on_may_inspect, g_steal_pointer(&task));
+    dlk_authority_ask_async(engine, caller, "inspect", dlk_authority_lease_details(obstacle, obstacle->mode),
+                            FALSE, on_may_inspect, g_steal_pointer(&task));
 }
 
 char *

@@ -70,6 +70,21 @@ def test_what_reads_a_lease_is_asked_about_by_the_path_that_it_has(alice, root, 
     assert alice.get("Path", lease.path, LEASE) == str(link)
 
 
+def test_who_is_in_the_way_is_told_by_what_a_rule_says_of_that_disk(alice, root, polkit, disk, link):
+    def rule(path):
+        polkit.add_rule(f"""polkit.addRule(function(action, subject) {{
+            if (action.id == "org.disklock.disklock1.acquire") return polkit.Result.YES;
+            return action.lookup("path") == "{path}" ? polkit.Result.YES : polkit.Result.NO;
+        }});""")
+    root.acquire(disk, owner="web01")
+    rule(link)
+    error = alice.refused_acquire(link)
+    assert error.name == "Busy" and "web01" not in error.message
+    rule(disk)
+    error = alice.refused_acquire(link)
+    assert error.name == "Busy" and "web01" in error.message
+
+
 def test_whose_process_may_be_stopped_is_asked_by_the_path_of_every_disk(alice, polkit, image, disk, link):
     polkit.add_rule(f"""polkit.addRule(function(action, subject) {{
         var others = action.id == "org.disklock.disklock1.acquire-for-others";
