@@ -43,8 +43,8 @@ dlk_release_owner(DlkConnection *connection, const char *owner, const DlkSetting
     return DLK_EXIT_SUCCESS;
 }
 
-gboolean
-dlk_release_lease(DlkConnection *connection, const char *object, GError **error)
+static gboolean
+release_lease(DlkConnection *connection, const char *object, GError **error)
 {
     const DlkCall call = {
         .method = "Release",
@@ -59,7 +59,7 @@ static gboolean
 release_named(DlkConnection *connection, const char *text, GError **error)
 {
     g_autofree char *object = dlk_leases_find(connection, text, error);
-    return object && dlk_release_lease(connection, object, error);
+    return object && release_lease(connection, object, error);
 }
 
 /* One that cannot be released does not keep the others; the first failure gives the exit code. */

@@ -46,7 +46,6 @@ extern const DlkCommand dlk_command_domain_inspect;
 extern const DlkCommand dlk_command_libvirt_enable;
 extern const DlkCommand dlk_command_libvirt_disable;
 extern const DlkCommand dlk_command_libvirt_status;
-extern const DlkCommand dlk_command_libvirt_hook;
 extern const DlkCommand dlk_command_monitor;
 extern const DlkCommand dlk_command_check_config;
 extern const DlkCommand dlk_command_status;

@@ -13,7 +13,6 @@
 struct _DlkConnection {
     GDBusConnection *bus;
     gboolean may_ask;
-    guint32 patience_ms;
     DlkPasswordAgent *agent; /* %NULL until a call may need it */
 };
 
@@ -32,7 +31,6 @@ dlk_connection_open(const DlkSettings *settings, GError **error)
     g_dbus_connection_set_exit_on_close(bus, FALSE);
     DlkConnection *self = g_new0(DlkConnection, 1);
     self->bus = bus;
-    self->patience_ms = PATIENCE_MS;
     /* Root is never asked. Like systemctl, look at stdin: the answer comes from there. */
     self->may_ask = settings->ask_password && geteuid() != 0 && isatty(STDIN_FILENO);
     return self;
@@ -47,17 +45,11 @@ dlk_connection_close(DlkConnection *self)
     g_free(self);
 }
 
-void
-dlk_connection_set_patience(DlkConnection *self, guint32 patience_ms)
-{
-    self->patience_ms = patience_ms > 0 ? patience_ms : PATIENCE_MS;
-}
-
 GVariant *
 dlk_connection_call(DlkConnection *self, const DlkCall *call, GError **error)
 {
     const gboolean may_ask = self->may_ask && !call->quiet;
-    const guint64 patience = (guint64)call->wait_ms + self->patience_ms + (may_ask ? PROMPT_PATIENCE_MS : 0);
+    const guint64 patience = (guint64)call->wait_ms + PATIENCE_MS + (may_ask ? PROMPT_PATIENCE_MS : 0);
     if (may_ask && !self->agent)
         self->agent = dlk_password_agent_start();
     return g_dbus_connection_call_with_unix_fd_list_sync(

@@ -32,8 +32,6 @@ DlkConnection *dlk_connection_open(const DlkSettings *settings, GError **error);
 void dlk_connection_close(DlkConnection *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkConnection, dlk_connection_close)
 
-/** How long every call from now on waits for its answer, instead of the usual half minute; 0: that again. */
-void dlk_connection_set_patience(DlkConnection *self, guint32 patience_ms);
 /** Calls disklockd and waits; the reply is of @call->reply_type. Errors are the bus's own, see failure.h. */
 GVariant *dlk_connection_call(DlkConnection *self, const DlkCall *call, GError **error);
 /** Every property of @interface of @object, a{sv}. @quiet: as in DlkCall. */

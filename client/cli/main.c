@@ -25,7 +25,6 @@ static const DlkCommand *const commands[] = {
     &dlk_command_libvirt_enable,
     &dlk_command_libvirt_disable,
     &dlk_command_libvirt_status,
-    &dlk_command_libvirt_hook,
 };
 
 static char *option_json;

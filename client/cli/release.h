@@ -2,9 +2,6 @@
 
 #include "connection.h"
 
-/** dlk_release_lease: gives back the lease with the object path @object. */
-gboolean dlk_release_lease(DlkConnection *connection, const char *object, GError **error);
-
 /** dlk_release_owner: gives back every lease of @owner that the user may release, and prints how many.
  * Returns the exit code. */
 int dlk_release_owner(DlkConnection *connection, const char *owner, const DlkSettings *settings);

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <time.h>
 
-#define ERROR_PREFIX DLK_BUS_NAME ".Error."
 #define ADVICE "until it does no disk can be taken; leases that stand stay: see `systemctl status disklockd`"
 
 static uint64_t
@@ -47,7 +46,8 @@ wait_until_ready(DlkBus *self)
 bool
 dlk_bus_open(DlkBus *self, unsigned int seconds, DlkFailure *failure)
 {
-    *self = (DlkBus){.deadline = now() + (uint64_t)seconds * 1000000};
+    *self = (DlkBus){0};
+    dlk_bus_set_patience(self, seconds);
     int result = sd_bus_open_system(&self->bus);
 
     if (result >= 0)
@@ -55,9 +55,16 @@ dlk_bus_open(DlkBus *self, unsigned int seconds, DlkFailure *failure)
     if (result >= 0)
         return true;
     dlk_bus_close(self);
+    failure->silent = true;
     return dlk_fail(failure,
                     "disklockd cannot be asked, because the system bus does not answer (%s); " ADVICE,
                     strerror(-result));
+}
+
+void
+dlk_bus_set_patience(DlkBus *self, unsigned int seconds)
+{
+    self->deadline = now() + (uint64_t)seconds * 1000000;
 }
 
 void
@@ -84,17 +91,21 @@ dlk_bus_new_call(DlkBus *self, const char *object, const char *member, DlkFailur
 static void
 describe(const sd_bus_error *cause, DlkFailure *failure)
 {
-    bool answered = strncmp(cause->name, ERROR_PREFIX, strlen(ERROR_PREFIX)) == 0;
+    bool answered = strncmp(cause->name, DLK_ERROR_PREFIX, strlen(DLK_ERROR_PREFIX)) == 0 ||
+                    sd_bus_error_has_name(cause, SD_BUS_ERROR_INVALID_ARGS) ||
+                    sd_bus_error_has_name(cause, SD_BUS_ERROR_ACCESS_DENIED);
 
-    if (answered || sd_bus_error_has_name(cause, SD_BUS_ERROR_INVALID_ARGS) ||
-        sd_bus_error_has_name(cause, SD_BUS_ERROR_ACCESS_DENIED))
+    if (answered)
         dlk_fail(failure, "disklockd: %s", cause->message);
     else
         dlk_fail(failure, "disklockd does not answer (%s); " ADVICE,
                  cause->message ? cause->message : cause->name);
     failure->misnamed = sd_bus_error_has_name(cause, SD_BUS_ERROR_INVALID_ARGS) ||
-                        sd_bus_error_has_name(cause, ERROR_PREFIX "NotADisk");
-    failure->busy = sd_bus_error_has_name(cause, ERROR_PREFIX "Busy");
+                        sd_bus_error_has_name(cause, DLK_ERROR_PREFIX "NotADisk");
+    failure->busy = sd_bus_error_has_name(cause, DLK_ERROR_PREFIX "Busy");
+    failure->silent = !answered;
+    free(failure->error);
+    failure->error = dlk_copy(cause->name);
 }
 
 sd_bus_message *
@@ -110,7 +121,7 @@ dlk_bus_call(DlkBus *self, sd_bus_message *call, DlkFailure *failure)
     if (result < 0 && sd_bus_error_is_set(&cause))
         describe(&cause, failure);
     else if (result < 0)
-        dlk_fail(failure, "disklockd does not answer (%s); " ADVICE, strerror(-result));
+        failure->silent = !dlk_fail(failure, "disklockd does not answer (%s); " ADVICE, strerror(-result));
     sd_bus_error_free(&cause);
     return result < 0 ? NULL : reply;
 }

@@ -9,6 +9,7 @@
 #define DLK_BUS_NAME "org.disklock.DiskLock1"
 #define DLK_MANAGER_PATH "/org/disklock/DiskLock1"
 #define DLK_MANAGER_INTERFACE "org.disklock.DiskLock1.Manager"
+#define DLK_ERROR_PREFIX DLK_BUS_NAME ".Error."
 #define DLK_LEASE_INTERFACE "org.disklock.DiskLock1.Lease"
 
 /*
@@ -22,6 +23,8 @@ typedef struct {
 
 /** Connects, and asks for an answer within @seconds to everything. False with @failure. */
 bool dlk_bus_open(DlkBus *self, unsigned int seconds, DlkFailure *failure);
+/** From now on @seconds for everything that is to come. */
+void dlk_bus_set_patience(DlkBus *self, unsigned int seconds);
 void dlk_bus_close(DlkBus *self);
 #define DLK_AUTOBUS __attribute__((cleanup(dlk_bus_close))) DlkBus
 

@@ -8,6 +8,7 @@ void
 dlk_failure_clear(DlkFailure *failure)
 {
     free(failure->text);
+    free(failure->error);
     *failure = (DlkFailure){0};
 }
 

@@ -7,6 +7,8 @@ typedef struct {
     char *text;    /* a sentence for people; on the heap */
     bool busy;     /* somebody else has the disk */
     bool misnamed; /* a path, or what an image's header says, leads to no disk */
+    bool silent;   /* nobody has answered */
+    char *error;   /* its name on the bus, where it came from there; on the heap */
 } DlkFailure;
 
 void dlk_failure_clear(DlkFailure *failure);

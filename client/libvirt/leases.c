@@ -24,6 +24,7 @@ clear_info(DlkLeaseInfo *info)
     free(info->disk);
     free(info->mode);
     free(info->state);
+    free(info->lifetime);
 }
 
 void
@@ -44,7 +45,9 @@ field_of(DlkLeaseInfo *info, const char *key)
         return &info->disk;
     if (strcmp(key, "Mode") == 0)
         return &info->mode;
-    return strcmp(key, "State") == 0 ? &info->state : NULL;
+    if (strcmp(key, "State") == 0)
+        return &info->state;
+    return strcmp(key, "Lifetime") == 0 ? &info->lifetime : NULL;
 }
 
 static int
@@ -83,7 +86,7 @@ read_properties(sd_bus_message *reply, DlkLeaseInfo *info, char **uuid)
 static bool
 is_complete(const DlkLeaseInfo *info)
 {
-    return info->path && info->disk && info->mode && info->state;
+    return info->path && info->disk && info->mode && info->state && info->lifetime;
 }
 
 /* 0: there are no more. */
@@ -104,7 +107,7 @@ read_lease(sd_bus_message *reply, const DlkVm *vm, DlkLeaseList *list)
         result = sd_bus_message_exit_container(reply);
     if (result >= 0 && !is_complete(&info))
         result = -EBADMSG;
-    if (result < 0 || !uuid || strcasecmp(uuid, vm->uuid) != 0 || strcmp(info.state, "broken") == 0) {
+    if (result < 0 || strcasecmp(uuid ? uuid : "", vm->uuid) != 0) {
         clear_info(&info);
         return result < 0 ? result : 1;
     }
@@ -134,7 +137,7 @@ read_page(sd_bus_message *reply, const DlkVm *vm, DlkLeaseList *list, char **nex
 }
 
 bool
-dlk_leases_list(DlkBus *bus, const DlkVm *vm, DlkLeaseList *list, DlkFailure *failure)
+dlk_leases_list_all(DlkBus *bus, const DlkVm *vm, DlkLeaseList *list, DlkFailure *failure)
 {
     DLK_AUTOFREE char *next = dlk_copy("");
 
@@ -155,6 +158,22 @@ dlk_leases_list(DlkBus *bus, const DlkVm *vm, DlkLeaseList *list, DlkFailure *fa
         if (result < 0)
             return fail_message(result, failure);
     } while (*next);
+    return true;
+}
+
+bool
+dlk_leases_list(DlkBus *bus, const DlkVm *vm, DlkLeaseList *list, DlkFailure *failure)
+{
+    size_t count = 0;
+
+    if (!dlk_leases_list_all(bus, vm, list, failure))
+        return false;
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].state, "broken") == 0)
+            clear_info(&list->items[i]);
+        else
+            list->items[count++] = list->items[i];
+    list->count = count;
     return true;
 }
 

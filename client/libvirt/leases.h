@@ -21,6 +21,7 @@ typedef struct {
     char *disk; /* its canonical identity */
     char *mode;
     char *state;
+    char *lifetime;
     pid_t pid;
 } DlkLeaseInfo;
 
@@ -29,8 +30,10 @@ typedef struct {
     size_t count;
 } DlkLeaseList;
 
-/** Every lease under the VM's name and UUID. False with @failure. */
+/** Every lease under the VM's name and UUID that is not broken. False with @failure. */
 bool dlk_leases_list(DlkBus *bus, const DlkVm *vm, DlkLeaseList *list, DlkFailure *failure);
+/** As dlk_leases_list(), with those that are broken. */
+bool dlk_leases_list_all(DlkBus *bus, const DlkVm *vm, DlkLeaseList *list, DlkFailure *failure);
 void dlk_leases_clear(DlkLeaseList *list);
 #define DLK_AUTOLEASES __attribute__((cleanup(dlk_leases_clear))) DlkLeaseList
 

@@ -115,10 +115,10 @@ def test_a_libvirtd_that_comes_back_stops_nobody_whose_disk_is_taken(libvirt, ro
     assert libvirt.running() == {"web01"}
 
 
-def test_a_libvirtd_that_comes_back_stops_nobody_while_disklockctl_is_not_there(libvirt, web01):
+def test_a_libvirtd_that_comes_back_stops_nobody_while_what_the_hook_loads_is_not_there(libvirt, web01):
     """As in the midst of an upgrade."""
     libvirt.create(web01[0])
-    libvirt.hook.write_text(libvirt.hook.read_text().replace("/disklockctl ", "/nowhere/disklockctl "))
+    libvirt.hook.write_text(libvirt.hook.read_text().replace("/plugins/", "/nowhere/"))
     libvirt.restart()
     # It waits for libvirtd to be done with the domain.
     libvirt.virsh("suspend", "web01")

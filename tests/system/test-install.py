@@ -92,6 +92,14 @@ class Install(unittest.TestCase):
         # What `disklockctl libvirt enable` makes the link lead to.
         self.assertIn(f"/{HOOK}\0".encode(), (self.root / "usr/bin/disklockctl").read_bytes())
 
+    def test_the_hook_needs_no_library_that_may_just_be_replaced(self):
+        needed = re.findall(r"\(NEEDED\).*\[(.*)\]", run("readelf", "--dynamic", self.root / HOOK))
+        self.assertLessEqual(set(needed), {"libc.so.6", "libdl.so.2"})
+        # And finds what it loads.
+        library = next(name for name in FILES if name.endswith("/disklock.so"))
+        self.assertIn(f"/{Path(library).parent}\0".encode(), (self.root / HOOK).read_bytes())
+        self.assertIn(" dlk_hook_run", run("nm", "--dynamic", "--defined-only", self.root / library))
+
     def test_nothing_names_the_folder_it_was_built_in(self):
         for name in FILES - PROGRAMS:
             self.assertNotIn(str(self.folder).encode(), (self.root / name).read_bytes(), name)

@@ -14,7 +14,7 @@ import uuid
 from pathlib import Path
 
 from .process import Process, wait_until
-from .service import SOURCE, build_dir
+from .service import build_dir
 
 LIBRARIES = next(Path("/usr/lib").glob("*/libvirt"), Path("/usr/lib/libvirt"))
 REAPER = Path(__file__).resolve().parent / "reap.py"
@@ -66,7 +66,7 @@ def _add_user(file, line):
 
 class Libvirt:
     """One host's libvirtd. `cache`: a folder that outlives the test, because asking QEMU what it can do takes seconds;
-    `lock_manager`: None for none; `hook`: is disklockctl called as libvirt's hook; `root`: of a Debian whose libvirt and QEMU they
+    `lock_manager`: None for none; `hook`: has libvirt our hook; `root`: of a Debian whose libvirt and QEMU they
     are to be; `plain`: QEMU runs as root and in libvirtd's mount namespace."""
 
     def __init__(self, bus, cache, lock_manager="disklock", name="alpha", hook=False, root="/", plain=True):
@@ -101,12 +101,13 @@ class Libvirt:
         return Path(f"/proc/{self.keeper.pid}/comm").read_text() == "sleep\n"
 
     def _install_hook(self):
-        """The one that is installed, but for where disklockctl is. libvirt gives hooks an environment of its own."""
+        """The one of the build. libvirt gives hooks an environment of its own, which this one has to be told more in."""
         self.hook = self.folder / "etc/libvirt/hooks/qemu.d/disklock"
         self.hook.parent.mkdir(parents=True)
-        first, rest = (SOURCE / "data/disklock-libvirt-hook.in").read_text().split("\n", 1)
-        rest = rest.replace("@bindir@", str(build_dir() / "client"))
-        self.hook.write_text(f'{first}\nexport DBUS_SYSTEM_BUS_ADDRESS="{self.bus.address}"\n{rest}')
+        self.hook.write_text(f"""#!/bin/sh
+export DBUS_SYSTEM_BUS_ADDRESS="{self.bus.address}" LIBVIRT_LOCK_MANAGER_PLUGIN_DIR="{self.folder}/plugins/lock-driver"
+exec {build_dir()}/client/libvirt/disklock-libvirt-hook "$@"
+""")
         self.hook.chmod(0o755)
 
     def _gather_plugins(self):

@@ -1,0 +1,56 @@
+#include "complaint.h"
+
+#include "bus.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *error;
+    DlkExitCode code;
+    const char *hint;
+} errors[] = {
+    {DLK_ERROR_PREFIX "Busy", DLK_EXIT_BUSY, "who has it: disklockctl inspect PATH"},
+    {DLK_ERROR_PREFIX "TimedOut", DLK_EXIT_BUSY, "who has it: disklockctl inspect PATH"},
+    {DLK_ERROR_PREFIX "NotAuthorized", DLK_EXIT_DENIED, NULL},
+    {DLK_ERROR_PREFIX "NotOwner", DLK_EXIT_DENIED, NULL},
+    {DLK_ERROR_PREFIX "PolicyDenied", DLK_EXIT_DENIED, "the rules stand in the policy: man disklock.conf"},
+    {SD_BUS_ERROR_ACCESS_DENIED, DLK_EXIT_DENIED, NULL},
+    {DLK_ERROR_PREFIX "NotADisk", DLK_EXIT_MISSING, NULL},
+    {DLK_ERROR_PREFIX "NoSuchLease", DLK_EXIT_MISSING, NULL},
+    {DLK_ERROR_PREFIX "Unreachable", DLK_EXIT_UNREACHABLE, NULL},
+    {DLK_ERROR_PREFIX "LimitExceeded", DLK_EXIT_FAILURE,
+     "the limits stand under [Limits] in the policy: man disklock.conf"},
+    {DLK_ERROR_PREFIX "BackendFailed", DLK_EXIT_FAILURE, "details: journalctl -u disklockd"},
+    {SD_BUS_ERROR_INVALID_ARGS, DLK_EXIT_USAGE, NULL},
+};
+
+/* A name on its way to a terminal may have anything in it: what would steer that is written out. */
+static void
+print(const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
+        if (*c == '\n')
+            fputs("\n  ", stderr);
+        else if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0))
+            fprintf(stderr, "\\x%02x", *c);
+        else
+            fputc(*c, stderr);
+    fputc('\n', stderr);
+}
+
+DlkExitCode
+dlk_complain(const DlkFailure *failure)
+{
+    print(failure->text ? failure->text : "something failed, and nobody says what");
+    if (failure->silent)
+        return DLK_EXIT_UNREACHABLE;
+    for (size_t i = 0; failure->error && i < sizeof errors / sizeof *errors; i++) {
+        if (strcmp(errors[i].error, failure->error) != 0)
+            continue;
+        if (errors[i].hint)
+            fprintf(stderr, "hint: %s\n", errors[i].hint);
+        return errors[i].code;
+    }
+    return DLK_EXIT_FAILURE;
+}

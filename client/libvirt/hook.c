@@ -1,0 +1,117 @@
+#include "config.h"
+#include "hook-run.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/*
+ * A hook of libvirt (https://libvirt.org/hooks.html), linked from hooks/qemu.d and hooks/libxl.d by
+ * `disklockctl libvirt enable`.
+ *
+ * Whatever it ends with other than 0 where libvirtd comes back (`reconnect`) ends the VM. So it is linked to
+ * the C library alone: with a library that an upgrade is just replacing it would not even begin. And libvirt
+ * calls a hook for much that is none of ours, twice more at each start, which ends here, where it costs
+ * least.
+ */
+
+/* libvirt waits for a hook without end. */
+#define PATIENCE 45 /* s */
+
+/* As a shell has them, for what does not exist, and timeout(1), for what does not end. */
+#define EXIT_NOT_FOUND 127
+#define EXIT_TIMEOUT 124
+
+typedef struct {
+    const char *name;
+    bool may_fail; /* does libvirt refuse to go on where the hook fails, and rightly so? */
+} Operation;
+
+static const Operation operations[] = {
+    {"prepare", true},
+    {"migrate", true},
+    {"release", false},
+    {"reconnect", false},
+};
+
+static bool may_fail;
+static char complaint[512];
+
+static const Operation *
+find(const char *name)
+{
+    for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
+        if (strcmp(operations[i].name, name) == 0)
+            return &operations[i];
+    return NULL;
+}
+
+/* The bus stands still, or what was loaded crashes. */
+static void
+end(int number)
+{
+    static const char crash[] = "the hook of disklock was ended by a signal\n";
+    const char *text = number == SIGALRM ? complaint : crash;
+    const int status = number == SIGALRM ? EXIT_TIMEOUT : EXIT_FAILURE;
+    const ssize_t ignored = write(STDERR_FILENO, text, strlen(text));
+
+    (void)ignored;
+    _exit(may_fail ? status : EXIT_SUCCESS);
+}
+
+static void
+prepare_for_the_worst(const char *domain)
+{
+    static const int numbers[] = {SIGALRM, SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
+                                  SIGABRT, SIGSYS,  SIGTERM, SIGHUP, SIGINT};
+    const struct sigaction action = {.sa_handler = end};
+    sigset_t none;
+
+    snprintf(
+        complaint, sizeof complaint,
+        "%s: the system bus or disklockd has not answered for %d seconds: systemctl status dbus disklockd\n",
+        domain, PATIENCE);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        sigaction(numbers[i], &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    alarm(PATIENCE);
+}
+
+/* What the work is done by, or NULL. */
+static DlkHookRun *
+load(void)
+{
+    /* As libvirt itself: src/locking/lock_manager.c. */
+    const char *folder = secure_getenv("LIBVIRT_LOCK_MANAGER_PLUGIN_DIR");
+    char path[4096];
+    DlkHookRun *run = NULL;
+
+    snprintf(path, sizeof path, "%s/disklock.so", folder ? folder : LIBVIRT_PLUGIN_DIR);
+    /* Now: what is missing is to be found here, and not by a process that ends of it. */
+    void *plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (plugin)
+        *(void **)&run = dlsym(plugin, DLK_HOOK_RUN);
+    if (!run)
+        fprintf(stderr, "disklock's part of the hook cannot be loaded: %s\n", dlerror());
+    return run;
+}
+
+int
+main(int argc, char **argv)
+{
+    const Operation *operation = argc > 2 ? find(argv[2]) : NULL;
+
+    if (!operation)
+        return EXIT_SUCCESS;
+    may_fail = operation->may_fail;
+    prepare_for_the_worst(argv[1]);
+    DlkHookRun *run = load();
+    const int status = run ? run(operation->name, argv[1]) : EXIT_NOT_FOUND;
+    return may_fail ? status : EXIT_SUCCESS;
+}

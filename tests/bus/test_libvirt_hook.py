@@ -1,0 +1,273 @@
+"""What libvirt calls at a domain's start and end: it takes and gives back the domain's disks, and it ends whatever happens."""
+
+import os
+import shutil
+import signal
+import subprocess
+from types import SimpleNamespace
+
+import pytest
+
+from harness import PATIENCE, build_dir, wait_until
+from harness.domain import UUID, backing, disk, domain
+
+OTHER_UUID = "0c6a6cd8-6d5a-4ac5-9d8f-2f1c1f0f7a22"
+DONE, FAILURE, USAGE, BUSY, DENIED, UNREACHABLE, MISSING = range(7)
+HOOK = build_dir() / "client/libvirt/disklock-libvirt-hook"
+PLUGINS = build_dir() / "tests/tools"
+
+
+@pytest.fixture
+def hook(folder, bus):
+    """Runs the hook as libvirt does, with a /run that the tests may write to, and with the sanitizers where the build has them."""
+    run = folder / "run"
+    (run / "libvirt" / "qemu").mkdir(parents=True)
+
+    def call(operation, xml, name="web01", patience=PATIENCE):
+        return subprocess.run(["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /run && exec "$@"', run, HOOK, name, operation,
+                               "begin", "-"], input=xml if isinstance(xml, bytes) else xml.encode(), capture_output=True,
+                              env=bus.environment(LIBVIRT_LOCK_MANAGER_PLUGIN_DIR=str(PLUGINS)), timeout=patience)
+
+    def decoded(*arguments, **options):
+        done = call(*arguments, **options)
+        done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
+        return done
+    decoded.pids = run / "libvirt" / "qemu"
+    decoded.incoming = run / "disklock-libvirt"
+    return decoded
+
+
+@pytest.fixture
+def web01(image, qcow2):
+    """A domain with a disk on a base, and a cdrom."""
+    base, cdrom = image("base.img"), image("setup.iso")
+    overlay = qcow2("disk.qcow2", base, "raw")
+    return SimpleNamespace(overlay=str(overlay), base=str(base), cdrom=str(cdrom), xml=domain(
+        disk(overlay, form="qcow2", inside=backing(base)), disk(cdrom, "sda", device="cdrom")))
+
+
+def test_prepare_takes_every_disk_of_the_domain(root, hook, web01):
+    done = hook("prepare", web01.xml)
+    assert (done.returncode, done.stdout, done.stderr) == (DONE, "", "")
+    assert root.held() == {web01.overlay: "exclusive", web01.base: "read-only", web01.cdrom: "read-only"}
+    assert {(lease["Owner"], lease["OwnerUuid"], lease["Lifetime"]) for lease in root.list().values()} == {("web01", UUID, "persistent")}
+
+
+def test_prepare_fails_with_who_is_in_the_way(root, hook, web01):
+    root.acquire(web01.base, owner="db01")
+    done = hook("prepare", web01.xml)
+    assert done.returncode == BUSY and done.stdout == ""
+    assert web01.base in done.stderr and "db01" in done.stderr
+    assert list(root.held()) == [web01.base]
+
+
+def test_prepare_takes_on_what_the_domain_has_already(root, hook, web01):
+    assert hook("prepare", web01.xml).returncode == DONE
+    before = set(root.list())
+    assert hook("prepare", web01.xml).returncode == DONE
+    assert set(root.list()) == before
+
+
+def test_release_gives_back_what_prepare_took(root, hook, web01):
+    hook("prepare", web01.xml)
+    done = hook("release", web01.xml)
+    assert (done.returncode, done.stdout, done.stderr) == (DONE, "", "")
+    assert root.held() == {}
+
+
+def test_release_leaves_alone_what_others_hold_under_the_same_name(root, hook, web01, image, process):
+    other, running = image("other.img"), image("running.img")
+    root.acquire(other, owner="web01")
+    root.acquire(running, owner="web01", owner_uuid=UUID, lifetime="process", pid=process().pid)
+    hook("prepare", web01.xml)
+    hook("release", web01.xml)
+    assert root.held() == {str(other): "exclusive", str(running): "exclusive"}
+
+
+@pytest.fixture
+def unreleased(service, root, hook, web01):
+    """The leases of a web01 whose start failed while the service stood still: they could not be given back."""
+    hook("prepare", web01.xml)
+    service.process.signal(signal.SIGSTOP)
+    try:
+        done = hook("release", web01.xml, patience=20)  # the usual is half a minute
+    finally:
+        service.process.signal(signal.SIGCONT)
+    assert done.returncode == DONE and "does not answer" in done.stderr
+    assert len(root.list()) == 3
+    return set(root.list())
+
+
+@pytest.mark.parametrize("operation", ["prepare", "release"])
+def test_what_could_not_be_given_back_is_given_back_with_the_next_domain(root, hook, unreleased, image, operation):
+    path = image("other.img")
+    done = hook(operation, domain(disk(path), name="db01", uuid=OTHER_UUID), name="db01")
+    assert (done.returncode, done.stderr) == (DONE, "")
+    assert root.held() == ({str(path): "exclusive"} if operation == "prepare" else {})
+
+
+def test_a_domain_that_starts_again_keeps_what_could_not_be_given_back(root, hook, web01, unreleased, image):
+    assert hook("prepare", web01.xml).returncode == DONE
+    other = domain(disk(image("other.img")), name="db01", uuid=OTHER_UUID)
+    hook("prepare", other, name="db01")
+    hook("release", other, name="db01")
+    assert set(root.list()) == unreleased
+
+
+def test_reconnect_locks_a_domain_that_runs_already(root, hook, web01, process):
+    qemu = process()
+    (hook.pids / "web01.pid").write_text(f"{qemu.pid}\n")
+    assert hook("reconnect", web01.xml).returncode == DONE
+    assert {(lease["Lifetime"], lease["Pid"]) for lease in root.list().values()} == {("process", qemu.pid)}
+    qemu.kill()
+    wait_until(lambda: not root.held(), "the end of the leases with the process")
+
+
+def test_reconnect_never_fails_a_domain_that_runs(root, hook, web01, process):
+    root.acquire(web01.overlay, owner="db01")
+    (hook.pids / "web01.pid").write_text(f"{process().pid}\n")
+    done = hook("reconnect", web01.xml)
+    assert done.returncode == DONE and done.stdout == "" and "db01" in done.stderr
+
+
+def test_the_disks_of_a_domain_that_comes_from_another_host_wait_for_the_lock_driver(root, hook, web01):
+    holder = root.acquire(web01.overlay, owner="web01 on the other host")
+    assert hook("migrate", web01.xml).stdout == ""
+    assert hook("prepare", web01.xml).returncode == DONE
+    assert list(root.held()) == [web01.overlay]
+    # Once only: the next start is one of this host's own.
+    assert hook("prepare", web01.xml).returncode == BUSY
+    root.release(holder)
+    assert hook("prepare", web01.xml).returncode == DONE
+
+
+def test_an_old_note_of_a_migration_is_not_believed(root, hook, web01):
+    hook("migrate", web01.xml)
+    os.utime(hook.incoming / UUID, (0, 0))
+    assert hook("prepare", web01.xml).returncode == DONE
+    assert web01.overlay in root.held()
+
+
+@pytest.mark.parametrize("operation", ["start", "started", "stopped", "attach", "restore", "something new"])
+def test_what_else_libvirt_tells_is_no_concern(root, hook, web01, operation):
+    done = hook(operation, web01.xml)
+    assert (done.returncode, done.stdout, done.stderr) == (DONE, "", "")
+    assert root.held() == {}
+
+
+def test_prepare_fails_where_the_service_does_not_run(bus, hook, web01):
+    done = hook("prepare", web01.xml)
+    assert done.returncode == UNREACHABLE and "disklockd" in done.stderr
+    assert hook("release", web01.xml).returncode == DONE
+
+
+def test_prepare_fails_where_there_is_no_bus(bus, hook, web01, root):
+    hook("prepare", web01.xml)
+    bus.address = "unix:path=/nowhere"
+    for operation, status in (("prepare", UNREACHABLE), ("release", DONE), ("reconnect", DONE)):
+        done = hook(operation, web01.xml)
+        assert done.returncode == status
+    assert (hook.incoming / "unreleased" / UUID).read_text() == "web01"
+
+
+@pytest.mark.parametrize("xml", ["", "<domain", "<pool><name>x</name></pool>", "<domain><name>web01</name></domain>\0",
+                                 "<domain/>" + " " * (4 << 20)], ids=["nothing", "a part", "a pool", "a NUL", "too much"])
+def test_what_is_no_domain_fails_a_start_and_nothing_else(root, hook, xml):
+    for operation in ("prepare", "migrate"):
+        done = hook(operation, xml)
+        assert done.returncode == USAGE and "standard input: " in done.stderr
+    for operation in ("reconnect", "release"):
+        assert hook(operation, xml).returncode == DONE
+
+
+def test_what_disklockd_finds_wrong_in_a_domain_is_said(root, hook):
+    done = hook("prepare", "<domain type='kvm'><name>web01</name><name>web02</name></domain>")
+    assert done.returncode == USAGE and "<name>" in done.stderr
+
+
+def test_a_domain_that_is_not_utf8_is_refused(root, hook, image):
+    done = hook("prepare", domain(disk(image("a.img"))).encode().replace(b"a.img", b"\xfc.img"))
+    assert done.returncode != DONE and "UTF-8" in done.stderr
+
+
+def test_what_would_steer_a_terminal_is_written_out(root, hook):
+    done = hook("prepare", domain(disk("/nowhere/\x1b[2J.img".replace("\x1b", "&#x9b;"))))
+    assert done.returncode != DONE
+    assert "\x9b" not in done.stderr and "/nowhere/" in done.stderr
+
+
+def test_a_domain_may_be_named_like_an_option(root, hook, image):
+    xml = domain(disk(image("a.img")), name="--help")
+    assert hook("prepare", xml, name="--help").returncode == DONE
+    assert len(root.held()) == 1
+
+
+# ---- whatever happens to it ----
+
+MAY_FAIL = {"prepare": True, "migrate": True, "release": False, "reconnect": False}
+
+
+@pytest.fixture
+def broken(folder):
+    """Starts the hook with a folder for what it loads that is the test's, and with an input that never ends."""
+    plugins = folder / "plugins"
+    plugins.mkdir()
+    started = []
+
+    def start(operation, **environment):
+        child = subprocess.Popen([HOOK, "web01", operation, "begin", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True,
+                                 env={**os.environ, "LIBVIRT_LOCK_MANAGER_PLUGIN_DIR": str(plugins), **environment})
+        started.append(child)
+        return child
+    start.plugin = plugins / "disklock.so"
+    yield start
+    for child in started:
+        child.kill()
+        child.wait()
+        for stream in (child.stdin, child.stdout, child.stderr):
+            stream.close()
+
+
+@pytest.mark.parametrize("operation", ["start", "started", "stopped", "restore", "attach", "something new"])
+def test_for_what_is_no_concern_nothing_is_loaded(broken, operation):
+    child = broken(operation)
+    assert (child.wait(PATIENCE), child.stdout.read(), child.stderr.read()) == (DONE, "", "")
+
+
+@pytest.mark.parametrize("operation", MAY_FAIL)
+@pytest.mark.parametrize("content", [None, b"", b"no library"], ids=["not there", "empty", "something else"])
+def test_where_it_cannot_be_loaded_nothing_starts_and_nobody_is_stopped(broken, operation, content):
+    if content is not None:
+        broken.plugin.write_bytes(content)
+    child = broken(operation)
+    assert child.wait(PATIENCE) == (127 if MAY_FAIL[operation] else 0)
+    assert str(broken.plugin) in child.stderr.read()
+
+
+def test_of_another_version_that_does_not_know_the_hook_nobody_is_stopped(broken):
+    shutil.copy(build_dir() / "tests/tools/short-alarm.so", broken.plugin)
+    for operation, may_fail in MAY_FAIL.items():
+        child = broken(operation)
+        assert child.wait(PATIENCE) == (127 if may_fail else 0)
+        assert "dlk_hook_run" in child.stderr.read()
+
+
+@pytest.mark.parametrize("operation", MAY_FAIL)
+def test_libvirtd_does_not_wait_for_ever(broken, operation):
+    shutil.copy(PLUGINS / "disklock.so", broken.plugin)
+    child = broken(operation, LD_PRELOAD=str(build_dir() / "tests/tools/short-alarm.so"), ASAN_OPTIONS="verify_asan_link_order=0")
+    assert child.wait(PATIENCE) == (124 if MAY_FAIL[operation] else 0)
+    assert "web01: the system bus or disklockd has not answered for 45 seconds: systemctl status dbus disklockd" in child.stderr.read()
+
+
+@pytest.mark.parametrize("operation", MAY_FAIL)
+@pytest.mark.parametrize("number", ["SEGV", "BUS", "ABRT", "TERM", "PIPE"])
+def test_no_signal_that_can_be_caught_stops_a_domain_that_runs(broken, operation, number):
+    shutil.copy(PLUGINS / "disklock.so", broken.plugin)
+    child = broken(operation)
+    wait_until(lambda: str(broken.plugin) in open(f"/proc/{child.pid}/maps").read(), "the hook to load")
+    os.kill(child.pid, getattr(signal, f"SIG{number}"))
+    if number == "PIPE":
+        child.stdin.close()  # nothing is no domain
+    assert child.wait(PATIENCE) == ({"PIPE": USAGE}.get(number, FAILURE) if MAY_FAIL[operation] else 0)
