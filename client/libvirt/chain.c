@@ -51,15 +51,6 @@ has_all_open(const Check *self)
     return true;
 }
 
-static bool
-has_string(const DlkStrings *strings, const char *text)
-{
-    for (size_t i = 0; i < strings->count; i++)
-        if (strcmp(strings->items[i], text) == 0)
-            return true;
-    return false;
-}
-
 /* What is on the network cannot be seen in a process, and is nothing that libvirt has locked. */
 static void
 release_unused(const Check *self)
@@ -74,7 +65,7 @@ release_unused(const Check *self)
     for (size_t i = 0; i < list.count; i++) {
         const DlkLeaseInfo *lease = &list.items[i];
 
-        if (has_string(&self->leases, lease->object) &&
+        if (dlk_strings_has(&self->leases, lease->object) &&
             (!is_file(lease->path) || dlk_process_has_open(vm.pid, lease->path) == DLK_OPEN_NO))
             dlk_lease_call(&bus, lease->object, "Release", &ignored);
     }
@@ -163,4 +154,21 @@ dlk_chain_acquire(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const 
         return false;
     dlk_failure_clear(failure);
     return dlk_leases_acquire(bus, vm, wishes, count, on_break, NULL, failure);
+}
+
+void
+dlk_chain_find(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const DlkLeaseInfo *image,
+               DlkStrings *found)
+{
+    const DlkWish wish = {image->path, image->mode};
+    DLK_AUTOSTRINGS along = {0};
+    DLK_AUTOFAILURE ignored = {0};
+
+    if (!dlk_leases_acquire(bus, vm, &wish, 1, NULL, &along, &ignored))
+        return;
+    for (size_t i = 0; i < along.count; i++)
+        if (is_listed(list, NULL, along.items[i]))
+            dlk_strings_add(found, along.items[i]);
+        else
+            dlk_lease_call(bus, along.items[i], "Release", &ignored);
 }

@@ -53,8 +53,8 @@ typedef struct {
 /**
  * Takes @wishes for @vm, all or none; leases that it has already are adopted. They end with the VM's process,
  * or, where it has none, when they are released. @on_break: %NULL: what the policy says. @along: %NULL, or
- * the backing files that the images' headers name are taken as well, read-only, and the objects of their
- * leases added to it.
+ * the backing files that the images' headers name are taken as well, read-only, and the data files, as their
+ * image, and the objects of their leases added to it.
  */
 bool dlk_leases_acquire(DlkBus *bus, const DlkVm *vm, const DlkWish *wishes, size_t count,
                         const char *on_break, DlkStrings *along, DlkFailure *failure);

@@ -267,18 +267,43 @@ is_wished(const DlkLeaseInfo *lease, const DlkLeaseInfo *const *wished, size_t c
     return false;
 }
 
+/* Is it of something that libvirt does not speak of, and that the process has closed? */
+static bool
+is_closed_rest(const DlkVm *vm, const DlkLeaseInfo *lease, const DlkLeaseInfo *const *wished, size_t count)
+{
+    return lease->pid == vm->pid && !is_wished(lease, wished, count) &&
+           dlk_process_has_open(vm->pid, lease->path) == DLK_OPEN_NO;
+}
+
+/*
+ * What is written to is closed with the disk that it is a data file of; but so it looks too where another
+ * process than QEMU has it open, the state of a TPM for instance.
+ */
+static void
+find_data_files(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const DlkLeaseInfo *const *wished,
+                size_t count, DlkStrings *found)
+{
+    bool is_possible = false;
+
+    for (size_t i = 0; i < list->count && !is_possible; i++)
+        is_possible = !is_read_only(&list->items[i]) && is_closed_rest(vm, &list->items[i], wished, count);
+    for (size_t i = 0; is_possible && i < count; i++)
+        if (wished[i] && wished[i]->pid == vm->pid)
+            dlk_chain_find(bus, vm, list, wished[i], found);
+}
+
 /* With a disk goes its backing chain, and some jobs shorten a chain: libvirt speaks of the top alone. */
 static bool
 release_closed(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const DlkLeaseInfo *const *wished,
-               size_t count, DlkFailure *failure)
+               size_t count, const DlkStrings *data_files, DlkFailure *failure)
 {
     bool done = true;
 
     for (size_t i = 0; i < list->count; i++) {
         const DlkLeaseInfo *lease = &list->items[i];
 
-        if (lease->pid == vm->pid && is_read_only(lease) && !is_wished(lease, wished, count) &&
-            dlk_process_has_open(vm->pid, lease->path) == DLK_OPEN_NO)
+        if ((is_read_only(lease) || dlk_strings_has(data_files, lease->object)) &&
+            is_closed_rest(vm, lease, wished, count))
             done = dlk_lease_call(bus, lease->object, "Release", failure) && done;
     }
     return done;
@@ -289,16 +314,18 @@ dlk_lock_release(const DlkVm *vm, const DlkWish *wishes, size_t count, DlkFailur
 {
     DLK_AUTOBUS bus = {0};
     DLK_AUTOLEASES list = {0};
+    DLK_AUTOSTRINGS data_files = {0};
     DLK_AUTOFREE const DlkLeaseInfo **wished = dlk_allocate(sizeof *wished * (count + 1));
     bool done = true;
 
     if (!open_list(vm, &bus, &list, failure))
         return false;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         wished[i] = dlk_leases_find(&bus, &list, wishes[i].path);
+    find_data_files(&bus, vm, &list, wished, count, &data_files);
+    for (size_t i = 0; i < count; i++)
         done = (!wished[i] || release(&bus, vm, wished[i], failure)) && done;
-    }
-    return release_closed(&bus, vm, &list, wished, count, failure) && done;
+    return release_closed(&bus, vm, &list, wished, count, &data_files, failure) && done;
 }
 
 bool

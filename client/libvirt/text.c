@@ -67,6 +67,15 @@ dlk_strings_add(DlkStrings *self, const char *text)
     self->items[self->count++] = dlk_copy(text);
 }
 
+bool
+dlk_strings_has(const DlkStrings *self, const char *text)
+{
+    for (size_t i = 0; i < self->count; i++)
+        if (strcmp(self->items[i], text) == 0)
+            return true;
+    return false;
+}
+
 void
 dlk_strings_clear(DlkStrings *self)
 {

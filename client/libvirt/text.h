@@ -1,6 +1,7 @@
 #pragma once
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -35,6 +36,7 @@ typedef struct {
 
 /** Adds a copy of @text. */
 void dlk_strings_add(DlkStrings *self, const char *text);
+bool dlk_strings_has(const DlkStrings *self, const char *text);
 void dlk_strings_clear(DlkStrings *self);
 #define DLK_AUTOSTRINGS __attribute__((cleanup(dlk_strings_clear))) DlkStrings
 

@@ -160,7 +160,8 @@ dlk_acquire_set_prepare(DlkCall *call, GError **error)
 
         if (!dlk_mode_from_string(mode_name, &mode, error))
             return FALSE;
-        dlk_request_add(request, path, -1, mode)->probe_chain = request->options->backing_files;
+        DlkWanted *wanted = dlk_request_add(request, path, -1, mode);
+        wanted->probe_chain = wanted->probe_data_file = request->options->backing_files;
     }
     dlk_call_set_request(call, g_steal_pointer(&request));
     return TRUE;

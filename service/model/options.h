@@ -29,7 +29,7 @@ typedef struct {
     char *backend;
     DlkOnBreak on_break;
     gboolean on_break_given;
-    gboolean backing_files; /* those that the images' headers name are taken as well; AcquireSet alone */
+    gboolean backing_files; /* with what else the images' headers name; AcquireSet alone */
     gboolean adopt;         /* leases that the owner has already are taken on, see core/acquire-adopt.c */
 } DlkOptions;
 

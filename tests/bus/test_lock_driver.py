@@ -211,6 +211,32 @@ def test_an_image_is_taken_with_its_backing_chain_and_given_back_with_it(root, d
     assert root.held() == {}
 
 
+def test_an_image_is_taken_with_its_data_file_and_given_back_with_it(root, drive, qcow2, image, folder):
+    data, state = folder / "chain/top.data", image("tpm.state")
+    top = qcow2("top.qcow2", data=data)
+    # Closed too, but no part of the image.
+    assert drive(f"acquire:0={state}", f"acquire:0={top}") == ["done"] * 2
+    assert root.held() == {str(top): "exclusive", str(data): "exclusive", str(state): "exclusive"}
+    assert drive(f"release:0={top}") == ["done"]
+    assert root.held() == {str(state): "exclusive"}
+
+
+def test_a_data_file_that_the_process_has_open_stays(root, drive, qcow2, folder):
+    data = folder / "chain/top.data"
+    top = qcow2("top.qcow2", data=data)
+    with open(data, "r+b"):
+        assert drive(f"acquire:0={top}", f"release:0={top}", pid=os.getpid()) == ["done"] * 2
+        assert root.held() == {str(data): "exclusive"}
+
+
+def test_what_the_header_names_by_now_is_not_taken_when_the_image_is_given_back(root, drive, qcow2, image):
+    top, state = qcow2("top.qcow2"), image("tpm.state")
+    assert drive(f"acquire:0={state}", f"acquire:0={top}") == ["done"] * 2
+    qcow2("top.qcow2", qcow2("lower.qcow2"))
+    assert drive(f"release:0={top}") == ["done"]
+    assert root.held() == {str(state): "exclusive"}
+
+
 def test_a_header_that_leads_nowhere_is_no_reason_to_refuse_the_image(root, drive, qcow2):
     top = qcow2("top.qcow2", "/nowhere/base.qcow2")
     assert drive(f"acquire:0={top}") == ["done"]

@@ -303,6 +303,23 @@ def test_a_set_is_refused_whose_backing_file_is_held(root, qcow2):
     assert root.held() == {str(lower): "exclusive"}
 
 
+def test_the_data_file_of_an_image_is_taken_in_its_mode(root, qcow2, folder):
+    lower_data, data = folder / "chain/lower.data", folder / "chain/top.data"
+    lower = qcow2("lower.qcow2", data=lower_data)
+    split, top = qcow2("split.qcow2", data=data), qcow2("top.qcow2", lower)
+    root.acquire_set([(split, "shared"), (top, "exclusive")], backing_files=True)
+    assert root.held() == {str(split): "shared", str(data): "shared", str(top): "exclusive", str(lower): "read-only", str(lower_data): "read-only"}
+
+
+def test_a_set_is_refused_whose_data_file_is_held(root, qcow2, folder):
+    data = folder / "chain/top.data"
+    top = qcow2("top.qcow2", data=data)
+    root.acquire(data, mode="read-only", owner="backup")
+    error = root.refused_acquire_set([(top, "exclusive")], backing_files=True)
+    assert error.name == "Busy" and str(data) in error.message and "backup" in error.message
+    assert root.held() == {str(data): "read-only"}
+
+
 def test_a_header_is_read_only_where_that_was_asked_for(root, qcow2):
     top = qcow2("top.qcow2", qcow2("lower.qcow2"))
     root.acquire_set([(top, "exclusive")])

@@ -1,5 +1,9 @@
 """Disks that come and go while a domain is there, and those that several domains have."""
 
+from types import SimpleNamespace
+
+import pytest
+
 from harness import VirshError, wait_until
 from harness.domain import disk, small_domain
 from vm import Vm
@@ -140,6 +144,58 @@ def test_nobody_writes_to_the_base_of_a_plugged_disk(running, qcow2, libvirt):
     lower = qcow2("lower.qcow2")
     running.attach(plugged(qcow2("data.qcow2", lower)))
     assert "lower.qcow2 is held read-only by web01" in libvirt.refused_create(small_domain(disk(lower, form="qcow2"), name="db01"))
+
+
+@pytest.fixture
+def split(qcow2, folder):
+    """A qcow2 image, data.qcow2, whose data are in a file of their own."""
+    return SimpleNamespace(data=str(folder / "chain/data.raw"), image=str(qcow2("data.qcow2", data=folder / "chain/data.raw")))
+
+
+def test_a_plugged_disk_is_leased_with_its_data_file_until_it_is_unplugged(vm, split, qcow2):
+    with_data = {str(vm.base): "exclusive", split.image: "exclusive", split.data: "exclusive"}
+    vm.attach(plugged(split.image))
+    assert vm.root.held() == with_data and vm.open_images() == set(with_data)
+    # Not given back by who looks whether QEMU has opened it.
+    vm.attach(plugged(qcow2("other.qcow2"), "sdb"))
+    vm.detach("sdb")
+    assert vm.root.held() == with_data
+    vm.detach("sda")
+    vm.has(base="exclusive")
+    vm.runs()
+
+
+def test_plugging_a_disk_whose_data_file_another_holds_names_the_other(running, split, libvirt):
+    libvirt.create(small_domain(disk(split.data), name="db01"))
+    assert "data.raw is held exclusively by db01" in running.refused_attach(plugged(split.image))
+    assert running.open_images() == {str(running.base)}
+    assert running.root.held() == {str(running.base): "exclusive", split.data: "exclusive"}
+    libvirt.virsh("destroy", "db01")
+    running.attach(plugged(split.image))
+    assert "data.raw is held exclusively by web01" in libvirt.refused_create(small_domain(disk(split.data), name="db01"))
+
+
+def test_the_data_file_of_a_disk_that_was_there_from_the_beginning_goes_with_it(service, start_libvirt, root, split, qcow2):
+    """The hook has taken it."""
+    libvirt = start_libvirt(hook=True)
+    base = qcow2("base.qcow2")
+    libvirt.create(small_domain(disk(base, form="qcow2"), plugged(split.image)))
+    assert root.held() == {str(base): "exclusive", split.image: "exclusive", split.data: "exclusive"}
+    libvirt.virsh("detach-disk", "web01", "sda")
+    wait_until(lambda: root.held() == {str(base): "exclusive"}, "the leases of the disk to end")
+
+
+def test_a_medium_is_leased_with_its_data_file_while_it_is_in(libvirt, root, split):
+    libvirt.create(small_domain(cdrom()))
+    change_media(libvirt, "update-device", "web01", libvirt.file(cdrom(medium(split.image))), "--force")
+    assert root.held() == {split.image: "read-only", split.data: "read-only"}
+    change_media(libvirt, "change-media", "web01", "sda", "--eject", "--force")
+    assert root.held() == {}
+
+
+def test_a_data_file_that_a_guest_named_in_its_raw_disk_is_given_back(running, split):
+    running.attach(plugged(split.image, form="raw"))
+    wait_until(lambda: running.root.held() == {str(running.base): "exclusive", split.image: "exclusive"}, "the other's disk to be free")
 
 
 def test_what_a_guest_wrote_into_its_raw_disk_keeps_nobody_from_a_disk(running, qcow2):

@@ -78,13 +78,15 @@ def root(service, client):
 
 @pytest.fixture
 def qcow2(folder):
-    """Makes qcow2 images with qemu-img; `base`: what their header names."""
+    """Makes qcow2 images with qemu-img; `base`: what their header names; `data`: their data file, which is made too."""
     place = folder / "chain"
     place.mkdir(mode=0o755)
 
-    def make(name, base=None, base_format="qcow2", size="1M"):
+    def make(name, base=None, base_format="qcow2", size="1M", data=None):
         path = place / name
         options = ["-b", base, "-F", base_format] if base else [size]
+        if data:
+            options = ["-o", f"data_file={data},data_file_raw=on", *options]
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-u", path, *map(str, options), *([size] if base else [])],
                        check=True)
         return path
