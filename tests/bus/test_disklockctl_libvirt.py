@@ -2,8 +2,12 @@
 
 import json
 import os
+import shutil
+import subprocess
 
 import pytest
+
+from harness import PATIENCE, wait_until
 
 DONE, FAILURE, USAGE, BUSY, DENIED, UNREACHABLE, MISSING = range(7)
 OURS = 'lock_manager = "disklock"'
@@ -139,3 +143,119 @@ def test_status_says_that_the_service_does_not_answer(host, bus):
     host("enable")
     wrong = [finding for finding in json.loads(host("status", "--json=short").stdout) if not finding["Right"]]
     assert [finding["What"] for finding in wrong] == ["Service"]
+
+
+# ---- the daemons that read the configuration ----
+
+@pytest.fixture
+def daemons(folder, ctl, host):
+    """Starts what passes for a daemon of libvirt; `run("enable")` runs `disklockctl libvirt` where it can be found."""
+    run, programs = folder / "run", folder / "programs"
+    for path in (run, programs):
+        path.mkdir()
+    started = {}
+
+    def stop(name):
+        if name in started:
+            started[name].kill()
+            started[name].wait()
+
+    def start(name):
+        stop(name)
+        program = programs / name
+        if not program.exists():
+            shutil.copy("/usr/bin/sleep", program)
+        started[name] = subprocess.Popen([program, "1000"])
+        (run / f"{name}.pid").write_text(f"{started[name].pid}\n")
+        return started[name].pid
+
+    def call(verb, *arguments):
+        command = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /run && exec "$@"', run, ctl.binary, "libvirt", verb,
+                   f"--config-dir={host.qemu.parent}", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE,
+                              env=ctl.environment(LIBVIRT_LOCK_MANAGER_PLUGIN_DIR=str(host.plugin.parent)))
+    start.run, start.stop, start.folder = call, stop, run
+    yield start
+    for name in started:
+        stop(name)
+
+
+def restarts(done):
+    return [line for line in done.stdout.splitlines() if "must be restarted" in line]
+
+
+def must_restart(name, pid):
+    return f"{name} (process {pid}) must be restarted to see this; running VMs go on: systemctl restart {name}"
+
+
+MODULAR = {"virtqemud": "qemu", "virtxend": "libxl"}
+
+
+@pytest.mark.parametrize("verb", ["enable", "disable"])
+@pytest.mark.parametrize("name", ["libvirtd", *MODULAR])
+def test_who_must_be_restarted_is_the_daemon_that_runs(daemons, host, verb, name):
+    host.libxl.touch()
+    if verb == "disable":
+        host("enable")
+    pid = daemons(name)
+    done = daemons.run(verb)
+    assert done.returncode == DONE and set(restarts(done)) == {must_restart(name, pid)}
+    assert restarts(daemons.run(verb)) == restarts(done)  # until it has been
+
+
+def test_of_the_modular_daemons_each_is_named_for_its_own_driver(daemons, host):
+    host.libxl.touch()
+    pids = {name: daemons(name) for name in MODULAR}
+    assert restarts(daemons.run("enable")) == [must_restart(name, pid) for name, pid in pids.items()]
+
+
+@pytest.mark.parametrize("name", MODULAR)
+def test_a_daemon_of_a_driver_that_is_not_there_needs_no_restart(daemons, host, name):
+    """As virtxend's where there is no libxl.conf."""
+    if MODULAR[name] == "qemu":
+        host.libxl.touch()
+        host.qemu.unlink()
+    daemons(name)
+    assert restarts(daemons.run("enable")) == []
+
+
+def test_a_dry_run_speaks_of_no_restart(daemons):
+    daemons("virtqemud")
+    assert restarts(daemons.run("enable", "--dry-run")) == []
+
+
+def test_a_daemon_that_has_ended_or_whose_pid_is_anothers_needs_no_restart(daemons):
+    daemons("libvirtd")
+    daemons.stop("libvirtd")
+    (daemons.folder / "virtqemud.pid").write_text(f"{os.getpid()}\n")
+    assert restarts(daemons.run("enable")) == []
+
+
+def in_status(daemons, name):
+    """What status says of the daemon."""
+    done = daemons.run("status", "--json=short")
+    findings = [finding for finding in json.loads(done.stdout) if finding["What"] == "Daemon"]
+    return {finding["Is"]: finding["Right"] for finding in findings if finding["Is"].startswith(f"{name}, ")}
+
+
+@pytest.mark.parametrize("name", ["libvirtd", *MODULAR])
+def test_status_says_which_daemon_must_be_restarted_until_it_has_been(daemons, host, service, name):
+    host.libxl.touch()
+    pid = daemons(name)
+    daemons.run("enable")
+    assert in_status(daemons, name) == {f"{name}, process {pid}, began before the last change: systemctl restart {name}": False}
+    assert daemons.run("status").returncode == FAILURE
+
+    def knows():
+        """Its beginning is known to a hundredth of a second."""
+        pid = daemons(name)
+        return in_status(daemons, name) == {f"{name}, process {pid}, knows of this": True}
+    wait_until(knows, "a daemon that began after the change")
+    assert daemons.run("status").returncode == DONE
+    assert restarts(daemons.run("enable")) == []
+
+
+def test_status_is_content_with_a_libvirt_that_does_not_run(daemons, service):
+    daemons.run("enable")
+    done = daemons.run("status")
+    assert done.returncode == DONE and "does not run" in done.stdout

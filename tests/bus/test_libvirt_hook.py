@@ -23,8 +23,8 @@ def hook(folder, bus):
     run = folder / "run"
     (run / "libvirt" / "qemu").mkdir(parents=True)
 
-    def call(operation, xml, name="web01", patience=PATIENCE):
-        return subprocess.run(["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /run && exec "$@"', run, HOOK, name, operation,
+    def call(operation, xml, name="web01", patience=PATIENCE, program=HOOK):
+        return subprocess.run(["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /run && exec "$@"', run, program, name, operation,
                                "begin", "-"], input=xml if isinstance(xml, bytes) else xml.encode(), capture_output=True,
                               env=bus.environment(LIBVIRT_LOCK_MANAGER_PLUGIN_DIR=str(PLUGINS)), timeout=patience)
 
@@ -200,6 +200,72 @@ def test_a_domain_may_be_named_like_an_option(root, hook, image):
     xml = domain(disk(image("a.img")), name="--help")
     assert hook("prepare", xml, name="--help").returncode == DONE
     assert len(root.held()) == 1
+
+
+# ---- of Xen ----
+
+@pytest.fixture
+def xen(hook, folder):
+    """The hook by the link that `disklockctl libvirt enable` makes for it."""
+    link = folder / "hooks/libxl.d/disklock"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(HOOK)
+    return lambda operation, xml, **how: hook(operation, xml, program=link, **how)
+
+
+@pytest.fixture
+def guest(image, qcow2, folder):
+    """A domain of Xen, as virsh prints it, with a disk for each of its back ends."""
+    base = image("base.img")
+    paths = {str(image("old.img")): "exclusive", str(qcow2("disk.qcow2", base, "raw")): "exclusive", str(image("setup.iso")): "read-only",
+             str(base): "read-only"}
+    old, disk_path, cdrom, base = paths
+    xml = domain(disk(old, "xvda").replace("name='qemu' type='raw'", "name='file'"),
+                 disk(disk_path, "xvdb", form="qcow2", bus="xen"), disk(cdrom, "hdc", device="cdrom", bus="ide"), kind="xen")
+    return SimpleNamespace(xml=xml.replace("hvm</type>", "xenpvh</type>"), paths=paths)
+
+
+def test_a_domain_of_xen_has_its_disks_from_prepare_to_release(root, xen, guest):
+    done = xen("prepare", guest.xml)
+    assert (done.returncode, done.stdout, done.stderr) == (DONE, "", "")
+    assert root.held() == guest.paths
+    for operation in ("start", "started", "stopped"):
+        assert xen(operation, guest.xml).returncode == DONE
+    assert root.held() == guest.paths
+    assert xen("release", guest.xml).returncode == DONE
+    assert root.held() == {}
+
+
+def test_a_domain_of_xen_does_not_start_on_anothers_disk(root, xen, guest):
+    old = next(iter(guest.paths))
+    root.acquire(old, owner="db01")
+    done = xen("prepare", guest.xml)
+    assert done.returncode == BUSY and f"{old} is held exclusively by db01" in done.stderr and "hint: " in done.stderr
+    assert root.held() == {old: "exclusive"}
+
+
+def test_a_domain_of_xen_is_not_ended_when_libvirtd_comes_back(root, xen, guest):
+    xen("prepare", guest.xml)
+    before = root.list()
+    done = xen("reconnect", guest.xml)
+    assert (done.returncode, done.stderr) == (DONE, "") and set(root.list()) == set(before)
+
+
+def test_the_lock_driver_takes_on_what_the_hook_took_for_a_domain_of_xen(bus, root, xen, guest):
+    """It is told no process: libxl has none of its own."""
+    def drive(*calls):
+        done = subprocess.run([PLUGINS / "lock-driver-caller", "web01", UUID, "0", *calls], env=bus.environment(), capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.splitlines()
+    disks = ",".join(f"{1 if mode == 'read-only' else 0}={path}" for path, mode in guest.paths.items() if not path.endswith("base.img"))
+    xen("prepare", guest.xml)
+    before = set(root.list())
+    assert drive(f"register:{disks}", f"acquire:{disks}") == ["done", "done"]
+    assert set(root.list()) == before and root.held() == guest.paths
+    # What it is told at the end, as at a pause.
+    assert drive("suspend") == ["done"]
+    xen("release", guest.xml)
+    assert root.held() == {}
 
 
 # ---- whatever happens to it ----

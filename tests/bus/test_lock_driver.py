@@ -252,6 +252,11 @@ def test_a_backing_file_that_another_writes_refuses_the_image(root, drive, qcow2
     assert root.held() == {str(lower): "exclusive"}
 
 
+def test_who_does_not_mind_a_lost_lock_is_left_alone(drive, root, disk):
+    assert drive(f"ignore:0={disk}") == ["done"]
+    assert [lease["OnBreak"] for lease in root.list().values()] == ["signal"]
+
+
 def test_a_restart_cannot_be_had(drive, root, disk):
     [said] = drive(f"restart:0={disk}")
     assert said.startswith(f"failed {FAILED}: ") and "poweroff, pause or ignore" in said

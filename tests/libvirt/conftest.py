@@ -44,14 +44,18 @@ def libvirt(service, start_libvirt):
 
 @pytest.fixture(params=["running", "paused"])
 def vm(request, libvirt, root, qcow2):
-    """A domain with one disk, base.qcow2."""
-    return Vm(libvirt, root, qcow2("base.qcow2"), paused=request.param == "paused")
+    """A domain with one disk, base.qcow2, which has nothing left when it is destroyed after the test."""
+    machine = Vm(libvirt, root, qcow2("base.qcow2"), paused=request.param == "paused")
+    yield machine
+    machine.ends()
 
 
 @pytest.fixture
 def running(libvirt, root, qcow2):
     """The same, running."""
-    return Vm(libvirt, root, qcow2("base.qcow2"))
+    machine = Vm(libvirt, root, qcow2("base.qcow2"))
+    yield machine
+    machine.ends()
 
 
 @pytest.fixture

@@ -66,6 +66,35 @@ def test_media_are_leased_read_only_while_they_are_in(libvirt, root, qcow2):
     assert root.held() == {str(first): "read-only"}
 
 
+def test_a_paused_domain_has_the_medium_that_is_in(libvirt, root, qcow2):
+    base, first, second = qcow2("base.qcow2"), qcow2("first.qcow2"), qcow2("second.qcow2", qcow2("lower.qcow2"))
+    libvirt.create(small_domain(disk(base, form="qcow2"), cdrom(medium(first))))
+    libvirt.virsh("suspend", "web01")
+    own = {str(base): "exclusive"}
+    assert root.held() == {**own, str(first): "read-only"}
+    change_media(libvirt, "change-media", "web01", "sda", second, "--update", "--force")
+    assert root.held() == {**own, str(second): "read-only", str(second.with_name("lower.qcow2")): "read-only"}
+    change_media(libvirt, "change-media", "web01", "sda", "--eject", "--force")
+    assert root.held() == own
+    change_media(libvirt, "update-device", "web01", libvirt.file(cdrom(medium(first))), "--force")
+    assert root.held() == {**own, str(first): "read-only"}
+    libvirt.virsh("resume", "web01")
+    assert root.held() == {**own, str(first): "read-only"}
+    assert {lease["State"] for lease in root.list().values()} == {"active"}
+    libvirt.virsh("destroy", "web01")
+    wait_until(lambda: not root.list(), "the leases to end")
+
+
+def test_a_paused_domain_is_refused_a_medium_that_is_being_written(libvirt, root, qcow2):
+    path = qcow2("written.qcow2")
+    libvirt.create(small_domain(disk(path, form="qcow2"), name="db01"))
+    libvirt.create(small_domain(cdrom(), name="web01"))
+    libvirt.virsh("suspend", "web01")
+    assert "is held exclusively by db01" in libvirt.refused("change-media", "web01", "sda", path, "--insert")
+    libvirt.virsh("resume", "web01")
+    assert root.held() == {str(path): "exclusive"}
+
+
 def test_a_medium_that_is_being_written_is_refused(libvirt, root, qcow2):
     path = qcow2("written.qcow2")
     libvirt.create(small_domain(disk(path, form="qcow2"), name="db01"))

@@ -1,5 +1,7 @@
 """A domain that is paused, saved and restored."""
 
+import pytest
+
 from harness import wait_until
 from harness.domain import disk, small_domain
 from vm import Vm
@@ -54,6 +56,37 @@ def test_a_saved_domain_has_no_lease_and_takes_them_again_when_restored(running,
     libvirt.virsh("restore", folder / "saved")
     running.has(base="exclusive")
     assert running.states() == {"active"}
+
+
+@pytest.mark.parametrize("hook", [False, True], ids=["lock driver alone", "with the hook"])
+def test_a_paused_domain_that_is_saved_and_restored_has_what_it_uses(service, start_libvirt, root, qcow2, folder, hook):
+    libvirt = start_libvirt(hook=hook)
+    vm = Vm(libvirt, root, qcow2("base.qcow2"), paused=True)
+    vm.virsh("save", folder / "saved")
+    wait_until(lambda: not root.list(), "the leases to end")
+    libvirt.virsh("restore", folder / "saved")
+    # As it was: its disks are its own from the beginning, though its processors stand.
+    assert libvirt.state() == "paused"
+    vm.has(base="exclusive")
+    assert "is held exclusively by web01" in libvirt.refused_create(small_domain(disk(vm.base, form="qcow2"), name="web02"))
+    vm.runs()
+    vm.has(base="exclusive")
+    vm.virsh("destroy")
+    wait_until(lambda: not root.list(), "the leases to end")
+
+
+@pytest.mark.parametrize("saved, restored", [("running", "--paused"), ("paused", "--running")])
+def test_a_restore_may_be_told_whether_to_run(libvirt, root, qcow2, folder, saved, restored):
+    vm = Vm(libvirt, root, qcow2("base.qcow2"), paused=saved == "paused")
+    vm.virsh("save", folder / "saved")
+    wait_until(lambda: not root.list(), "the leases to end")
+    libvirt.virsh("restore", folder / "saved", restored)
+    assert libvirt.state() == restored.removeprefix("--")
+    vm.has(base="exclusive")
+    vm.paused = restored == "--paused"
+    vm.runs()
+    vm.virsh("destroy")
+    wait_until(lambda: not root.list(), "the leases to end")
 
 
 def test_a_restore_names_who_has_the_disk_meanwhile(running, libvirt, root, folder):

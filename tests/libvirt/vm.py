@@ -55,6 +55,12 @@ class Vm:
     def states(self):
         return {lease["State"] for lease in self.root.list().values()}
 
+    def ends(self):
+        """With its end no lease of it is left, whatever was done to it."""
+        if self.name in self.libvirt.running():
+            self.virsh("destroy")
+        wait_until(lambda: self.name not in {lease["Owner"] for lease in self.root.list().values()}, "its leases to end")
+
     def runs(self):
         """It can run on, if it does not."""
         if self.paused:

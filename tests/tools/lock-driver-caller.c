@@ -2,9 +2,10 @@
  * lock-driver-caller NAME UUID PID CALL…: makes the calls that libvirt makes of its lock driver, one after
  * the other, and prints of each "done", or "failed CODE: what the user would read".
  *
- * A CALL is VERB[:FLAG=PATH[,FLAG=PATH…]]: begin (as in the child that becomes QEMU), acquire, resume,
- * release, suspend, restart (acquire for a domain that is to be restarted where its lock is lost). FLAG: 0
- * exclusive, 1 read-only, 2 shared, L a lease in the lockspace "space".
+ * A CALL is VERB[:FLAG=PATH[,FLAG=PATH…]]: begin (as in the child that becomes QEMU), register (as for a
+ * domain of Xen, before it is made), acquire, ignore (acquire where a lock that is lost does not matter),
+ * resume, release, suspend, restart (acquire for a domain that is to be restarted where its lock is lost).
+ * FLAG: 0 exclusive, 1 read-only, 2 shared, L a lease in the lockspace "space".
  */
 
 #include "lock-driver.h"
@@ -64,8 +65,13 @@ make_call(VirLockManager *manager, const char *verb)
     if (strcmp(verb, "begin") == 0)
         result = virLockDriverImpl.acquire(manager, NULL, VIR_LOCK_REGISTER_ONLY | VIR_LOCK_RESTRICT,
                                            VIR_LOCK_FAILURE_DEFAULT, &fd);
+    else if (strcmp(verb, "register") == 0)
+        result =
+            virLockDriverImpl.acquire(manager, NULL, VIR_LOCK_REGISTER_ONLY, VIR_LOCK_FAILURE_DEFAULT, NULL);
     else if (strcmp(verb, "acquire") == 0)
         result = virLockDriverImpl.acquire(manager, NULL, 0, VIR_LOCK_FAILURE_PAUSE, NULL);
+    else if (strcmp(verb, "ignore") == 0)
+        result = virLockDriverImpl.acquire(manager, NULL, 0, VIR_LOCK_FAILURE_IGNORE, NULL);
     else if (strcmp(verb, "resume") == 0)
         result = virLockDriverImpl.acquire(manager, "suspended", 0, VIR_LOCK_FAILURE_DEFAULT, NULL);
     else if (strcmp(verb, "restart") == 0)
