@@ -69,8 +69,10 @@ def test_without_disklockd_no_domain_starts_and_the_user_reads_why(bus, start_li
 
 # ---- deaths and restarts while a domain runs ----
 
+@pytest.mark.parametrize("hook", [False, True], ids=["lock driver alone", "with the hook"])
 @pytest.mark.parametrize("order", itertools.permutations(["libvirtd", "disklockd", "dbus-daemon"]), ids="-".join)
-def test_a_domain_and_its_lock_outlive_the_death_of_every_part(bus, service, libvirt, root, qcow2, order):
+def test_a_domain_and_its_lock_outlive_the_death_of_every_part(bus, service, start_libvirt, root, qcow2, order, hook):
+    libvirt = start_libvirt(hook=hook)
     vm = Vm(libvirt, root, qcow2("base.qcow2"))
     pid = libvirt.pid()
 

@@ -42,6 +42,33 @@ def test_who_wants_the_base_reads_who_reads_it(libvirt, root, web01, image):
     assert root.held() == modes
 
 
+@pytest.fixture
+def firmware(folder):
+    """Makes domains with a firmware of their own, of zeros; the paths of what they have."""
+    code = folder / "code.fd"
+    code.write_bytes(bytes(128 << 10))
+
+    def make(name, variables):
+        variables = folder / variables
+        variables.write_bytes(bytes(128 << 10))
+        elements = f"<loader readonly='yes' type='pflash'>{code}</loader><nvram>{variables}</nvram>"
+        return small_domain(name=name, more="<features><acpi/></features>").replace("</type>", f"</type>{elements}", 1), {str(code): "read-only", str(variables): "exclusive"}
+    return make
+
+
+def test_a_domain_has_its_firmware_and_the_variables_of_that(libvirt, root, firmware):
+    xml, modes = firmware("web01", "web01.fd")
+    libvirt.create(xml)
+    assert root.held() == modes
+    assert {lease["Pid"] for lease in root.list().values()} == {libvirt.pid()}
+    libvirt.create(firmware("web02", "web02.fd")[0])
+    said = libvirt.refused_create(firmware("web03", "web01.fd")[0])
+    assert "web01.fd is held exclusively by web01" in said and "hooks/qemu.d/disklock" in said
+    for name in ("web01", "web02"):
+        libvirt.virsh("destroy", name)
+    wait_until(lambda: not root.list(), "the leases to end")
+
+
 def test_two_domains_on_one_base_run_together(libvirt, root, qcow2, image):
     base = image("base.img")
     for name in ("web01", "web02"):
@@ -122,6 +149,19 @@ def test_a_libvirtd_that_comes_back_stops_nobody_while_what_the_hook_loads_is_no
     libvirt.restart()
     # It waits for libvirtd to be done with the domain.
     libvirt.virsh("suspend", "web01")
+    assert libvirt.running() == {"web01"}
+
+
+def test_a_service_that_stands_still_keeps_no_start_waiting_for_ever(libvirt, service, root, web01):
+    xml, _ = web01
+    service.process.signal(signal.SIGSTOP)
+    try:
+        said = libvirt.refused_create(xml, timeout=60)
+        assert libvirt.running() == set()
+    finally:
+        service.process.signal(signal.SIGCONT)
+    assert "disklockd does not answer" in said and "hooks/qemu.d/disklock" in said
+    libvirt.create(xml)
     assert libvirt.running() == {"web01"}
 
 
