@@ -127,3 +127,60 @@ def test_a_start_that_fails_leaves_nothing_of_the_chain(libvirt, root, qcow2):
 def test_leases_of_a_chain_outlive_a_restart_of_libvirtd(chained):
     chained.libvirt.restart()
     chained.has(over="exclusive", base="read-only")
+
+
+# ---- images whose data are in a file of their own ----
+
+def split_image(vm, qcow2, name, base=None):
+    return qcow2(f"{name}.qcow2", base, data=vm.path(f"{name}-data.qcow2"))
+
+
+def has(vm, **modes):
+    vm.has(**{name.replace("_", "-"): mode for name, mode in modes.items()})
+
+
+def put_over(vm, image):
+    """An overlay that is there already, as its maker made it."""
+    vm.virsh("snapshot-create-as", "--no-metadata", "--disk-only", "--reuse-external", "--diskspec", f"vda,file={image}")
+
+
+def test_an_overlay_is_taken_with_its_data_file_and_given_back_with_it(vm, qcow2):
+    put_over(vm, split_image(vm, qcow2, "over", vm.base))
+    has(vm, base="read-only", over="exclusive", over_data="exclusive")
+    vm.virsh("blockcommit", "vda", "--active", "--pivot")
+    has(vm, base="exclusive")
+    vm.runs()
+    has(vm, base="exclusive")
+
+
+def test_a_snapshot_over_an_image_with_a_data_file_keeps_both(vm, qcow2):
+    put_over(vm, split_image(vm, qcow2, "over", vm.base))
+    vm.snapshot("top.qcow2")
+    has(vm, base="read-only", over="read-only", over_data="exclusive", top="exclusive")
+    vm.virsh("blockpull", "vda", "--wait")
+    has(vm, top="exclusive")
+    vm.runs()
+
+
+def test_an_overlay_whose_data_file_another_holds_is_refused(vm, qcow2):
+    over = split_image(vm, qcow2, "over", vm.base)
+    data = vm.path("over-data.qcow2")
+    lease = vm.root.acquire(data, owner="backup")
+    said = vm.refused("snapshot-create-as", "--no-metadata", "--disk-only", "--reuse-external", "--diskspec", f"vda,file={over}")
+    assert "over-data.qcow2 is held exclusively by backup" in said
+    vm.root.release(lease)
+    has(vm, base="exclusive")
+    vm.runs()
+
+
+@pytest.mark.parametrize("end", ["--pivot", "--abort"])
+def test_a_copy_into_an_image_with_a_data_file_has_that_while_it_has_the_image(vm, qcow2, end):
+    copy = split_image(vm, qcow2, "copy")
+    vm.virsh("blockcopy", "vda", copy, "--reuse-external", "--format", "qcow2", "--transient-job", "--wait")
+    has(vm, base="exclusive", copy="exclusive", copy_data="exclusive")
+    vm.virsh("blockjob", "vda", end)
+    if end == "--pivot":
+        has(vm, copy="exclusive", copy_data="exclusive")
+    else:
+        has(vm, base="exclusive")
+    vm.runs()

@@ -86,7 +86,7 @@ def qcow2(folder):
         path = place / name
         options = ["-b", base, "-F", base_format] if base else [size]
         if data:
-            options = ["-o", f"data_file={data},data_file_raw=on", *options]
+            options = ["-o", f"data_file={data}", *options]
         subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-u", path, *map(str, options), *([size] if base else [])],
                        check=True)
         return path
