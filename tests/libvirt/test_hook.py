@@ -145,7 +145,10 @@ def test_a_libvirtd_that_comes_back_stops_nobody_whose_disk_is_taken(libvirt, ro
 def test_a_libvirtd_that_comes_back_stops_nobody_while_what_the_hook_loads_is_not_there(libvirt, web01):
     """As in the midst of an upgrade."""
     libvirt.create(web01[0])
-    libvirt.hook.write_text(libvirt.hook.read_text().replace("/plugins/", "/nowhere/"))
+    program = libvirt.hook.readlink()
+    libvirt.hook.unlink()
+    libvirt.hook.write_text(f'#!/bin/sh\nLIBVIRT_LOCK_MANAGER_PLUGIN_DIR=/nowhere exec {program} "$@"\n')
+    libvirt.hook.chmod(0o755)
     libvirt.restart()
     # It waits for libvirtd to be done with the domain.
     libvirt.virsh("suspend", "web01")

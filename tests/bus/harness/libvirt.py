@@ -32,6 +32,8 @@ done
 [ "$3" = / ] || for folder in proc dev sys tmp; do
     mount --rbind "/$folder" "$3/$folder"
 done
+# Where the hook looks for what it loads.
+[ "$3" != / ] || mount --bind "$1/plugins/lock-driver" "$4"
 exec chroot "$3" sleep infinity
 """
 QEMU_CONF = """
@@ -91,8 +93,8 @@ class Libvirt:
             Path("/", place).mkdir(exist_ok=True)
         self._reapers = []
         self.keeper = Process(f"namespaces-{name}", [
-            "unshare", "--mount", "--uts", "--net", "--propagation", "unchanged", "sh", "-c", ENTER, "sh", self.folder, name, root],
-            bus.folder)
+            "unshare", "--mount", "--uts", "--net", "--propagation", "unchanged", "sh", "-c", ENTER, "sh", self.folder, name, root,
+            LIBRARIES / "lock-driver"], bus.folder)
         wait_until(self._is_entered, "the namespaces")
         self.start()
 
@@ -101,24 +103,22 @@ class Libvirt:
         return Path(f"/proc/{self.keeper.pid}/comm").read_text() == "sleep\n"
 
     def _install_hook(self):
-        """The one of the build. libvirt gives hooks an environment of its own, which this one has to be told more in."""
+        """As `disklockctl libvirt enable` does. libvirt gives hooks an environment of its own: it finds the bus where it is usually."""
         self.hook = self.folder / "etc/libvirt/hooks/qemu.d/disklock"
         self.hook.parent.mkdir(parents=True)
-        self.hook.write_text(f"""#!/bin/sh
-export DBUS_SYSTEM_BUS_ADDRESS="{self.bus.address}" LIBVIRT_LOCK_MANAGER_PLUGIN_DIR="{self.folder}/plugins/lock-driver"
-exec {build_dir()}/client/libvirt/disklock-libvirt-hook "$@"
-""")
-        self.hook.chmod(0o755)
+        self.hook.symlink_to(build_dir() / "client/libvirt/disklock-libvirt-hook")
+        (self.folder / "run/dbus").mkdir()
+        (self.folder / "run/dbus/system_bus_socket").symlink_to(self.bus.address.removeprefix("unix:path="))
 
     def _gather_plugins(self):
         """Of the drivers only QEMU's: the others would look at this machine's networks and disks."""
         self.plugins = self.folder / "plugins"
-        for kind, files in (("connection-driver", [LIBRARIES / "connection-driver/libvirt_driver_qemu.so"]),
-                            ("lock-driver", [LIBRARIES / "lock-driver/lockd.so"])):
+        for kind in ("connection-driver", "lock-driver"):
             (self.plugins / kind).mkdir(parents=True)
-            for file in files:
-                (self.plugins / kind / file.name).symlink_to(file)
-        shutil.copy(build_dir() / "client" / "libvirt" / "disklock.so", self.plugins / "lock-driver")
+        driver = "connection-driver/libvirt_driver_qemu.so"
+        (self.plugins / driver).symlink_to(LIBRARIES / driver)
+        for file in (LIBRARIES / "lock-driver/lockd.so", build_dir() / "client/libvirt/disklock.so"):
+            shutil.copy(file, self.plugins / "lock-driver")
 
     @property
     def inside(self):
