@@ -59,15 +59,13 @@ read_property(sd_bus_message *reply, DlkLeaseInfo *info, char **uuid)
 
     if (result < 0)
         return result;
-    if (field_of(info, key))
-        return dlk_bus_read_string(reply, field_of(info, key));
-    if (strcmp(key, "OwnerUuid") == 0)
-        return dlk_bus_read_string(reply, uuid);
-    if (strcmp(key, "Pid") != 0)
-        return sd_bus_message_skip(reply, "v");
-    result = sd_bus_message_read(reply, "v", "u", &pid);
-    info->pid = (pid_t)pid;
-    return result;
+    if (strcmp(key, "Pid") == 0) {
+        result = sd_bus_message_read(reply, "v", "u", &pid);
+        info->pid = (pid_t)pid;
+        return result;
+    }
+    char **field = strcmp(key, "OwnerUuid") == 0 ? uuid : field_of(info, key);
+    return field ? dlk_bus_read_string(reply, field) : sd_bus_message_skip(reply, "v");
 }
 
 static int
