@@ -127,9 +127,9 @@ def test_inspect_is_asked_about_the_path_first_and_then_about_the_disk(alice, as
 # ---- what the caller's own agent is shown ----
 
 @pytest.fixture
-def agent(bus, alice):
+def agent(polkit, alice):
     """Alice's own: somebody gives every password."""
-    return Agent(bus, alice.pid)
+    return Agent(polkit, alice.pid)
 
 
 @pytest.fixture
@@ -272,9 +272,9 @@ def limited(polkit, start_service, client):
 @pytest.mark.parametrize("member, signature, rest", [
     ("Acquire", "(ssa{sv})", ("exclusive", {})), ("Inspect", "(s)", ()), ("CanAcquire", "(ss)", ("exclusive",)),
     ("Fence", "(ssa{sv})", ("otherhost", {}))])
-def test_who_has_too_many_questions_open_is_told_so_at_once(limited, polkit, bus, disk, member, signature, rest):
+def test_who_has_too_many_questions_open_is_told_so_at_once(limited, polkit, disk, member, signature, rest):
     alice, bob = limited
-    agent = Agent(bus, alice.pid, answer=None)
+    agent = Agent(polkit, alice.pid, answer=None)
     waiting = [alice.start("Acquire", "(ssa{sv})", str(disk), "exclusive", {}, interactive=True) for _ in range(3)]
     wait_until(lambda: len(agent.seen) == 3, "the prompts")
     error = alice.refused(member, signature, str(disk), *rest)
@@ -287,11 +287,11 @@ def test_who_has_too_many_questions_open_is_told_so_at_once(limited, polkit, bus
     assert alice.call("CanAcquire", "(ss)", str(disk), "exclusive") == ("challenge",)
 
 
-def test_one_users_prompts_leave_polkit_to_others(service, polkit, bus, client, disk):
+def test_one_users_prompts_leave_polkit_to_others(service, polkit, client, disk):
     """The bus lets the service wait for 128 answers."""
     polkit.allow(BOB, "inspect")
     callers = [client(ALICE) for _ in range(2)]
-    agents = [Agent(bus, caller.pid, answer=None) for caller in callers]
+    agents = [Agent(polkit, caller.pid, answer=None) for caller in callers]
     calls = [caller.start("Acquire", "(ssa{sv})", str(disk), "exclusive", {}, interactive=True)
              for caller in callers for _ in range(100)]
     wait_until(lambda: sum(call.done for call in calls) == len(calls) - 32, "the rest to be refused")
@@ -300,9 +300,9 @@ def test_one_users_prompts_leave_polkit_to_others(service, polkit, bus, client, 
     assert client(BOB).inspect(disk)["state"] == "free"
 
 
-def test_questions_that_nobody_waits_for_do_not_count(limited, bus, client, disk):
+def test_questions_that_nobody_waits_for_do_not_count(limited, polkit, client, disk):
     alice, _ = limited
-    agent = Agent(bus, alice.pid, answer=None)
+    agent = Agent(polkit, alice.pid, answer=None)
     for _ in range(3):
         alice.start("Acquire", "(ssa{sv})", str(disk), "exclusive", {}, interactive=True)
     wait_until(lambda: len(agent.seen) == 3, "the prompts")

@@ -84,14 +84,18 @@ class Polkit:
                 return {wanted} ? polkit.Result.YES : polkit.Result.NO;
         }});""", name="50-allow-paths")
 
+    def change(self, do):
+        """Does what polkitd says to all that it has changed by, and returns once it has said so."""
+        before = self._changes
+        do()
+        wait_until(lambda: self._changes > before, "polkit to take it in")
+
     def add_rule(self, javascript, name="50-test"):
         """Writes a rules file and returns once polkitd has read it."""
-        before = self._changes
         file = self.folder / "rules.d" / f"{name}.rules"
         unfinished = file.with_suffix(".new")
         unfinished.write_text(javascript)
-        unfinished.rename(file)
-        wait_until(lambda: self._changes > before, "polkit to read the rules")
+        self.change(lambda: unfinished.rename(file))
 
     def allow(self, uid, *actions):
         """Says yes to a uid for our actions, named without their prefix; without any, for all of them."""
@@ -135,14 +139,14 @@ class Agent:
     """What polkit prompts a process by, which the process's own user may run: `seen` are the action, the message and the
     details of every prompt. `answer`: the password is given; None: nobody is there to give it or to refuse it."""
 
-    def __init__(self, bus, pid, answer=True):
+    def __init__(self, polkit, pid, answer=True):
         self.seen, self.answer = [], answer
-        self._connection = bus.connect()
+        self._connection = polkit.bus.connect()
         interface = Gio.DBusNodeInfo.new_for_xml(AGENT).interfaces[0]
         self._connection.register_object(AGENT_PATH, interface, self._on_call, None, None)
         started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
         subject = ("unix-process", {"pid": GLib.Variant("u", pid), "start-time": GLib.Variant("t", started)})
-        self._ask("RegisterAuthenticationAgent", "((sa{sv})ss)", subject, "C", AGENT_PATH)
+        polkit.change(lambda: self._ask("RegisterAuthenticationAgent", "((sa{sv})ss)", subject, "C", AGENT_PATH))
 
     def _ask(self, member, signature, *arguments):
         self._connection.call_sync(NAME, "/org/freedesktop/PolicyKit1/Authority", f"{NAME}.Authority", member,
