@@ -14,16 +14,14 @@
 #include <errno.h>
 #include <fcntl.h>
 
-#define HOLDER_END (DLK_BYTE_HOLDER_FIRST + DLK_BYTE_HOLDERS)
-
 /*
  * Beside its record a lease keeps a byte of the file locked, far behind those that mean anything to others: a
  * record whose byte nobody has locked is left of somebody who is gone.
  */
-static guint
-byte_of(const DlkLeaseId *lease)
+static guint64
+byte_of(const DlkTarget *target, const DlkLeaseId *lease)
 {
-    return DLK_BYTE_HOLDER_FIRST + (guint)(lease->low % DLK_BYTE_HOLDERS);
+    return dlk_shared_locks_base(target->disk) + DLK_BYTE_HOLDER_FIRST + lease->low % DLK_BYTE_HOLDERS;
 }
 
 /* What is done to the records of a file, with the rights by which it is opened. */
@@ -97,7 +95,7 @@ run(Job *job, DlkAsUserFunc func)
 
 /* Where others see only that, for writing, if the descriptor allows it: a reader's does not. */
 static gboolean
-lock_byte(const DlkHold *hold, guint byte)
+lock_byte(const DlkHold *hold, guint64 byte)
 {
     return (!dlk_shared_locks_show_readers(hold->target->disk->filesystem) &&
             dlk_image_locks_set(hold->fd, byte, F_WRLCK)) ||
@@ -117,8 +115,9 @@ dlk_fcntl_record(DlkBackend *self, DlkHold *hold, gboolean stands)
     job.lease = &hold->holder->lease;
     job.record = record;
     job.alone = hold->mode == DLK_MODE_EXCLUSIVE;
-    const gboolean done = stands ? lock_byte(hold, byte_of(job.lease)) && run(&job, write_one) == 0
-                                 : run(&job, remove_one) == 0;
+    const gboolean done = stands
+                              ? lock_byte(hold, byte_of(hold->target, job.lease)) && run(&job, write_one) == 0
+                              : run(&job, remove_one) == 0;
     if (!done) {
         const int errsv = errno;
         g_autofree char *label = dlk_text_printable(dlk_disk_label(hold->target->disk), 0);
@@ -141,7 +140,7 @@ find(const DlkTarget *target, int fd, const DlkRule *rule, gboolean *more, GErro
     }
     for (guint i = 0; i < found->len; i++) {
         DlkHolder *holder = found->pdata[i];
-        const guint byte = byte_of(&holder->lease);
+        const guint64 byte = byte_of(target, &holder->lease);
         const DlkByteState state = dlk_image_locks_ask(fd, byte, byte, NULL);
         holder->confirmed = state == DLK_BYTE_READ_LOCKED || state == DLK_BYTE_WRITE_LOCKED;
     }
@@ -150,16 +149,17 @@ find(const DlkTarget *target, int fd, const DlkRule *rule, gboolean *more, GErro
 }
 
 static gboolean
-is_locked(int fd)
+is_locked(const DlkTarget *target, int fd)
 {
-    const DlkByteState state = dlk_image_locks_ask(fd, DLK_BYTE_LEASE, DLK_BYTE_LEASE, NULL);
+    const guint64 byte = dlk_shared_locks_base(target->disk) + DLK_BYTE_LEASE;
+    const DlkByteState state = dlk_image_locks_ask(fd, byte, byte, NULL);
     return state == DLK_BYTE_READ_LOCKED || state == DLK_BYTE_WRITE_LOCKED;
 }
 
 static gboolean
 may_be_locked(const DlkTarget *target, int fd)
 {
-    return is_locked(fd) || !dlk_shared_locks_show_readers(target->disk->filesystem);
+    return is_locked(target, fd) || !dlk_shared_locks_show_readers(target->disk->filesystem);
 }
 
 gboolean
@@ -209,7 +209,7 @@ may_stand(const DlkTarget *target, const DlkHolder *holder)
 {
     if (holder->confirmed || dlk_shared_locks_show_readers(target->disk->filesystem))
         return holder->confirmed;
-    const guint byte = byte_of(&holder->lease);
+    const guint64 byte = byte_of(target, &holder->lease);
     dlk_autofd fd = dlk_target_open(target, O_RDWR);
     const gboolean is_free = fd >= 0 && dlk_image_locks_set(fd, byte, F_WRLCK);
     if (is_free)
@@ -237,38 +237,39 @@ take_census(Job *job, GPtrArray *holders, const char *host, Census *census)
 
 /* Is byte 0 locked, and by no process of this host? */
 static gboolean
-is_locked_elsewhere(int fd)
+is_locked_elsewhere(const DlkTarget *target, int fd)
 {
+    const guint64 byte = dlk_shared_locks_base(target->disk) + DLK_BYTE_LEASE;
     g_autofree char *key = dlk_process_locks_key(fd);
     g_autoptr(GArray) locks = dlk_process_locks_find(key != NULL ? key : "");
     g_autoptr(GArray) own = dlk_process_locks_find_own(key != NULL ? key : "", fd);
-    return is_locked(fd) && !dlk_process_locks_touch(locks, DLK_BYTE_LEASE, DLK_BYTE_LEASE) &&
-           !dlk_process_locks_touch(own, DLK_BYTE_LEASE, DLK_BYTE_LEASE);
+    return is_locked(target, fd) && !dlk_process_locks_touch(locks, byte, byte) &&
+           !dlk_process_locks_touch(own, byte, byte);
 }
 
 static gint
 compare(gconstpointer a, gconstpointer b)
 {
-    const guint first = *(const guint *)a, second = *(const guint *)b;
+    const guint64 first = *(const guint64 *)a, second = *(const guint64 *)b;
     return first < second ? -1 : first > second;
 }
 
 /* The bytes that need no asking after: of the records that were read, and of leases of this host. */
 static GArray *
-known_bytes(int fd, GPtrArray *holders)
+known_bytes(const DlkTarget *target, int fd, GPtrArray *holders)
 {
-    GArray *bytes = g_array_new(FALSE, FALSE, sizeof(guint));
+    const guint64 begin = dlk_shared_locks_base(target->disk) + DLK_BYTE_HOLDER_FIRST;
+    GArray *bytes = g_array_new(FALSE, FALSE, sizeof(guint64));
     g_autofree char *key = dlk_process_locks_key(fd);
     g_autoptr(GArray) own = dlk_process_locks_find_own(key != NULL ? key : "", fd);
     for (guint i = 0; i < holders->len; i++) {
-        const guint byte = byte_of(&((const DlkHolder *)holders->pdata[i])->lease);
+        const guint64 byte = byte_of(target, &((const DlkHolder *)holders->pdata[i])->lease);
         g_array_append_val(bytes, byte);
     }
     for (guint i = 0; i < own->len; i++) {
         const DlkProcessLock *lock = &g_array_index(own, DlkProcessLock, i);
-        const guint byte = (guint)lock->first;
-        if (lock->first == lock->last && byte >= DLK_BYTE_HOLDER_FIRST && byte < HOLDER_END)
-            g_array_append_val(bytes, byte);
+        if (lock->first == lock->last && lock->first >= begin && lock->first < begin + DLK_BYTE_HOLDERS)
+            g_array_append_val(bytes, lock->first);
     }
     g_array_sort(bytes, compare);
     return bytes;
@@ -276,14 +277,14 @@ known_bytes(int fd, GPtrArray *holders)
 
 /* Does a lease of another host stand whose record was not read, because it could not be written say? */
 static gboolean
-is_held_without_record(int fd, GPtrArray *holders)
+is_held_without_record(const DlkTarget *target, int fd, GPtrArray *holders)
 {
-    g_autoptr(GArray) known = known_bytes(fd, holders);
-    guint from = DLK_BYTE_HOLDER_FIRST;
-    const guint end = HOLDER_END;
+    g_autoptr(GArray) known = known_bytes(target, fd, holders);
+    guint64 from = dlk_shared_locks_base(target->disk) + DLK_BYTE_HOLDER_FIRST;
+    const guint64 end = from + DLK_BYTE_HOLDERS;
     g_array_append_val(known, end);
     for (guint i = 0; i < known->len; i++) {
-        const guint byte = g_array_index(known, guint, i);
+        const guint64 byte = g_array_index(known, guint64, i);
         if (byte > from && dlk_image_locks_ask(fd, from, byte - 1, NULL) != DLK_BYTE_FREE)
             return TRUE;
         from = byte + 1;
@@ -300,8 +301,8 @@ advise(const DlkTarget *target)
         return g_strdup(DLK_NFS_SERVER_ADVICE);
     if (g_str_equal(filesystem, "cifs") || g_str_equal(filesystem, "smb3"))
         return g_strdup(
-            "on the server, where it is Samba: find the session of that host with  smbstatus -L  and "
-            "end its process there");
+            "on the server, where it is Samba: find the address of that host with  smbstatus -b  and end its "
+            "session with  smbcontrol smbd kill-client-ip ADDRESS");
     if (g_str_equal(filesystem, "gfs2") || g_str_equal(filesystem, "ocfs2"))
         return g_strdup(
             "have the cluster fence that host (pcs stonith fence, or as your cluster has it): its locks "
@@ -325,8 +326,9 @@ dlk_fcntl_fence(DlkBackend *self, const DlkTarget *target, const DlkRule *rule, 
     g_autoptr(GPtrArray) holders = find(target, fd, rule, &more, error);
     if (holders == NULL)
         return FALSE;
-    const gboolean unknown = is_held_without_record(fd, holders) || (more && may_be_locked(target, fd));
-    const gboolean locked = is_locked_elsewhere(fd);
+    const gboolean unknown =
+        is_held_without_record(target, fd, holders) || (more && may_be_locked(target, fd));
+    const gboolean locked = is_locked_elsewhere(target, fd);
     Job job = job_for(target, fd, rule);
     take_census(&job, holders, host, &census);
     *removed = census.removed;

@@ -78,6 +78,13 @@ fcntl_unseen_loss(DlkBackend *self, const DlkTarget *target, const DlkRule *rule
 }
 
 static gboolean
+take(const DlkHold *hold, int fd, const char *label, GError **error)
+{
+    return dlk_lease_locks_take(fd, dlk_shared_locks_base(hold->target->disk), label, hold->mode,
+                                hold->strict, error);
+}
+
+static gboolean
 fcntl_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **error)
 {
     g_autofree char *label = label_of(hold->target);
@@ -85,7 +92,7 @@ fcntl_acquire(DlkBackend *self, DlkHold *hold, const DlkRule *rule, GError **err
                                      error))
         return FALSE;
     dlk_autofd fd = open_for(hold->target, hold->mode, error);
-    if (fd < 0 || !dlk_lease_locks_take(fd, label, hold->mode, hold->strict, error))
+    if (fd < 0 || !take(hold, fd, label, error))
         return FALSE; /* nobody has a copy of the descriptor yet: closing it unlocks */
     hold->release_never_blocks = dlk_filesystem_is_local(dlk_filesystem_of_fd(fd));
     return dlk_hold_adopt_fd(hold, g_steal_fd(&fd), error);
@@ -95,6 +102,8 @@ static DlkCheck
 fcntl_check(DlkBackend *self, DlkHold *hold, char **reason)
 {
     const DlkTarget *target = hold->target;
+    if (hold->fd >= 0 && dlk_shared_locks_are_mandatory(target->disk))
+        return dlk_lease_locks_check_mandatory(hold->fd, reason);
     if (hold->fd >= 0)
         return target->disk->lock_limit == NULL
                    ? dlk_lease_locks_check_shared(hold->fd, target->open_as, hold->mode, reason)
@@ -115,7 +124,7 @@ make_writable(DlkHold *hold, GError **error)
         return TRUE;
     g_autofree char *label = label_of(hold->target);
     dlk_autofd fd = open_for(hold->target, DLK_MODE_EXCLUSIVE, error);
-    if (fd < 0 || !dlk_lease_locks_take(fd, label, hold->mode, hold->strict, error))
+    if (fd < 0 || !take(hold, fd, label, error))
         return FALSE;
     dlk_autofd old = fcntl(hold->fd, F_DUPFD_CLOEXEC, 0);
     if (old < 0)
@@ -130,12 +139,32 @@ make_writable(DlkHold *hold, GError **error)
     return TRUE;
 }
 
+/* Readers and writers that share have the same lock, and it stays as it is. */
+static gboolean
+convert_mandatory(DlkHold *hold, DlkMode mode, const char *label, GError **error)
+{
+    if (hold->mode == DLK_MODE_EXCLUSIVE || mode == DLK_MODE_EXCLUSIVE) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_UNSUPPORTED,
+                    "%s: on CIFS a lease cannot become exclusive, or cease to be, without a moment in which "
+                    "nobody has "
+                    "the disk: release it, and acquire it anew",
+                    label);
+        return FALSE;
+    }
+    if (dlk_mode_writes(mode) && !make_writable(hold, error))
+        return FALSE;
+    hold->mode = mode;
+    return TRUE;
+}
+
 static gboolean
 fcntl_convert(DlkBackend *self, DlkHold *hold, DlkMode mode, GError **error)
 {
     g_autofree char *label = label_of(hold->target);
     if (!dlk_shared_locks_keep_apart(hold->target->disk->filesystem, mode, hold->strict, label, NULL, error))
         return FALSE;
+    if (dlk_shared_locks_are_mandatory(hold->target->disk))
+        return mode == hold->mode || convert_mandatory(hold, mode, label, error);
     if (dlk_mode_writes(mode) && !make_writable(hold, error))
         return FALSE;
     if (!dlk_lease_locks_change(hold->fd, label, hold->mode, mode, hold->strict, error))
@@ -190,6 +219,20 @@ find_same_file(const DlkHold *hold, int fd, GError **error)
     return (a.st_dev == b.st_dev && a.st_ino == b.st_ino) || set_lost(hold, DLK_REASON_REPLACED, error);
 }
 
+/* Locks that are mandatory cannot be converted, and so are what the mode says; to ask for them again would be
+ * refused. */
+static gboolean
+adopt_locks(const DlkHold *hold, int fd, const char *label, GError **error)
+{
+    g_autofree char *reason = NULL;
+    if (!dlk_shared_locks_are_mandatory(hold->target->disk))
+        return dlk_lease_locks_adopt(fd, hold->target->open_as, label, hold->mode, hold->strict, error);
+    const DlkCheck answer = dlk_lease_locks_check_mandatory(fd, &reason);
+    if (answer == DLK_CHECK_UNKNOWN)
+        g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED, "%s: %s", label, reason);
+    return answer == DLK_CHECK_HELD || (answer == DLK_CHECK_LOST && set_lost(hold, reason, error));
+}
+
 /*
  * The lock may be more, or less, than the mode says, where the earlier run was ended in the midst of a
  * conversion: it is set to what the mode needs, in one step.
@@ -202,7 +245,7 @@ fcntl_adopt(DlkBackend *self, DlkHold *hold, int *fds, const DlkRule *rule, GErr
     if (!find_same_file(hold, fds[0], error))
         return FALSE;
     g_autofree char *label = label_of(hold->target);
-    if (!dlk_lease_locks_adopt(fds[0], hold->target->open_as, label, hold->mode, hold->strict, error))
+    if (!adopt_locks(hold, fds[0], label, error))
         return FALSE;
     hold->release_never_blocks = dlk_filesystem_is_local(dlk_filesystem_of_fd(fds[0]));
     return dlk_hold_adopt_fd(hold, g_steal_fd(&fds[0]), error);

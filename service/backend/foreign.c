@@ -3,6 +3,7 @@
 #include "backend/foreign-block.h"
 #include "backend/image-locks.h"
 #include "backend/process-locks.h"
+#include "backend/shared-locks.h"
 #include "base/error.h"
 #include "base/text.h"
 
@@ -84,7 +85,7 @@ add_processes(GPtrArray *foreigners, GArray *locks, pid_t exempt_pid, guint look
  * were looked at: one that ended in between has taken its lock along.
  */
 static DlkByteState
-ask_unseen(int fd, GArray *locks, pid_t exempt_pid, guint first, guint last)
+ask_unseen(int fd, GArray *locks, pid_t exempt_pid, guint64 first, guint64 last)
 {
     pid_t pid = 0;
     if (dlk_process_locks_touch(locks, first, last))
@@ -199,11 +200,41 @@ cannot_ask(const DlkTarget *target, GError **error)
     return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "cannot ask who has locked %s", label);
 }
 
+/*
+ * Where locks are mandatory and asking for one takes it for a moment: asked after is only what lies behind
+ * the disk's end. Whatever is on its own bytes, QEMU's locks, would refuse what a machine reads or writes
+ * there just then, and is seen of this host's processes alone.
+ */
+static gboolean
+add_mandatory_lockers(GPtrArray *foreigners, int fd, const DlkTarget *target, pid_t exempt_pid, guint look,
+                      GError **error)
+{
+    const guint64 byte = DLK_BYTES_BEYOND + DLK_BYTE_LEASE;
+    const DlkByteState state =
+        (look & LOOK_AT_LEASES) != 0 ? dlk_image_locks_ask(fd, byte, byte, NULL) : DLK_BYTE_FREE;
+    if (state == DLK_BYTE_UNKNOWN)
+        return cannot_ask(target, error);
+    g_autofree char *key = dlk_process_locks_key(fd);
+    g_autoptr(GArray) locks = dlk_process_locks_find(key != NULL ? key : "");
+    g_autoptr(GArray) own = dlk_process_locks_find_own(key != NULL ? key : "", fd);
+    add_processes(foreigners, locks, exempt_pid, look);
+    if (state == DLK_BYTE_FREE || dlk_process_locks_touch(own, byte, byte))
+        return TRUE;
+    DlkForeign *foreign = g_new0(DlkForeign, 1);
+    describe_lease(foreign, state == DLK_BYTE_WRITE_LOCKED, FALSE);
+    foreign->what = "lock";
+    foreign->command = g_strdup("");
+    g_ptr_array_add(foreigners, foreign);
+    return TRUE;
+}
+
 /* One question where nobody is, which is nearly always; every process of the host only where somebody is. */
 static gboolean
 add_lockers(GPtrArray *foreigners, int fd, const DlkTarget *target, pid_t exempt_pid, guint look,
             const Lease *lease, GError **error)
 {
+    if (dlk_shared_locks_are_mandatory(target->disk))
+        return add_mandatory_lockers(foreigners, fd, target, exempt_pid, look, error);
     DlkByteState leases = DLK_BYTE_FREE;
     DlkByteState qemu = dlk_image_locks_ask(fd, DLK_BYTE_QEMU_FIRST, DLK_BYTE_QEMU_LAST, NULL);
     if (qemu != DLK_BYTE_UNKNOWN && (look & LOOK_AT_LEASES) != 0)

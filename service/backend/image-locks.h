@@ -23,6 +23,13 @@
 #define DLK_BYTE_QEMU_SHARES_NO_WRITES 201
 #define DLK_BYTE_QEMU_LAST 299
 
+/*
+ * Where locks are mandatory, whoever reads or writes a locked byte is refused, the virtual machine first of
+ * all: there our bytes are counted from here on, behind the end of every image, and nobody else's are looked
+ * at.
+ */
+#define DLK_BYTES_BEYOND (G_GUINT64_CONSTANT(1) << 62)
+
 /** A lock file's own bytes: behind so many, holders lock the slots in which they write their records. */
 #define DLK_LOCK_FILE_HEADER 1024
 
@@ -37,16 +44,16 @@ typedef enum {
  * dlk_image_locks_ask: what another open file description holds on the bytes @first to @last of @fd, which is
  * open for reading at least. @pid (out, may be %NULL): its holder, or 0 where the kernel does not say.
  */
-DlkByteState dlk_image_locks_ask(int fd, guint first, guint last, pid_t *pid);
+DlkByteState dlk_image_locks_ask(int fd, guint64 first, guint64 last, pid_t *pid);
 /**
- * dlk_image_locks_ask_for_writer: does another open file description hold a write lock on @byte? Unlike
- * dlk_image_locks_ask() this looks past the read locks of others: an NFS client that finds one of them on its
- * own host asks the server nothing.
+ * dlk_image_locks_ask_for_writer: does another open file description hold a write lock on @first to @last?
+ * Unlike dlk_image_locks_ask() this looks past the read locks of others: an NFS client that finds one of them
+ * on its own host asks the server nothing.
  */
-DlkByteState dlk_image_locks_ask_for_writer(int fd, guint byte, pid_t *pid);
+DlkByteState dlk_image_locks_ask_for_writer(int fd, guint64 first, guint64 last, pid_t *pid);
 /** F_OFD_SETLK: @type is F_RDLCK, F_WRLCK or F_UNLCK. FALSE with errno set; EAGAIN: somebody else has it. */
-gboolean dlk_image_locks_set(int fd, guint byte, short type);
+gboolean dlk_image_locks_set(int fd, guint64 byte, short type);
 /** Likewise for the @length bytes from @first on. */
-gboolean dlk_image_locks_set_range(int fd, guint first, guint length, short type);
+gboolean dlk_image_locks_set_range(int fd, guint64 first, guint64 length, short type);
 /** Gives up every lock that @fd's open file description holds. FALSE with errno set. */
 gboolean dlk_image_locks_clear(int fd);

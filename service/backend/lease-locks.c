@@ -30,7 +30,7 @@ side_byte(DlkMode mode, gboolean strict)
 
 /* The process whose lock on @byte keeps out a lock of @type; borrowed from @locks. */
 static const DlkProcessLock *
-find_holder(GArray *locks, guint byte, short type)
+find_holder(GArray *locks, guint64 byte, short type)
 {
     for (guint i = 0; i < locks->len; i++) {
         const DlkProcessLock *lock = &g_array_index(locks, DlkProcessLock, i);
@@ -41,7 +41,7 @@ find_holder(GArray *locks, guint byte, short type)
 }
 
 static void
-set_busy(GError **error, int fd, const char *label, guint byte, short type)
+set_busy(GError **error, int fd, const char *label, guint64 byte, short type)
 {
     g_autofree char *key = dlk_process_locks_key(fd);
     g_autoptr(GArray) locks = dlk_process_locks_find(key != NULL ? key : "");
@@ -65,7 +65,7 @@ set_busy(GError **error, int fd, const char *label, guint byte, short type)
 }
 
 static gboolean
-lock_byte(int fd, const char *label, guint byte, short type, GError **error)
+lock_byte(int fd, const char *label, guint64 byte, short type, GError **error)
 {
     if (dlk_image_locks_set(fd, byte, type))
         return TRUE;
@@ -97,9 +97,9 @@ lock_side_byte(int fd, const char *label, guint byte, GError **error)
 }
 
 gboolean
-dlk_lease_locks_take(int fd, const char *label, DlkMode mode, gboolean strict, GError **error)
+dlk_lease_locks_take(int fd, guint64 base, const char *label, DlkMode mode, gboolean strict, GError **error)
 {
-    return lock_byte(fd, label, DLK_BYTE_LEASE, lease_lock(mode), error) &&
+    return lock_byte(fd, label, base + DLK_BYTE_LEASE, lease_lock(mode), error) &&
            lock_side_byte(fd, label, side_byte(mode, strict), error);
 }
 
@@ -127,7 +127,7 @@ dlk_lease_locks_adopt(int fd, const char *open_as, const char *label, DlkMode mo
                       GError **error)
 {
     const guint byte = side_byte(mode, strict);
-    if (!is_locked(fd, open_as, label, error) || !dlk_lease_locks_take(fd, label, mode, strict, error))
+    if (!is_locked(fd, open_as, label, error) || !dlk_lease_locks_take(fd, 0, label, mode, strict, error))
         return FALSE;
     for (guint other = DLK_BYTE_SHARED_WRITER; other <= DLK_BYTE_STRICT_READER; other++)
         if (strict && other != byte)
@@ -171,20 +171,26 @@ dlk_lease_locks_change(int fd, const char *label, DlkMode from, DlkMode to, gboo
     return TRUE;
 }
 
-DlkCheck
-dlk_lease_locks_check(int fd, DlkMode mode, char **reason)
+static DlkCheck
+answer_of(DlkByteState state, const char *loss, char **reason)
 {
-    const DlkByteState state = mode == DLK_MODE_EXCLUSIVE
-                                   ? dlk_image_locks_ask(fd, DLK_BYTE_LEASE, DLK_BYTE_LEASE, NULL)
-                                   : dlk_image_locks_ask_for_writer(fd, DLK_BYTE_LEASE, NULL);
     if (state == DLK_BYTE_FREE)
         return DLK_CHECK_HELD;
     if (state == DLK_BYTE_UNKNOWN) {
         *reason = g_strconcat(DLK_REASON_STORAGE_ERROR, g_strerror(errno), NULL);
         return DLK_CHECK_UNKNOWN;
     }
-    *reason = g_strdup(DLK_REASON_LOCK_TAKEN);
+    *reason = g_strdup(loss);
     return DLK_CHECK_LOST;
+}
+
+DlkCheck
+dlk_lease_locks_check(int fd, DlkMode mode, char **reason)
+{
+    const DlkByteState state = mode == DLK_MODE_EXCLUSIVE
+                                   ? dlk_image_locks_ask(fd, DLK_BYTE_LEASE, DLK_BYTE_LEASE, NULL)
+                                   : dlk_image_locks_ask_for_writer(fd, DLK_BYTE_LEASE, DLK_BYTE_LEASE, NULL);
+    return answer_of(state, DLK_REASON_LOCK_TAKEN, reason);
 }
 
 /* The lock's own descriptor gives EIO, another of the same file does not: it is no fault of the storage. */
@@ -207,4 +213,18 @@ dlk_lease_locks_check_shared(int fd, const char *open_as, DlkMode mode, char **r
     *reason = is_lost ? g_strdup(DLK_REASON_LOCK_REVOKED)
                       : g_strconcat(DLK_REASON_STORAGE_ERROR, g_strerror(failure), NULL);
     return is_lost ? DLK_CHECK_LOST : DLK_CHECK_UNKNOWN;
+}
+
+/*
+ * To ask is to lock for reading, which whoever has it may, and to unlock. That takes away a lock of the very
+ * same bytes: with one more byte it is not ours. For writing it would be refused by our own. Whatever the
+ * server answers but yes is said to be somebody's lock; that it knows the descriptor no more, because it has
+ * ended our session, too.
+ */
+DlkCheck
+dlk_lease_locks_check_mandatory(int fd, char **reason)
+{
+    const guint64 first = DLK_BYTES_BEYOND + DLK_BYTE_LEASE;
+    return answer_of(dlk_image_locks_ask_for_writer(fd, first, first + 1, NULL), DLK_REASON_LOCK_REVOKED,
+                     reason);
 }

@@ -112,8 +112,14 @@ dlk_lockspace_folder_limit(const DlkRule *rule)
 gboolean
 dlk_lockspace_folder_suffices(const DlkRule *rule, GError **error)
 {
-    g_autofree char *limit = rule->reach != DLK_REACH_HOST ? dlk_lockspace_folder_limit(rule) : NULL;
-    if (limit == NULL)
+    g_autofree char *limit = dlk_lockspace_folder_limit(rule);
+    g_autofree char *filesystem = limit == NULL ? dlk_lockspace_folder_filesystem(rule) : NULL;
+    if (dlk_shared_locks_are_mandatory_on(filesystem, limit))
+        return refuse(
+            rule, error,
+            "is on CIFS, where nobody can read what another host has locked, its records: mount there what "
+            "all hosts share by NFS, say");
+    if (limit == NULL || rule->reach == DLK_REACH_HOST)
         return TRUE;
     g_autofree char *what = g_strdup_printf(
         "keeps out nobody on other hosts: %s; mount there what all hosts share, in a way that "

@@ -165,13 +165,13 @@ dlk_process_locks_key(int fd)
 }
 
 gboolean
-dlk_process_lock_touches(const DlkProcessLock *lock, guint first, guint last)
+dlk_process_lock_touches(const DlkProcessLock *lock, guint64 first, guint64 last)
 {
     return !lock->flock && lock->first <= last && lock->last >= first;
 }
 
 gboolean
-dlk_process_locks_touch(GArray *locks, guint first, guint last)
+dlk_process_locks_touch(GArray *locks, guint64 first, guint64 last)
 {
     for (guint i = 0; i < locks->len; i++)
         if (dlk_process_lock_touches(&g_array_index(locks, DlkProcessLock, i), first, last))

@@ -28,5 +28,5 @@ GArray *dlk_process_locks_find_own(const char *inode_key, int except_fd);
 char *dlk_process_locks_key(int fd);
 
 /** Does one of @locks cover @first to @last, in part at least? POSIX and OFD locks count, BSD ones do not. */
-gboolean dlk_process_locks_touch(GArray *locks, guint first, guint last);
-gboolean dlk_process_lock_touches(const DlkProcessLock *lock, guint first, guint last);
+gboolean dlk_process_locks_touch(GArray *locks, guint64 first, guint64 last);
+gboolean dlk_process_lock_touches(const DlkProcessLock *lock, guint64 first, guint64 last);

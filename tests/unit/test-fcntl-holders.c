@@ -234,18 +234,20 @@ test_fencing_says_what_to_do_on_the_server(Image *image, gconstpointer data)
         {"nfs4", "grep -E '^(name|address):' /proc/fs/nfsd/clients/*/info"},
         {"nfs4", "locked by host alpha, by its record node7, and"},
         {"nfs", "echo CLIENT-ADDRESS > /proc/fs/nfsd/unlock_ip"},
-        {"cifs", "smbstatus -L"},
+        {"cifs", "smbstatus -b"},
+        {"cifs", "smbcontrol smbd kill-client-ip"},
         {"gfs2", "have the cluster fence that host"},
         {"ceph", "on the server of the ceph filesystem"},
     };
-    g_autoptr(DlkHold) hold = take(image, "alpha", DLK_MODE_EXCLUSIVE, 1);
     for (guint i = 0; i < G_N_ELEMENTS(cases); i++) {
         g_free(image->target->disk->filesystem);
         image->target->disk->filesystem = g_strdup(cases[i].filesystem);
+        g_autoptr(DlkHold) hold = take(image, "alpha", DLK_MODE_EXCLUSIVE, 1);
         assert_not_fenced(image, "alpha", cases[i].part);
+        assert_fenced(image, "gamma", 0); /* it is known who has it, and that is another */
+        image_assert_check(hold, DLK_CHECK_HELD, NULL);
+        image_give_back(hold);
     }
-    assert_fenced(image, "gamma", 0); /* it is known who has it, and that is another */
-    image_assert_check(hold, DLK_CHECK_HELD, NULL);
 }
 
 /* What is advised is done as root on the server: a name that somebody made up is in none of its commands. */

@@ -228,10 +228,10 @@ static struct {
     OtherProcess other;
 } lost_answer;
 
-gboolean __real_dlk_image_locks_set(int fd, guint byte, short type);
-gboolean __wrap_dlk_image_locks_set(int fd, guint byte, short type);
+gboolean __real_dlk_image_locks_set(int fd, guint64 byte, short type);
+gboolean __wrap_dlk_image_locks_set(int fd, guint64 byte, short type);
 gboolean
-__wrap_dlk_image_locks_set(int fd, guint byte, short type)
+__wrap_dlk_image_locks_set(int fd, guint64 byte, short type)
 {
     const gboolean done = __real_dlk_image_locks_set(fd, byte, type);
     if (lost_answer.image == NULL || type != lost_answer.type || byte != DLK_BYTE_LEASE)

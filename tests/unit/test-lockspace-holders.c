@@ -47,10 +47,10 @@ static struct {
     Space *f;
 } before_fencing;
 
-gboolean __real_dlk_image_locks_set(int fd, guint byte, short type);
-gboolean __wrap_dlk_image_locks_set(int fd, guint byte, short type);
+gboolean __real_dlk_image_locks_set(int fd, guint64 byte, short type);
+gboolean __wrap_dlk_image_locks_set(int fd, guint64 byte, short type);
 gboolean
-__wrap_dlk_image_locks_set(int fd, guint byte, short type)
+__wrap_dlk_image_locks_set(int fd, guint64 byte, short type)
 {
     void (*func)(Space * f) = before_fencing.func;
     if (func != NULL && byte == DLK_BYTE_FENCE && type == F_WRLCK) {
