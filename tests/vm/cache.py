@@ -13,9 +13,9 @@ from kept import Failed, run  # noqa: E402
 
 KERNEL = "linux-image-amd64"
 # What the guests use and the machine may lack.
-PACKAGES = ["busybox-static", "cifs-utils", "dmsetup", "e2fsprogs", "fdisk", "gfs2-utils", "iproute2", "kmod", "lvm2", "mdadm", "mount",
-            "multipath-tools", "nfs-common", "nfs-kernel-server", "nvme-cli", "ocfs2-tools", "open-iscsi", "rpcbind", "samba",
-            "sg3-utils", "tgt", "udev", "util-linux"]
+PACKAGES = ["busybox-static", "cifs-utils", "corosync", "dlm-controld", "dmsetup", "e2fsprogs", "fdisk", "gfs2-utils", "iproute2",
+            "kmod", "lvm2", "mdadm", "mount", "multipath-tools", "nfs-common", "nfs-kernel-server", "nvme-cli", "ocfs2-tools",
+            "open-iscsi", "rpcbind", "samba", "sg3-utils", "tgt", "udev", "util-linux"]
 # No guest of ours has any of this, and it is most of what a kernel brings along.
 LEFT_OUT = ["./usr/share/doc", "./usr/share/man", "./usr/share/locale", "*/kernel/sound", "*/kernel/drivers/media", "*/kernel/drivers/gpu",
             "*/kernel/drivers/iio", "*/kernel/drivers/usb", "*/kernel/drivers/hid", "*/kernel/drivers/hwmon",

@@ -92,8 +92,11 @@ def test_a_machine_reads_and_writes_the_whole_of_a_disk_that_is_leased(world):
 
 def test_qemu_with_locks_of_its_own_cannot_write_there(world):
     """And so needs no asking after."""
-    a, _ = two_hosts(world)
+    a, b = two_hosts(world)
     disk = make_image("own-locks.img")
+    # Else the locks might be known to the host alone.
+    reader = b.start("reader", "sh", "-c", 'exec <"$0" && echo open && exec sleep infinity', disk)
+    wait_until(lambda: "open" in reader.output(), "the other host to open the disk")
     qemu(a, disk, "write 0 4k")
     try:
         qemu(a, disk, "write 0 4k", locking="auto")
@@ -101,6 +104,7 @@ def test_qemu_with_locks_of_its_own_cannot_write_there(world):
         assert "write failed: Permission denied" in str(problem), problem
     else:
         raise AssertionError("QEMU could write")
+    reader.kill()
 
 
 def test_a_machine_without_a_lease_is_not_disturbed_by_who_asks(world):
