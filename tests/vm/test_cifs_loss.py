@@ -87,3 +87,20 @@ def test_a_short_cut_leaves_the_lease_alone(world):
         signals.wait_for("LeaseAtRisk")
     signals.wait_for("LeaseRestored")
     assert lease["State"] == "active" and b.root.refused_acquire(disk).name == "Busy"
+
+
+def test_a_dead_host_is_fenced_as_its_refusal_says(world):
+    a, b = two_hosts(world)
+    disk = make_image("fenced.img")
+    a.root.acquire(disk, owner="web01")
+    error = b.root.refused("Fence", "(ssa{sv})", str(disk), "a", {})
+    assert error.name == "Unsupported" and "host-a" in error.message and "smbcontrol smbd kill-client-ip" in error.message, error
+    a.service.crash()
+    drop(world, a)
+    wait_until(lambda: locks_at_server(world, disk) == [], "the session to end")
+    report = b.root.inspect(disk)
+    assert report["state"] == "free" and [holder["unconfirmed"] for holder in report["holders"]] == [True], report
+    assert b.root.call("Fence", "(ssa{sv})", str(disk), "a", {}) == (1,)
+    assert b.root.inspect(disk)["holders"] == []
+    b.root.acquire(disk)
+    a.service.start()

@@ -3,7 +3,7 @@
 import os
 
 from harness import wait_until
-from nfs import EXPORT, MOUNTED, SERVER, SQUASHED, make_image, locks_at_server, take_locks_away, two_hosts
+from nfs import EXPORT, MOUNTED, PROC, SERVER, SQUASHED, make_image, locks_at_server, take_locks_away, two_hosts
 
 OWNER = 4711  # has no name on any host
 
@@ -84,3 +84,47 @@ def test_a_kernel_that_hides_losses_is_told_of(world):
     world.run("sh", "-c", f"echo Y >{parameter}")
     world.later("sh", "-c", f"echo N >{parameter}")
     assert "recover_lost_locks" in a.root.inspect(MOUNTED["4.2"] / "hidden.img")["unseen-loss"]
+
+
+def take_all_locks_away():
+    """Of every host, by whatever version of 4: to the server they are clients of their own."""
+    for client in PROC.glob("clients/*/ctl"):
+        client.write_text("expire\n", encoding="ascii")
+
+
+def test_the_older_versions_of_4_keep_hosts_apart_and_show_a_loss(world):
+    a, b = two_hosts(world)
+    for version in ("4.0", "4.1"):
+        image, folder = make_image(f"version-{version}.img"), f"/srv/version-{version}"
+        for host in (a, b):
+            host.run("mkdir", "-p", folder)
+            host.run("mount", "-t", "nfs", "-o", f"vers={version}", f"{SERVER}:/", folder)
+        try:
+            disk = f"{folder}/{image.name}"
+            assert f"vers={version}" in a.run("grep", folder, "/proc/mounts")
+            report = a.root.inspect(disk)
+            assert report["reach"] == "every host" and "unseen-loss" not in report, report
+            readers = a.root.acquire(disk, "shared"), b.root.acquire(disk, "read-only")
+            assert b.root.refused_acquire(disk).name == "Busy"
+            for reader in readers:
+                reader.release()
+            lease = a.root.acquire(disk)
+            assert b.root.refused_acquire(disk, "read-only").name == "Busy" and lease.call("Check") == ("active",)
+            take_all_locks_away()
+            wait_until(lambda: lease["State"] == "broken", f"the lease to break, version {version}")
+            assert lease["BrokenReason"] == "lock taken away by the server"
+            b.root.acquire(disk).release()
+        finally:
+            for host in (a, b):
+                host.release_all()
+                wait_until(lambda: is_unmounted(host, folder), f"{folder} to be unmounted")
+
+
+def is_unmounted(host, folder):
+    """A worker may be about to close what it had open there."""
+    try:
+        host.run("umount", folder)
+    except AssertionError as problem:
+        assert "busy" in str(problem), problem
+        return False
+    return True
