@@ -223,6 +223,19 @@ test_a_folder_that_no_other_host_sees_is_refused_unless_the_rule_accepts_it(Spac
 }
 
 /* What others may have put in the place of the lock file: only root can, and then by mistake. */
+/* Locks are mandatory there: nobody could read a record. */
+static void
+test_a_folder_on_cifs_is_refused_unless_its_locks_stay_here(Space *f, gconstpointer data)
+{
+    mounted_filesystem = "cifs";
+    mounted_options = "rw";
+    space_assert_refused(f, DLK_MODE_EXCLUSIVE, DLK_ERROR_BACKEND_FAILED, "CIFS");
+    mounted_options = "nobrl";
+    g_autoptr(DlkHold) hold = space_take(f, "alpha", "web01", DLK_MODE_EXCLUSIVE);
+    mounted_options = NULL;
+    mounted_filesystem = "nfs";
+}
+
 static void
 test_what_is_no_lock_file_of_ours_is_refused(Space *f, gconstpointer data)
 {
@@ -334,6 +347,7 @@ main(int argc, char **argv)
     ADD(a_link_to_a_folder_is_refused);
     ADD(a_file_in_the_place_of_the_folder_is_refused);
     ADD(a_folder_that_no_other_host_sees_is_refused_unless_the_rule_accepts_it);
+    ADD(a_folder_on_cifs_is_refused_unless_its_locks_stay_here);
     ADD(what_is_no_lock_file_of_ours_is_refused);
     ADD(disks_with_an_identity_of_their_own_can_be_locked);
     ADD(disks_that_each_host_names_otherwise_are_unsupported);
