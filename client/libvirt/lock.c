@@ -240,6 +240,13 @@ dlk_lock_begin(const DlkVm *vm, const DlkWish *wishes, size_t count, const char 
 
 /* ---- giving back ---- */
 
+static bool
+convert(DlkBus *bus, const DlkLeaseInfo *lease, const char *mode, DlkFailure *failure)
+{
+    return (!is_suspended(lease) || dlk_lease_call(bus, lease->object, "Resume", failure)) &&
+           dlk_lease_convert(bus, lease->object, mode, failure);
+}
+
 /*
  * Of a domain that is paused libvirt also gives back the overlay of a snapshot that it has just taken. A file
  * of which the kernel cannot say at once whether it is open, on NFS for instance, counts as read.
@@ -254,8 +261,7 @@ release(DlkBus *bus, const DlkVm *vm, const DlkLeaseInfo *lease, DlkFailure *fai
         return true;
     if (open == DLK_OPEN_NO)
         return dlk_lease_call(bus, lease->object, "Release", failure);
-    return (!is_suspended(lease) || dlk_lease_call(bus, lease->object, "Resume", failure)) &&
-           dlk_lease_convert(bus, lease->object, READ_ONLY, failure);
+    return convert(bus, lease, READ_ONLY, failure);
 }
 
 static bool
@@ -292,19 +298,27 @@ find_data_files(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const Dl
             dlk_chain_find(bus, vm, list, wished[i], found);
 }
 
-/* With a disk goes its backing chain, and some jobs shorten a chain: libvirt speaks of the top alone. */
+/*
+ * With a disk goes its backing chain, and some jobs shorten a chain: libvirt speaks of the top alone. And
+ * what was a backing file's data file is written to when the block commit has made a disk of that.
+ */
 static bool
-release_closed(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const DlkLeaseInfo *const *wished,
-               size_t count, const DlkStrings *data_files, DlkFailure *failure)
+settle_rest(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const DlkLeaseInfo *const *wished,
+            size_t count, const DlkStrings *data_files, DlkFailure *failure)
 {
     bool done = true;
 
     for (size_t i = 0; i < list->count; i++) {
         const DlkLeaseInfo *lease = &list->items[i];
 
-        if ((is_read_only(lease) || dlk_strings_has(data_files, lease->object)) &&
-            is_closed_rest(vm, lease, wished, count))
+        if (lease->pid != vm->pid || is_wished(lease, wished, count) ||
+            !(is_read_only(lease) || dlk_strings_has(data_files, lease->object)))
+            continue;
+        const DlkOpen open = dlk_process_has_open(vm->pid, lease->path);
+        if (open == DLK_OPEN_NO)
             done = dlk_lease_call(bus, lease->object, "Release", failure) && done;
+        else if (open == DLK_OPEN_WRITABLE && is_read_only(lease))
+            done = convert(bus, lease, "exclusive", failure) && done;
     }
     return done;
 }
@@ -325,7 +339,7 @@ dlk_lock_release(const DlkVm *vm, const DlkWish *wishes, size_t count, DlkFailur
     find_data_files(&bus, vm, &list, wished, count, &data_files);
     for (size_t i = 0; i < count; i++)
         done = (!wished[i] || release(&bus, vm, wished[i], failure)) && done;
-    return release_closed(&bus, vm, &list, wished, count, &data_files, failure) && done;
+    return settle_rest(&bus, vm, &list, wished, count, &data_files, failure) && done;
 }
 
 bool

@@ -24,7 +24,7 @@ bool dlk_lock_acquire(const DlkVm *vm, const DlkWish *wishes, size_t count, cons
 /**
  * The VM is done with the disks @wishes. One that its process has open for reading still, as after a
  * snapshot, becomes read-only: it is a backing file now; one that it has open for writing stays. And backing
- * and data files that the process has closed are given back.
+ * and data files that the process has closed are given back; one that it writes to by now is exclusive.
  */
 bool dlk_lock_release(const DlkVm *vm, const DlkWish *wishes, size_t count, DlkFailure *failure);
 /** The VM is paused: its leases stay on this host, other hosts may take the disks. */

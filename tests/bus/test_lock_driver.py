@@ -229,6 +229,16 @@ def test_a_data_file_that_the_process_has_open_stays(root, drive, qcow2, folder)
         assert root.held() == {str(data): "exclusive"}
 
 
+def test_a_data_file_that_the_process_has_begun_to_write_to_becomes_exclusive(root, drive, qcow2, image, folder):
+    data, over = folder / "chain/lower.data", image("over.img")
+    top = qcow2("top.qcow2", qcow2("lower.qcow2", data=data))
+    with open(data, "r+b"), open(folder / "chain/lower.qcow2", "rb"):
+        assert drive(f"acquire:0={over},0={top}", pid=os.getpid()) == ["done"]
+        assert root.held()[str(data)] == "read-only"
+        assert drive(f"release:0={over}", pid=os.getpid()) == ["done"]
+        assert root.held()[str(data)] == "exclusive" and root.held()[str(folder / "chain/lower.qcow2")] == "read-only"
+
+
 def test_what_the_header_names_by_now_is_not_taken_when_the_image_is_given_back(root, drive, qcow2, image):
     top, state = qcow2("top.qcow2"), image("tpm.state")
     assert drive(f"acquire:0={state}", f"acquire:0={top}") == ["done"] * 2

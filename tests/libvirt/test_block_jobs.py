@@ -162,6 +162,15 @@ def test_a_snapshot_over_an_image_with_a_data_file_keeps_both(vm, qcow2):
     vm.runs()
 
 
+def test_a_commit_into_an_image_with_a_data_file_makes_that_exclusive(libvirt, root, qcow2, folder):
+    base = qcow2("base.qcow2", data=folder / "chain/base-data.qcow2")
+    vm = Vm(libvirt, root, qcow2("over.qcow2", base))
+    has(vm, over="exclusive", base="read-only", base_data="read-only")
+    vm.virsh("blockcommit", "vda", "--active", "--pivot")
+    has(vm, base="exclusive", base_data="exclusive")
+    vm.ends()
+
+
 def test_an_overlay_whose_data_file_another_holds_is_refused(vm, qcow2):
     over = split_image(vm, qcow2, "over", vm.base)
     data = vm.path("over-data.qcow2")
