@@ -1,13 +1,13 @@
 """CIFS: Samba serves in the guest, and two hosts, each with a network of its own, mount its share with byte-range locks."""
 
 import subprocess
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import network
+from network import SERVER, address_of
 from storage import scsi_disk
 
-SERVER = "10.9.0.1"
 EXPORT = Path("/srv/export")
 SHARE = Path("/srv/share")  # where a host has it
 LOCAL = Path("/srv/local")  # the same with nobrl
@@ -56,7 +56,7 @@ fallback=host
 @cache
 def serve(world):
     """Samba, with an empty ext4 to give away and root as its only user."""
-    world.run("modprobe", "--all", "cifs", "bridge", "veth")
+    world.run("modprobe", "--all", "cifs")
     world.run("mkfs.ext4", "-q", "-F", scsi_disk("plain-a"))
     world.run("mkdir", "-p", EXPORT)
     world.run("mount", scsi_disk("plain-a"), EXPORT)
@@ -66,19 +66,8 @@ def serve(world):
         Path(folder).mkdir(parents=True, exist_ok=True)
     Path("/etc/samba/smb.conf").write_text(SETTINGS, encoding="ascii")
     subprocess.run(["smbpasswd", "-a", "-s", "root"], input="secret\nsecret\n", text=True, capture_output=True, check=True)
-    world.run("ip", "link", "add", "bridge", "type", "bridge")
-    world.run("ip", "address", "add", f"{SERVER}/24", "dev", "bridge")
-    world.run("ip", "link", "set", "bridge", "up")
+    network.lay(world)
     world.run("smbd", "-D")
-
-
-def address_of(host):
-    return f"10.9.0.{11 + ord(host.name) - ord('a')}"
-
-
-def link_of(host):
-    """The server's end of a host's cable."""
-    return f"cable-{host.name}"
 
 
 def mount(host, folder, options=""):
@@ -88,10 +77,7 @@ def mount(host, folder, options=""):
 
 def add_client(world, name):
     host = world.add_host(name, POLICY, managed={})
-    world.run("ip", "link", "add", link_of(host), "master", "bridge", "type", "veth", "peer", "name", "eth0", "netns", host.namespaces)
-    world.run("ip", "link", "set", link_of(host), "up")
-    host.run("ip", "address", "add", f"{address_of(host)}/24", "dev", "eth0")
-    host.run("ip", "link", "set", "eth0", "up")
+    network.plug_in(world, host)
     mount(host, SHARE)
     return host
 
@@ -103,15 +89,9 @@ def two_hosts(world):
     return add_client(world, "a"), add_client(world, "b")
 
 
-@contextmanager
 def unplugged(world, host):
-    """Meanwhile nothing reaches the server from this host, and nothing comes back. Over when the mount answers again."""
-    world.run("ip", "link", "set", link_of(host), "down")
-    try:
-        yield
-    finally:
-        world.run("ip", "link", "set", link_of(host), "up")
-    host.run("stat", "--file-system", SHARE)
+    """A context: meanwhile nothing reaches the server from this host. Over when the mount answers again."""
+    return network.unplugged(world, host, [SHARE])
 
 
 def make_image(name, size=1 << 20):
@@ -132,4 +112,4 @@ def locks_at_server(world, disk):
 
 def drop(world, host):
     """The server ends this host's session, and all its locks with it."""
-    world.run("smbcontrol", "smbd", "kill-client-ip", address_of(host))
+    world.run("smbcontrol", "smbd", "kill-client-ip", address_of(host.name))

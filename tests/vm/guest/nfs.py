@@ -2,13 +2,13 @@
 
 import os
 import re
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import network
+from network import SERVER, address_of
 from storage import scsi_disk
 
-SERVER = "10.9.0.1"
 EXPORT = Path("/srv/export")
 # Where a host has it: by the version that it is mounted with.
 MOUNTED = {"4.2": Path("/srv/nfs4"), "3": Path("/srv/nfs3")}
@@ -66,7 +66,7 @@ fallback=host
 @cache
 def serve(world):
     """The server, with an empty ext4 to give away; it grants and takes back within seconds what others take minutes for."""
-    world.run("modprobe", "--all", "lockd", "nfsd", "nfs", "nfsv3", "nfsv4", "bridge", "veth")
+    world.run("modprobe", "--all", "lockd", "nfsd", "nfs", "nfsv3", "nfsv4")
     for name, value in (("nlm_timeout", 3), ("nlm_grace_period", 3)):
         Path(f"/proc/sys/fs/nfs/{name}").write_text(str(value), encoding="ascii")
     with open("/etc/passwd", "a", encoding="ascii") as passwd:
@@ -84,9 +84,7 @@ def serve(world):
     world.run("mount", "-t", "nfsd", "nfsd", PROC)
     for name in ("nfsv4leasetime", "nfsv4gracetime"):
         (PROC / name).write_text(str(LEASE), encoding="ascii")
-    world.run("ip", "link", "add", "bridge", "type", "bridge")
-    world.run("ip", "address", "add", f"{SERVER}/24", "dev", "bridge")
-    world.run("ip", "link", "set", "bridge", "up")
+    network.lay(world)
     world.run("exportfs", "-a")
     world.run("rpc.nfsd", "4")
     world.run("rpc.mountd", "--port", "20048")
@@ -100,17 +98,10 @@ def start_rpc(host, name):
     host.run("sh", "-c", RPC, memory)
 
 
-def address_of(name):
-    return f"10.9.0.{11 + ord(name) - ord('a')}"
-
-
 def add_client(world, name, policy=None, managed=None):
     """A Host that has mounted the export by both versions."""
     host = world.add_host(name, policy or QUICK_POLICY, managed=managed)
-    world.run("ip", "link", "add", link_of(host), "master", "bridge", "type", "veth", "peer", "name", "eth0", "netns", host.namespaces)
-    world.run("ip", "link", "set", link_of(host), "up")
-    host.run("ip", "address", "add", f"{address_of(name)}/24", "dev", "eth0")
-    host.run("ip", "link", "set", "eth0", "up")
+    network.plug_in(world, host)
     start_rpc(host, name)
     for folder in (*MOUNTED.values(), SQUASHED):
         host.run("mkdir", "-p", folder)
@@ -130,7 +121,7 @@ def two_hosts(world, policy=QUICK_POLICY):
 
 def reboot(world, host):
     """Pulls the plugs of a host that was added with managed=None, and returns it as it comes back."""
-    world.run("ip", "link", "delete", link_of(host))
+    network.take_cable(world, host)
     world.lose_power(host)
     host = add_client(world, host.name)
     # What a host does when it starts: it tells the servers that it had locks on that it was down (sm-notify(8)).
@@ -138,21 +129,9 @@ def reboot(world, host):
     return host
 
 
-def link_of(host):
-    """The server's end of a host's cable."""
-    return f"cable-{host.name}"
-
-
-@contextmanager
 def unplugged(world, host):
-    """Meanwhile nothing reaches the server from this host, and nothing comes back. Over when both mounts answer again."""
-    world.run("ip", "link", "set", link_of(host), "down")
-    try:
-        yield
-    finally:
-        world.run("ip", "link", "set", link_of(host), "up")
-    for folder in MOUNTED.values():
-        host.run("stat", "--file-system", folder)
+    """A context: meanwhile nothing reaches the server from this host. Over when both mounts answer again."""
+    return network.unplugged(world, host, MOUNTED.values())
 
 
 def make_image(name, size=1 << 20):
