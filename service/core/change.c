@@ -110,11 +110,13 @@ announce_to_record(DlkEngine *engine, Change *change, GError **error)
     if (change->kind == DLK_CHANGE_RESUME)
         return TRUE;
     DlkStored unstored = {0};
-    /* The store is full: a name in it that outlives its lock would lose the lease, none does not. */
-    if (!reserve_spares(engine, change))
+    const gboolean is_full = !reserve_spares(engine, change);
+    /* A name in the store that outlives its lock would lose the lease, none does not. */
+    if (is_full)
         unstored = dlk_record_take_stored(lease, FALSE);
     if (!dlk_record_conversion(engine, lease, change->mode, change->spares, error)) {
-        memcpy(holding->stored, unstored.parts, sizeof unstored.parts);
+        if (is_full)
+            memcpy(holding->stored, unstored.parts, sizeof unstored.parts);
         return FALSE;
     }
     dlk_record_unstore(engine, &unstored, TRUE);
