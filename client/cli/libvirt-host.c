@@ -127,7 +127,8 @@ read_daemon(DlkLibvirtDaemon *daemon)
         return FALSE;
     const guint64 pid = g_ascii_strtoull(text, NULL, 10);
     g_autoptr(DlkPidRef) process = pid > 0 && pid <= G_MAXINT ? dlk_pid_ref_new((pid_t)pid, NULL) : NULL;
-    if (!process || !g_str_equal(dlk_pid_ref_command(process), daemon->name))
+    g_autofree char *command = process ? dlk_pid_ref_command(process) : NULL;
+    if (g_strcmp0(command, daemon->name) != 0)
         return FALSE;
     daemon->pid = (pid_t)pid;
     daemon->started_at = realtime_of(dlk_pid_ref_start(process));
