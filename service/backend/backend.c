@@ -162,10 +162,12 @@ dlk_backend_check(DlkBackend *self, DlkHold *hold, char **reason)
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&hold->mutex);
 
     *reason = NULL;
-    if (hold->target->disk->kind == DLK_KIND_FILE) {
+    if (hold->target->disk->kind == DLK_KIND_FILE && dlk_hold_takes_look(hold)) {
         const DlkCheck answer = check_name(hold->target, reason);
-        if (answer != DLK_CHECK_HELD)
+        if (answer != DLK_CHECK_HELD) {
+            dlk_hold_look_at_name(hold); /* again, or the next would call it held */
             return answer;
+        }
     }
     return DLK_BACKEND_GET_CLASS(self)->check(self, hold, reason);
 }

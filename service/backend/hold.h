@@ -53,6 +53,7 @@ enum {
 typedef struct _DlkHold {
     GMutex mutex; /* a check may meet a change of the same lock in another worker: one call at a time */
     gint check;   /* atomic: DLK_HOLD_… */
+    gint name;    /* atomic: 0: every check looks at the disk's name; else in so many checks one does */
     DlkBackend *backend;
     DlkTarget *target;
     DlkMode mode;
@@ -80,6 +81,15 @@ typedef struct _DlkHold {
 
 /** @target: for this hold alone, whose lock may take the place of its descriptor. */
 DlkHold *dlk_hold_new(DlkBackend *backend, DlkTarget *target, DlkMode mode, gboolean strict, pid_t pid);
+/**
+ * dlk_hold_set_name_watched: is whatever happens to the disk's name heard of, so that a check need not look
+ * at it? One in eight does all the same. And with dlk_hold_look_at_name() the next one: something was heard.
+ * Main thread.
+ */
+void dlk_hold_set_name_watched(DlkHold *self, gboolean watched);
+void dlk_hold_look_at_name(DlkHold *self);
+/** For a check: is it to look at the name? */
+gboolean dlk_hold_takes_look(DlkHold *self);
 /** Before the hold is used: says whose it is. */
 void dlk_hold_set_holder(DlkHold *self, DlkHolder *holder);
 /**

@@ -1,4 +1,5 @@
 #include "base/error.h"
+#include "base/filesystem.h"
 #include "core/check-job.h"
 #include "core/holding.h"
 #include "core/recover.h"
@@ -270,6 +271,13 @@ submit(DlkEngine *engine, GPtrArray *leases, GTask *task)
     dlk_check_job_run(engine, g_steal_pointer(&holds), unreachable_after, on_checked, round);
 }
 
+/* Of what other hosts do in a folder inotify does not tell. */
+static gboolean
+hears_all(const DlkHolding *holding, const DlkDisk *disk)
+{
+    return holding->folder_watch >= 0 && dlk_filesystem_is_local(disk->filesystem);
+}
+
 void
 dlk_monitor_watch(DlkEngine *engine, DlkLease *lease)
 {
@@ -277,6 +285,7 @@ dlk_monitor_watch(DlkEngine *engine, DlkLease *lease)
 
     if (holding->folder_watch >= 0)
         dlk_folder_watch_keep(engine->folder_watch, holding->folder_watch, holding->hold->target);
+    dlk_hold_set_name_watched(holding->hold, hears_all(holding, lease->disk));
     schedule(engine, lease, g_get_monotonic_time());
 }
 
@@ -303,6 +312,16 @@ dlk_monitor_forget(DlkEngine *engine, DlkLease *lease, DlkTarget *target)
     dlk_timers_cancel(engine->timers, &holding->check_timer);
 }
 
+/* With the next check, whenever that is. */
+static void
+look_at_name(const DlkLease *lease)
+{
+    const DlkHolding *holding = dlk_holding(lease);
+
+    if (holding && holding->hold)
+        dlk_hold_look_at_name(holding->hold);
+}
+
 void
 dlk_monitor_disk_stirred(const char *disk_id, gpointer user_data)
 {
@@ -313,6 +332,7 @@ dlk_monitor_disk_stirred(const char *disk_id, gpointer user_data)
     for (guint i = 0; i < leases->len; i++) {
         DlkLease *lease = g_ptr_array_index(leases, i);
 
+        look_at_name(lease);
         if (!wants_checks(lease))
             continue;
         if (dlk_holding(lease)->checking) {
@@ -364,6 +384,7 @@ dlk_engine_check_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback cal
     }
     GPtrArray *one = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_lease_unref);
     g_ptr_array_add(one, dlk_lease_ref(lease));
+    look_at_name(lease);
     submit(self, one, task);
 }
 

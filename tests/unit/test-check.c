@@ -57,6 +57,31 @@ test_replaced_file_is_lost(Image *image, gconstpointer data)
 }
 
 static void
+test_name_that_is_watched_is_looked_at_now_and_then_or_when_something_is_heard(Image *image,
+                                                                               gconstpointer data)
+{
+    g_autoptr(DlkHold) hold = image_take(image, DLK_MODE_EXCLUSIVE, FALSE);
+    g_autofree char *kept = image_sibling(image, "kept.img");
+
+    dlk_hold_set_name_watched(hold, TRUE);
+    image_assert_check(hold, DLK_CHECK_HELD, NULL);
+    g_assert_cmpint(link(image->path, kept), ==, 0);
+    g_assert_cmpint(g_unlink(image->path), ==, 0);
+    image_write(image->path);
+    for (guint i = 0; i < 7; i++)
+        image_assert_check(hold, DLK_CHECK_HELD, NULL);
+    for (guint i = 0; i < 2; i++) /* what is wrong is looked at until it is not */
+        image_assert_check(hold, DLK_CHECK_LOST, DLK_REASON_REPLACED);
+
+    g_assert_cmpint(rename(kept, image->path), ==, 0);
+    for (guint i = 0; i < 2; i++)
+        image_assert_check(hold, DLK_CHECK_HELD, NULL);
+    g_assert_cmpint(g_unlink(image->path), ==, 0);
+    dlk_hold_look_at_name(hold);
+    image_assert_check(hold, DLK_CHECK_LOST, DLK_REASON_DELETED);
+}
+
+static void
 test_deleted_file_is_lost(Image *image, gconstpointer data)
 {
     g_autoptr(DlkHold) hold = image_take(image, DLK_MODE_EXCLUSIVE, FALSE);
@@ -139,6 +164,8 @@ main(int argc, char **argv)
     add("/check/lock-that-another-has-taken-is-lost", test_lock_that_another_has_taken_is_lost);
     add("/check/released-hold-is-not-held", test_released_hold_is_not_held);
     add("/check/replaced-file-is-lost", test_replaced_file_is_lost);
+    add("/check/watched-name",
+        test_name_that_is_watched_is_looked_at_now_and_then_or_when_something_is_heard);
     add("/check/deleted-file-is-lost", test_deleted_file_is_lost);
     add("/check/moved-file-is-still-held", test_moved_file_is_still_held);
     add("/check/symlink-in-place-of-the-file-is-a-replacement",
