@@ -5,6 +5,7 @@ stay as they are. polkitd learns who is in an active session from libsystemd, wh
 /run/systemd: so a session is two files there and one over the caller's cgroup file, seen by polkitd alone.
 """
 
+import os
 import pwd
 import shutil
 import signal
@@ -144,6 +145,7 @@ class Agent:
         self._connection = polkit.bus.connect()
         interface = Gio.DBusNodeInfo.new_for_xml(AGENT).interfaces[0]
         self._connection.register_object(AGENT_PATH, interface, self._on_call, None, None)
+        self._uid = os.stat(f"/proc/{pid}").st_uid
         started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
         subject = ("unix-process", {"pid": GLib.Variant("u", pid), "start-time": GLib.Variant("t", started)})
         polkit.change(lambda: self._ask("RegisterAuthenticationAgent", "((sa{sv})ss)", subject, "C", AGENT_PATH))
@@ -159,10 +161,17 @@ class Agent:
         action, message, _, details, cookie, _ = parameters.unpack()
         self.seen.append((action.rpartition(".")[2], message, details))
         if self.answer:
-            root = ("unix-user", {"uid": GLib.Variant("u", 0)})
-            self._ask("AuthenticationAgentResponse2", "(us(sa{sv}))", 0, cookie, root)
+            self._give_password(cookie)
         if self.answer is not None:
             invocation.return_value(None)
+
+    def _give_password(self, cookie):
+        """polkit 122 knows an agent by the user who registered it, 126 by the user of the process that it is for."""
+        root = ("unix-user", {"uid": GLib.Variant("u", 0)})
+        try:
+            self._ask("AuthenticationAgentResponse2", "(us(sa{sv}))", 0, cookie, root)
+        except GLib.Error:
+            self._ask("AuthenticationAgentResponse2", "(us(sa{sv}))", self._uid, cookie, root)
 
 
 def user_name(uid):
