@@ -140,11 +140,12 @@ dlk_leftover_release_noted(DlkBus *bus, const char *starting)
 
     if (!notes)
         return;
-    if (dlk_is_uuid(starting))
-        unlinkat(dirfd(notes), starting, 0);
-    while ((entry = readdir(notes)))
+    const int folder = dirfd(notes);
+    if (folder >= 0 && dlk_is_uuid(starting))
+        unlinkat(folder, starting, 0);
+    while (folder >= 0 && (entry = readdir(notes)))
         if (dlk_is_uuid(entry->d_name) && strcmp(entry->d_name, starting) != 0 &&
-            !release_noted(bus, dirfd(notes), entry->d_name, &failure)) {
+            !release_noted(bus, folder, entry->d_name, &failure)) {
             dlk_complain(&failure);
             break;
         }

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gi.repository import GLib
 
-PATIENCE = 60  # seconds: so long that only what never happens runs into it
+PATIENCE = 120  # seconds: so long that only what never happens runs into it
 
 
 def wait_until(condition, what="the condition", patience=PATIENCE):
