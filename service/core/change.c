@@ -23,7 +23,6 @@ typedef struct {
     guint spares[DLK_HOLD_PARTS]; /* of the store, for descriptors that the conversion may make; 0: none */
     DlkTimer *timer;              /* of what gives up: the answer's deadline */
     gboolean answered;            /* it has passed */
-    gboolean converted;           /* it is, and no worker is at it any more */
 } Change;
 
 static void
@@ -111,7 +110,8 @@ announce_to_record(DlkEngine *engine, Change *change, GError **error)
         return TRUE;
     DlkStored unstored = {0};
     const gboolean is_full = !reserve_spares(engine, change);
-    /* A name in the store that outlives its lock would lose the lease, none does not. */
+    /* Without a name the lock is taken again at the next start; a name whose lock has moved on would be
+     * adopted, found without a lock, and lose the lease. */
     if (is_full)
         unstored = dlk_record_take_stored(lease, FALSE);
     if (!dlk_record_conversion(engine, lease, change->mode, change->spares, error)) {
@@ -165,9 +165,9 @@ settle_spares(Change *change)
 }
 
 /* What the lease is now, whatever became of the change, is written down, if it has not ended; then the store
- * forgets what is of no use. */
+ * forgets what is of no use. @settled: no worker is at the lock any more. */
 static void
-tell_record(DlkEngine *engine, Change *change)
+tell_record(DlkEngine *engine, Change *change, gboolean settled)
 {
     DlkLease *lease = change->lease;
     DlkHolding *holding = dlk_holding(lease);
@@ -177,7 +177,7 @@ tell_record(DlkEngine *engine, Change *change)
     if (holding)
         dlk_record_change_is_over(lease);
     /* What went without a name in the store meanwhile. */
-    if (holding && change->converted)
+    if (holding && settled && change->kind == DLK_CHANGE_CONVERT)
         dlk_record_store(engine, lease);
     if (holding && lease->state == DLK_STATE_SUSPENDED)
         stored = dlk_record_take_stored(lease, FALSE);
@@ -267,7 +267,7 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
     drop_claim(engine, change);
     if (has_ended(lease)) {
         /* Or is being broken: while its process may write, its lock stands. */
-        tell_record(engine, change);
+        tell_record(engine, change, FALSE);
         drop_hold(engine, change);
         if (!change->answered)
             g_task_return_error(task, ended_meanwhile(lease));
@@ -276,7 +276,6 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
     }
     dlk_holding(lease)->changing = FALSE;
     dlk_holding(lease)->changes++;
-    change->converted = !error && change->kind == DLK_CHANGE_CONVERT;
     if (!error && change->kind == DLK_CHANGE_RESUME)
         record_resumption(engine, lease, &error);
     /* What could not be given up whole counts as given up: some of it may be. */
@@ -287,7 +286,7 @@ on_changed(GObject *source, GAsyncResult *result, gpointer user_data)
         apply(engine, change);
     else
         dlk_acquire_wake(engine, lease->disk);
-    tell_record(engine, change);
+    tell_record(engine, change, !g_error_matches(error, DLK_ERROR, DLK_ERROR_UNREACHABLE));
     drop_hold(engine, change);
     /* A lock that turned out to be lost is no longer to be called held. */
     if (g_error_matches(error, DLK_ERROR, DLK_ERROR_LEASE_LOST))
@@ -314,7 +313,7 @@ on_overdue(gpointer user_data)
         return;
     }
     apply(engine, change);
-    tell_record(engine, change);
+    tell_record(engine, change, FALSE);
     g_task_return_new_error(
         task, DLK_ERROR, DLK_ERROR_UNREACHABLE,
         "%s: the storage does not answer; the change counts on this host, and is made as soon as it does",

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from harness import LEASE, Witness, lock_of, wait_until
+from harness import LEASE, BusError, Witness, lock_of, wait_until
 
 
 @pytest.fixture(params=["store", "by hand"])
@@ -241,6 +241,16 @@ def test_a_converted_reader_keeps_its_lock_though_the_store_is_full(start_servic
     other.stop()
     assert not other.locked and lease["Mode"] == "exclusive" and lease.call("Check") == ("active",)
     assert service.manager.names() == ["0"]
+
+
+def test_a_conversion_that_is_refused_leaves_the_lock_in_the_store_though_it_is_full(start_service, client, disk):
+    service = start_service(managed={"store": 1})
+    lease = client().acquire(disk, "read-only")
+    with open(disk, "rb") as other:
+        fcntl.lockf(other, fcntl.LOCK_SH, 1, 0)
+        with pytest.raises(BusError, match="Busy"):
+            lease.call("Convert", "(s)", "exclusive")
+    assert service.manager.names() == ["0"] and lease["Mode"] == "read-only"
 
 
 STUBBORN = """
