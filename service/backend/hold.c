@@ -102,30 +102,27 @@ dlk_hold_set_state(DlkHold *self, gpointer state, GDestroyNotify free_state)
     self->free_state = free_state;
 }
 
-/* Of checks of a name that is watched: one in so many looks at it. */
-#define CHECKS_A_LOOK 8
-
 void
 dlk_hold_set_name_watched(DlkHold *self, gboolean watched)
 {
-    g_atomic_int_set(&self->name, watched ? 1 : 0);
+    g_atomic_int_set(&self->look_in, watched ? 1 : 0);
 }
 
 void
 dlk_hold_look_at_name(DlkHold *self)
 {
-    if (g_atomic_int_get(&self->name) > 0)
-        g_atomic_int_set(&self->name, 1);
+    if (g_atomic_int_get(&self->look_in) > 0)
+        g_atomic_int_set(&self->look_in, 1);
 }
 
 /* It is counted before the look: what is heard of later asks for another. */
 gboolean
 dlk_hold_takes_look(DlkHold *self)
 {
-    const gint left = g_atomic_int_get(&self->name);
-    const gint next = left > 1 ? left - 1 : CHECKS_A_LOOK;
+    const gint left = g_atomic_int_get(&self->look_in);
+    const gint next = left > 1 ? left - 1 : DLK_HOLD_CHECKS_A_LOOK;
 
-    return left == 0 || !g_atomic_int_compare_and_exchange(&self->name, left, next) || left == 1;
+    return left == 0 || !g_atomic_int_compare_and_exchange(&self->look_in, left, next) || left == 1;
 }
 
 static DlkHold *

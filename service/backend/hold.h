@@ -53,7 +53,7 @@ enum {
 typedef struct _DlkHold {
     GMutex mutex; /* a check may meet a change of the same lock in another worker: one call at a time */
     gint check;   /* atomic: DLK_HOLD_… */
-    gint name;    /* atomic: 0: every check looks at the disk's name; else in so many checks one does */
+    gint look_in; /* atomic: the so-manieth check from now looks at the disk's name; 0: each does */
     DlkBackend *backend;
     DlkTarget *target;
     DlkMode mode;
@@ -81,12 +81,12 @@ typedef struct _DlkHold {
 
 /** @target: for this hold alone, whose lock may take the place of its descriptor. */
 DlkHold *dlk_hold_new(DlkBackend *backend, DlkTarget *target, DlkMode mode, gboolean strict, pid_t pid);
-/**
- * dlk_hold_set_name_watched: is whatever happens to the disk's name heard of, so that a check need not look
- * at it? One in eight does all the same. And with dlk_hold_look_at_name() the next one: something was heard.
- * Main thread.
- */
+/** Of the checks of a name that is watched one in so many looks at it. */
+#define DLK_HOLD_CHECKS_A_LOOK 8
+/** dlk_hold_set_name_watched: is whatever happens to the disk's name heard of, so that few checks need to
+ * look at it? Main thread. */
 void dlk_hold_set_name_watched(DlkHold *self, gboolean watched);
+/** The next check looks: something was heard, or what was seen was not right. Any thread. */
 void dlk_hold_look_at_name(DlkHold *self);
 /** For a check: is it to look at the name? */
 gboolean dlk_hold_takes_look(DlkHold *self);

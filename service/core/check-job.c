@@ -8,9 +8,8 @@
 typedef struct {
     gatomicrefcount references;
     GPtrArray *holds;
-    GMutex mutex; /* guards what follows */
-    guint end;    /* the worker goes no further: another has what is behind */
-    gboolean started;
+    GMutex mutex;     /* guards what follows */
+    guint end;        /* the worker goes no further: another has what is behind */
     DlkHold *current; /* that the worker is asking about; while it is, @holds stays */
     GArray *checked;  /* of DlkChecked */
 } Batch;
@@ -74,7 +73,6 @@ go_on(Batch *batch, const DlkChecked *checked)
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&batch->mutex);
 
-    batch->started = TRUE;
     if (checked)
         g_array_append_vals(batch->checked, checked, 1);
     const guint next = batch->checked->len;
@@ -115,12 +113,10 @@ batch_new(GPtrArray *holds)
 
 typedef struct {
     DlkEngine *engine;
-    Batch *batches[2]; /* the second: what is behind one that may hang, or %NULL */
-    guint n_holds[2];
+    Batch *batches[2];                  /* the second: what is behind one that may hang, or %NULL */
     guint jobs;                         /* that have not come back */
     gint64 unreachable_after, deadline; /* µs; monotonic µs */
     DlkTimer *timer;
-    GArray *answers; /* of DlkChecked */
 } Question;
 
 static void
@@ -130,7 +126,6 @@ question_free(gpointer data)
 
     for (guint i = 0; i < G_N_ELEMENTS(question->batches); i++)
         g_clear_pointer(&question->batches[i], batch_unref);
-    g_clear_pointer(&question->answers, g_array_unref);
     g_free(question);
 }
 
@@ -143,19 +138,22 @@ no_answer_in_time(const Question *question)
 
 /* Where the storage did not answer in time, that is known of all that had no answer, asked after or not. */
 static void
-collect(Question *question, Batch *batch, guint n_holds)
+collect(const Question *question, Batch *batch, GArray *answers)
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&batch->mutex);
 
     if (batch->current)
         g_atomic_int_compare_and_exchange(&batch->current->check, DLK_HOLD_BEING_CHECKED, DLK_HOLD_OVERDUE);
-    for (guint i = 0; i < n_holds; i++) {
+    for (guint i = 0; i < batch->end; i++) {
         DlkChecked checked = {DLK_CHECK_UNKNOWN, NULL};
 
-        if (i < batch->checked->len)
+        if (i < batch->checked->len) {
             checked = g_array_index(batch->checked, DlkChecked, i);
-        checked.reason = i < batch->checked->len ? g_strdup(checked.reason) : no_answer_in_time(question);
-        g_array_append_val(question->answers, checked);
+            checked.reason = g_strdup(checked.reason);
+        } else {
+            checked.reason = no_answer_in_time(question);
+        }
+        g_array_append_val(answers, checked);
     }
 }
 
@@ -169,9 +167,11 @@ on_done(GObject *source, GAsyncResult *result, gpointer user_data)
     if (--question->jobs > 0)
         return;
     dlk_timers_cancel(question->engine->timers, &question->timer);
+    g_autoptr(GArray) answers = g_array_new(FALSE, TRUE, sizeof(DlkChecked));
+    g_array_set_clear_func(answers, checked_clear);
     for (guint i = 0; i < G_N_ELEMENTS(question->batches) && question->batches[i]; i++)
-        collect(question, question->batches[i], question->n_holds[i]);
-    g_task_return_pointer(task, g_steal_pointer(&question->answers), (GDestroyNotify)g_array_unref);
+        collect(question, question->batches[i], answers);
+    g_task_return_pointer(task, g_steal_pointer(&answers), (GDestroyNotify)g_array_unref);
 }
 
 /* Takes @holds. */
@@ -182,7 +182,6 @@ ask_by_job(GTask *task, guint index, GPtrArray *holds)
     Batch *batch = batch_new(holds);
 
     question->batches[index] = batch_ref(batch);
-    question->n_holds[index] = holds->len;
     question->jobs++;
     dlk_pool_run_async(question->engine->pool, &check_job, batch, dlk_hold_lane(g_ptr_array_index(holds, 0)),
                        NULL, question->deadline, on_done, g_object_ref(task));
@@ -218,7 +217,6 @@ ask_after_rest(gpointer user_data)
     question->timer = NULL;
     if (!rest)
         return;
-    question->n_holds[0] -= rest->len;
     ask_by_job(task, 1, rest);
 }
 
@@ -233,8 +231,6 @@ dlk_check_job_run(DlkEngine *engine, GPtrArray *holds, gint64 unreachable_after,
     question->engine = engine;
     question->unreachable_after = unreachable_after;
     question->deadline = now + unreachable_after;
-    question->answers = g_array_sized_new(FALSE, TRUE, sizeof(DlkChecked), holds->len);
-    g_array_set_clear_func(question->answers, checked_clear);
     g_task_set_task_data(task, question, question_free);
     if (holds->len > 1)
         question->timer = dlk_timers_add(engine->timers, now + unreachable_after / 2, ask_after_rest, task);

@@ -29,9 +29,8 @@ static const struct {
 
 struct _DlkPolkit {
     GDBusConnection *connection;
-    GHashTable *open;   /* set of the GTasks that wait for an answer */
-    GHashTable *counts; /* uid → how many of them are about it; none: no entry */
-    guint64 prompts;    /* so many cancellation ids were given out */
+    GHashTable *open; /* set of the GTasks that wait for an answer */
+    guint64 prompts;  /* so many cancellation ids were given out */
 };
 
 typedef struct {
@@ -78,17 +77,6 @@ return_outcome(GTask *task, DlkAnswer answer, const char *why)
     g_task_return_pointer(task, outcome, (GDestroyNotify)outcome_free);
 }
 
-static void
-count(DlkPolkit *self, uid_t uid, int step)
-{
-    const guint open = dlk_polkit_open_questions(self, uid) + (guint)step;
-
-    if (open > 0)
-        g_hash_table_insert(self->counts, GUINT_TO_POINTER(uid), GUINT_TO_POINTER(open));
-    else
-        g_hash_table_remove(self->counts, GUINT_TO_POINTER(uid));
-}
-
 /* The one end of every check that was put to polkit. */
 static void
 finish(GTask *task, DlkAnswer answer, const char *why)
@@ -97,7 +85,6 @@ finish(GTask *task, DlkAnswer answer, const char *why)
     Check *check = g_task_get_task_data(task);
     if (!g_hash_table_remove(check->polkit->open, task))
         return;
-    count(check->polkit, check->caller->uid, -1);
     check->polkit = NULL;
     g_signal_handler_disconnect(check->caller->gone, check->gone_handler);
     g_clear_handle_id(&check->ping_timer, g_source_remove);
@@ -273,7 +260,6 @@ dlk_polkit_new(GDBusConnection *connection)
     DlkPolkit *self = g_new0(DlkPolkit, 1);
     self->connection = g_object_ref(connection);
     self->open = g_hash_table_new_full(g_direct_hash, g_direct_equal, g_object_unref, NULL);
-    self->counts = g_hash_table_new(g_direct_hash, g_direct_equal);
     return self;
 }
 
@@ -290,7 +276,6 @@ dlk_polkit_free(DlkPolkit *self)
         finish(task, DLK_ANSWER_NO, "the service is ending");
     }
     g_hash_table_unref(self->open);
-    g_hash_table_unref(self->counts);
     g_object_unref(self->connection);
     g_free(self);
 }
@@ -304,7 +289,14 @@ dlk_polkit_needs_asking(const DlkCaller *caller)
 guint
 dlk_polkit_open_questions(const DlkPolkit *self, uid_t uid)
 {
-    return GPOINTER_TO_UINT(g_hash_table_lookup(self->counts, GUINT_TO_POINTER(uid)));
+    GHashTableIter iter;
+    gpointer task;
+    guint count = 0;
+
+    g_hash_table_iter_init(&iter, self->open);
+    while (g_hash_table_iter_next(&iter, &task, NULL))
+        count += ((const Check *)g_task_get_task_data(task))->caller->uid == uid;
+    return count;
 }
 
 void
@@ -332,7 +324,6 @@ dlk_polkit_check_async(DlkPolkit *self, DlkCaller *caller, const char *action, G
     check->gone_handler = g_signal_connect(caller->gone, "cancelled", G_CALLBACK(on_caller_gone), task);
     g_task_set_task_data(task, check, (GDestroyNotify)check_free);
     g_hash_table_add(self->open, g_object_ref(task));
-    count(self, caller->uid, 1);
     ask(task, 0, "", ANSWER_MS);
 }
 

@@ -15,7 +15,7 @@
 /* As in core/monitor.c. */
 #define GATHER_US (50 * G_TIME_SPAN_MILLISECOND)
 #define NEIGHBOURS 16
-/* As in backend/hold.c. */
+/* As in backend/hold.h. */
 #define CHECKS_A_LOOK 8
 
 typedef struct {
