@@ -19,9 +19,21 @@
  * record whose byte nobody has locked is left of somebody who is gone.
  */
 static guint64
+first_byte(const DlkTarget *target)
+{
+    return dlk_shared_locks_base(target->disk) + DLK_BYTE_HOLDER_FIRST;
+}
+
+static guint64
 byte_of(const DlkTarget *target, const DlkLeaseId *lease)
 {
-    return dlk_shared_locks_base(target->disk) + DLK_BYTE_HOLDER_FIRST + lease->low % DLK_BYTE_HOLDERS;
+    return first_byte(target) + lease->low % DLK_BYTE_HOLDERS;
+}
+
+static guint64
+lease_byte(const DlkTarget *target)
+{
+    return dlk_shared_locks_base(target->disk) + DLK_BYTE_LEASE;
 }
 
 /* What is done to the records of a file, with the rights by which it is opened. */
@@ -151,7 +163,7 @@ find(const DlkTarget *target, int fd, const DlkRule *rule, gboolean *more, GErro
 static gboolean
 is_locked(const DlkTarget *target, int fd)
 {
-    const guint64 byte = dlk_shared_locks_base(target->disk) + DLK_BYTE_LEASE;
+    const guint64 byte = lease_byte(target);
     const DlkByteState state = dlk_image_locks_ask(fd, byte, byte, NULL);
     return state == DLK_BYTE_READ_LOCKED || state == DLK_BYTE_WRITE_LOCKED;
 }
@@ -239,7 +251,7 @@ take_census(Job *job, GPtrArray *holders, const char *host, Census *census)
 static gboolean
 is_locked_elsewhere(const DlkTarget *target, int fd)
 {
-    const guint64 byte = dlk_shared_locks_base(target->disk) + DLK_BYTE_LEASE;
+    const guint64 byte = lease_byte(target);
     g_autofree char *key = dlk_process_locks_key(fd);
     g_autoptr(GArray) locks = dlk_process_locks_find(key != NULL ? key : "");
     g_autoptr(GArray) own = dlk_process_locks_find_own(key != NULL ? key : "", fd);
@@ -258,7 +270,7 @@ compare(gconstpointer a, gconstpointer b)
 static GArray *
 known_bytes(const DlkTarget *target, int fd, GPtrArray *holders)
 {
-    const guint64 begin = dlk_shared_locks_base(target->disk) + DLK_BYTE_HOLDER_FIRST;
+    const guint64 begin = first_byte(target);
     GArray *bytes = g_array_new(FALSE, FALSE, sizeof(guint64));
     g_autofree char *key = dlk_process_locks_key(fd);
     g_autoptr(GArray) own = dlk_process_locks_find_own(key != NULL ? key : "", fd);
@@ -280,7 +292,7 @@ static gboolean
 is_held_without_record(const DlkTarget *target, int fd, GPtrArray *holders)
 {
     g_autoptr(GArray) known = known_bytes(target, fd, holders);
-    guint64 from = dlk_shared_locks_base(target->disk) + DLK_BYTE_HOLDER_FIRST;
+    guint64 from = first_byte(target);
     const guint64 end = from + DLK_BYTE_HOLDERS;
     g_array_append_val(known, end);
     for (guint i = 0; i < known->len; i++) {

@@ -80,8 +80,9 @@ fcntl_unseen_loss(DlkBackend *self, const DlkTarget *target, const DlkRule *rule
 static gboolean
 take(const DlkHold *hold, int fd, const char *label, GError **error)
 {
-    return dlk_lease_locks_take(fd, dlk_shared_locks_base(hold->target->disk), label, hold->mode,
-                                hold->strict, error);
+    return dlk_shared_locks_are_mandatory(hold->target->disk)
+               ? dlk_lease_locks_take_mandatory(fd, label, hold->mode, error)
+               : dlk_lease_locks_take(fd, label, hold->mode, hold->strict, error);
 }
 
 static gboolean
@@ -103,7 +104,7 @@ fcntl_check(DlkBackend *self, DlkHold *hold, char **reason)
 {
     const DlkTarget *target = hold->target;
     if (hold->fd >= 0 && dlk_shared_locks_are_mandatory(target->disk))
-        return dlk_lease_locks_check_mandatory(hold->fd, reason);
+        return dlk_lease_locks_check_mandatory(hold->fd, target->open_as, reason);
     if (hold->fd >= 0)
         return target->disk->lock_limit == NULL
                    ? dlk_lease_locks_check_shared(hold->fd, target->open_as, hold->mode, reason)
@@ -227,7 +228,7 @@ adopt_locks(const DlkHold *hold, int fd, const char *label, GError **error)
     g_autofree char *reason = NULL;
     if (!dlk_shared_locks_are_mandatory(hold->target->disk))
         return dlk_lease_locks_adopt(fd, hold->target->open_as, label, hold->mode, hold->strict, error);
-    const DlkCheck answer = dlk_lease_locks_check_mandatory(fd, &reason);
+    const DlkCheck answer = dlk_lease_locks_check_mandatory(fd, hold->target->open_as, &reason);
     if (answer == DLK_CHECK_UNKNOWN)
         g_set_error(error, DLK_ERROR, DLK_ERROR_BACKEND_FAILED, "%s: %s", label, reason);
     return answer == DLK_CHECK_HELD || (answer == DLK_CHECK_LOST && set_lost(hold, reason, error));

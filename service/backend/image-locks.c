@@ -103,6 +103,7 @@ dlk_image_locks_set_range(int fd, guint64 first, guint64 length, short type)
 {
     struct flock lock = {
         .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)first, .l_len = (off_t)length};
+    /* Only on CIFS anybody's bytes lie so far. To unlock goes from every process. */
     if (first >= DLK_BYTES_BEYOND && type != F_UNLCK)
         return set_by_helper(fd, &lock);
     return control(fd, F_OFD_SETLK, &lock);

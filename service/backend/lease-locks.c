@@ -97,9 +97,9 @@ lock_side_byte(int fd, const char *label, guint byte, GError **error)
 }
 
 gboolean
-dlk_lease_locks_take(int fd, guint64 base, const char *label, DlkMode mode, gboolean strict, GError **error)
+dlk_lease_locks_take(int fd, const char *label, DlkMode mode, gboolean strict, GError **error)
 {
-    return lock_byte(fd, label, base + DLK_BYTE_LEASE, lease_lock(mode), error) &&
+    return lock_byte(fd, label, DLK_BYTE_LEASE, lease_lock(mode), error) &&
            lock_side_byte(fd, label, side_byte(mode, strict), error);
 }
 
@@ -127,7 +127,7 @@ dlk_lease_locks_adopt(int fd, const char *open_as, const char *label, DlkMode mo
                       GError **error)
 {
     const guint byte = side_byte(mode, strict);
-    if (!is_locked(fd, open_as, label, error) || !dlk_lease_locks_take(fd, 0, label, mode, strict, error))
+    if (!is_locked(fd, open_as, label, error) || !dlk_lease_locks_take(fd, label, mode, strict, error))
         return FALSE;
     for (guint other = DLK_BYTE_SHARED_WRITER; other <= DLK_BYTE_STRICT_READER; other++)
         if (strict && other != byte)
@@ -215,16 +215,25 @@ dlk_lease_locks_check_shared(int fd, const char *open_as, DlkMode mode, char **r
     return is_lost ? DLK_CHECK_LOST : DLK_CHECK_UNKNOWN;
 }
 
+gboolean
+dlk_lease_locks_take_mandatory(int fd, const char *label, DlkMode mode, GError **error)
+{
+    return lock_byte(fd, label, DLK_BYTES_BEYOND + DLK_BYTE_LEASE, lease_lock(mode), error);
+}
+
 /*
  * To ask is to lock for reading, which whoever has it may, and to unlock. That takes away a lock of the very
- * same bytes: with one more byte it is not ours. For writing it would be refused by our own. Whatever the
- * server answers but yes is said to be somebody's lock; that it knows the descriptor no more, because it has
- * ended our session, too.
+ * same bytes: with one more byte it is not ours. For writing it would be refused by our own. Whatever there
+ * is but a yes is said to be somebody's lock: that the server has ended our session, and knows the descriptor
+ * no more, and that it is away, too. Only one that is there opens the file once more.
  */
 DlkCheck
-dlk_lease_locks_check_mandatory(int fd, char **reason)
+dlk_lease_locks_check_mandatory(int fd, const char *open_as, char **reason)
 {
     const guint64 first = DLK_BYTES_BEYOND + DLK_BYTE_LEASE;
-    return answer_of(dlk_image_locks_ask_for_writer(fd, first, first + 1, NULL), DLK_REASON_LOCK_REVOKED,
-                     reason);
+    DlkByteState state = dlk_image_locks_ask_for_writer(fd, first, first + 1, NULL);
+    dlk_autofd other = state == DLK_BYTE_FREE ? -1 : dlk_as_user_reopen(open_as, fd, O_RDONLY);
+    if (state != DLK_BYTE_FREE && other < 0)
+        state = DLK_BYTE_UNKNOWN;
+    return answer_of(state, DLK_REASON_LOCK_REVOKED, reason);
 }

@@ -8,13 +8,11 @@
  * a shared lease also read-locks byte 2 and a read-only one byte 3, and then asks that nobody has the other's
  * byte. Taken first, asked after: of two that come at once both may be refused, but never are both let in.
  *
- * @fd: open for writing where the mode writes. @base: from where on the bytes are counted; where nothing is
- * said of it, from 0. @label: the disk, for messages.
+ * @fd: open for writing where the mode writes. @label: the disk, for messages.
  */
 
 /** Takes them; on failure closing @fd gives back what was got. */
-gboolean dlk_lease_locks_take(int fd, guint64 base, const char *label, DlkMode mode, gboolean strict,
-                              GError **error);
+gboolean dlk_lease_locks_take(int fd, const char *label, DlkMode mode, gboolean strict, GError **error);
 /** @fd has locks of a lease, of this mode or of one that it was to be converted from or to: makes them this
  * mode's. DLK_ERROR_LEASE_LOST: it has none. */
 gboolean dlk_lease_locks_adopt(int fd, const char *open_as, const char *label, DlkMode mode, gboolean strict,
@@ -35,8 +33,12 @@ DlkCheck dlk_lease_locks_check(int fd, DlkMode mode, char **reason);
  * has the lock. @open_as: as DlkTarget's.
  */
 DlkCheck dlk_lease_locks_check_shared(int fd, const char *open_as, DlkMode mode, char **reason);
+
+/* ---- where locks are mandatory: one byte, behind the end of the disk, and no readers=strict ---- */
+
+gboolean dlk_lease_locks_take_mandatory(int fd, const char *label, DlkMode mode, GError **error);
 /**
- * Likewise, where locks are mandatory: has somebody else write-locked the byte, or the server ended our
- * session? A client that has opened the file again since, for whatever reason, does not tell of the latter.
+ * Has somebody else write-locked the byte, or the server ended our session? A client that has opened the file
+ * again since, for whatever reason, does not tell of the latter. @open_as: as DlkTarget's.
  */
-DlkCheck dlk_lease_locks_check_mandatory(int fd, char **reason);
+DlkCheck dlk_lease_locks_check_mandatory(int fd, const char *open_as, char **reason);

@@ -176,7 +176,7 @@ take(const DlkLockPlace *place, const DlkHold *hold, State *state, GError **erro
         return -1;
     }
     /* On failure closing the descriptor unlocks: nobody has a copy of it yet. */
-    if (!dlk_lease_locks_take(fd, 0, label, hold->mode, hold->strict, error))
+    if (!dlk_lease_locks_take(fd, label, hold->mode, hold->strict, error))
         return -1;
     /* Alone here: what is still written is of hosts that are gone. */
     if (hold->mode == DLK_MODE_EXCLUSIVE && ftruncate(fd, DLK_LOCK_FILE_HEADER) < 0)

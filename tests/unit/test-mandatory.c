@@ -1,5 +1,6 @@
 #include "backend/foreign.h"
 #include "backend/image-locks.h"
+#include "backend/lease-locks.h"
 #include "backend/shared-locks.h"
 #include "image-fixture.h"
 
@@ -60,6 +61,20 @@ test_who_has_taken_it_is_seen(Image *image, gconstpointer data)
     image_assert_check(hold, DLK_CHECK_HELD, NULL);
     g_assert_true(dlk_image_locks_set(other, DLK_BYTES_BEYOND, F_WRLCK));
     image_assert_check(hold, DLK_CHECK_LOST, DLK_REASON_LOCK_REVOKED);
+}
+
+static void
+test_who_has_taken_it_is_not_known_of_storage_that_is_away(Image *image, gconstpointer data)
+{
+    g_autoptr(DlkHold) hold = image_take(image, DLK_MODE_SHARED, TOGETHER);
+    dlk_autofd other = open(image->path, O_RDWR | O_CLOEXEC);
+    g_autofree char *reason = NULL;
+    g_assert_true(dlk_image_locks_clear(hold->fd));
+    g_assert_true(dlk_image_locks_set(other, DLK_BYTES_BEYOND, F_WRLCK));
+    /* Nobody can open it so. */
+    g_assert_cmpint((gint)dlk_lease_locks_check_mandatory(hold->fd, "no-such-user", &reason), ==,
+                    DLK_CHECK_UNKNOWN);
+    g_assert_true(g_str_has_prefix(reason, DLK_REASON_STORAGE_ERROR));
 }
 
 static void
@@ -180,6 +195,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     add("/mandatory/locks-lie-behind-the-end-of-every-image", test_locks_lie_behind_the_end_of_every_image);
     add("/mandatory/who-has-taken-it-is-seen", test_who_has_taken_it_is_seen);
+    add("/mandatory/who-has-taken-it-is-not-known-of-storage-that-is-away",
+        test_who_has_taken_it_is_not_known_of_storage_that_is_away);
     add("/mandatory/who-is-refused-is-told-that-it-is-busy", test_who_is_refused_is_told_that_it_is_busy);
     add("/mandatory/lock-belongs-to-no-process-that-could-close-it-away",
         test_lock_belongs_to_no_process_that_could_close_it_away);
