@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 #define NO_ANSWER "the storage has not answered since a restart"
-#define LATE_CLOSE_STEP_US (20 * 1000)
+#define LATE_CLOSE_STEP_US (50 * 1000)
 
 DlkLeftover *
 dlk_leftover_new(DlkBackend *backend, DlkDisk *disk, DlkRule *rule)
@@ -21,7 +21,6 @@ dlk_leftover_new(DlkBackend *backend, DlkDisk *disk, DlkRule *rule)
     self->backend = backend ? g_object_ref(backend) : NULL;
     self->disk = dlk_disk_ref(disk);
     self->rule = dlk_rule_ref(rule);
-    self->found_watch = -1;
     g_mutex_init(&self->mutex);
     for (guint i = 0; i < DLK_HOLD_PARTS; i++)
         self->fds[i] = self->old_fds[i] = -1;
@@ -214,16 +213,14 @@ drop_old(DlkLeftover *self)
 }
 
 static void
-look(DlkLeftover *self, DlkFolderWatchJob *folder_watch, DlkRevived *revived)
+look(DlkLeftover *self, DlkRevived *revived)
 {
     g_autoptr(DlkTarget) target = find_disk(self, revived);
     if (target)
         dlk_target_set_open_as(target, self->rule->open_as);
     self->found = target ? adopt(self, target, revived) : NULL;
-    if (!self->found)
-        return;
-    drop_old(self);
-    self->found_watch = folder_watch ? dlk_folder_watch_add(folder_watch, target) : -1;
+    if (self->found)
+        drop_old(self);
 }
 
 void
@@ -233,11 +230,13 @@ dlk_leftover_revive(DlkLeftover *self, DlkFolderWatchJob *folder_watch, DlkReviv
 
     *revived = (DlkRevived){.answer = DLK_CHECK_HELD, .folder_watch = -1};
     if (!self->found && !self->over)
-        look(self, folder_watch, revived);
+        look(self, revived);
     if (self->over)
         revived->answer = DLK_CHECK_UNKNOWN;
     if (self->over || !self->found)
         return;
+    /* Before the look at the name, and anew each time: one that no lease came of is taken away. */
+    const int watch = folder_watch ? dlk_folder_watch_add(folder_watch, self->found->target) : -1;
     if (!self->suspended)
         revived->answer = dlk_backend_check(self->backend, self->found, &revived->text);
     revived->reason = revived->text;
@@ -245,7 +244,7 @@ dlk_leftover_revive(DlkLeftover *self, DlkFolderWatchJob *folder_watch, DlkReviv
     if (revived->answer != DLK_CHECK_HELD)
         return;
     revived->hold = dlk_hold_ref(self->found);
-    revived->folder_watch = self->found_watch;
+    revived->folder_watch = watch;
 }
 
 void
@@ -280,7 +279,7 @@ leftover_release(DlkBackend *backend, DlkHold *hold, GError **error)
 
     self->over = TRUE;
     if (!self->found && self->backend)
-        look(self, NULL, &revived);
+        look(self, &revived);
     /* What is lost may have left something all the same: a registration without its reservation, say. */
     if (self->found)
         (void)dlk_backend_release(self->found->backend, self->found, NULL);

@@ -24,8 +24,7 @@ typedef struct {
     GMutex mutex;   /* guards what follows; held while a worker looks, which may be for as long as the storage
                        hangs */
     DlkHold *found; /* whoever waited for it may have given up: the next one has it */
-    int found_watch;
-    gboolean over; /* it was given up: nobody may lock it again */
+    gboolean over;  /* it was given up: nobody may lock it again */
 } DlkLeftover;
 
 /** Without descriptors, for the caller to fill in. Takes references. */

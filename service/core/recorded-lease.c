@@ -119,7 +119,8 @@ make_leftover(DlkEngine *engine, const DlkLeaseRecord *record, DlkLease *lease)
     leftover->other_mode = record->other_mode;
     leftover->strict = record->strict;
     leftover->suspended = record->state == DLK_STATE_SUSPENDED;
-    leftover->late_close_until = g_get_monotonic_time() + LATE_CLOSE_US;
+    leftover->late_close_until =
+        g_get_monotonic_time() + MIN(LATE_CLOSE_US, lease->rule->unreachable_after / 2);
     leftover->pid = lease->process ? lease->pid : 0;
     leftover->holder = dlk_holder_new_of_lease(lease, engine->host_id, engine->host_name);
     return leftover;
