@@ -3,6 +3,8 @@
 #include "base/error.h"
 
 #define NO_ANSWER "no answer"
+/* In less nobody answers for those behind another. */
+#define SHORTEST_US (20 * G_TIME_SPAN_MILLISECOND)
 
 /* Shared with the worker, who may still be at it when the main thread has given up waiting. */
 typedef struct {
@@ -189,11 +191,12 @@ ask_by_job(GTask *task, guint index, GPtrArray *holds)
 
 /* What is behind the hold that the worker is at, away from it; %NULL: nothing, or the job had no turn yet. */
 static GPtrArray *
-take_rest(Batch *batch)
+take_rest(Batch *batch, gboolean *started)
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&batch->mutex);
     const guint first = batch->checked->len + 1;
 
+    *started = batch->current || batch->checked->len > 0;
     if (!batch->current || first >= batch->end)
         return NULL;
     GPtrArray *rest = g_ptr_array_new_full(batch->end - first, (GDestroyNotify)dlk_hold_unref);
@@ -201,6 +204,19 @@ take_rest(Batch *batch)
         g_ptr_array_add(rest, dlk_hold_ref(g_ptr_array_index(batch->holds, i)));
     batch->end = first;
     return rest;
+}
+
+static void ask_after_rest(gpointer user_data);
+
+/* In the middle of the time that is left. */
+static void
+ask_after_rest_later(GTask *task)
+{
+    Question *question = g_task_get_task_data(task);
+    const gint64 now = g_get_monotonic_time(), left = question->deadline - now;
+
+    if (left > SHORTEST_US)
+        question->timer = dlk_timers_add(question->engine->timers, now + left / 2, ask_after_rest, task);
 }
 
 /*
@@ -212,12 +228,14 @@ ask_after_rest(gpointer user_data)
 {
     GTask *task = user_data;
     Question *question = g_task_get_task_data(task);
-    GPtrArray *rest = take_rest(question->batches[0]);
+    gboolean started;
+    GPtrArray *rest = take_rest(question->batches[0], &started);
 
     question->timer = NULL;
-    if (!rest)
-        return;
-    ask_by_job(task, 1, rest);
+    if (rest)
+        ask_by_job(task, 1, rest);
+    else if (!started)
+        ask_after_rest_later(task);
 }
 
 void
@@ -233,7 +251,7 @@ dlk_check_job_run(DlkEngine *engine, GPtrArray *holds, gint64 unreachable_after,
     question->deadline = now + unreachable_after;
     g_task_set_task_data(task, question, question_free);
     if (holds->len > 1)
-        question->timer = dlk_timers_add(engine->timers, now + unreachable_after / 2, ask_after_rest, task);
+        ask_after_rest_later(task);
     ask_by_job(task, 0, holds);
 }
 
