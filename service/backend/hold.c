@@ -111,8 +111,11 @@ dlk_hold_set_name_watched(DlkHold *self, gboolean watched)
 void
 dlk_hold_look_at_name(DlkHold *self)
 {
-    if (g_atomic_int_get(&self->look_in) > 0)
-        g_atomic_int_set(&self->look_in, 1);
+    gint left;
+
+    do
+        left = g_atomic_int_get(&self->look_in);
+    while (left > 1 && !g_atomic_int_compare_and_exchange(&self->look_in, left, 1));
 }
 
 /* It is counted before the look: what is heard of later asks for another. */

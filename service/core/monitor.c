@@ -312,14 +312,15 @@ dlk_monitor_forget(DlkEngine *engine, DlkLease *lease, DlkTarget *target)
     dlk_timers_cancel(engine->timers, &holding->check_timer);
 }
 
-/* With the next check, whenever that is. */
+/* Something was heard of its name, or of the folder, which may be the last that is heard: from now on each
+ * check looks. */
 static void
-look_at_name(const DlkLease *lease)
+trust_no_watch(const DlkLease *lease)
 {
     const DlkHolding *holding = dlk_holding(lease);
 
     if (holding && holding->hold)
-        dlk_hold_look_at_name(holding->hold);
+        dlk_hold_set_name_watched(holding->hold, FALSE);
 }
 
 void
@@ -332,7 +333,7 @@ dlk_monitor_disk_stirred(const char *disk_id, gpointer user_data)
     for (guint i = 0; i < leases->len; i++) {
         DlkLease *lease = g_ptr_array_index(leases, i);
 
-        look_at_name(lease);
+        trust_no_watch(lease);
         if (!wants_checks(lease))
             continue;
         if (dlk_holding(lease)->checking) {
@@ -384,7 +385,8 @@ dlk_engine_check_async(DlkEngine *self, DlkLease *lease, GAsyncReadyCallback cal
     }
     GPtrArray *one = g_ptr_array_new_with_free_func((GDestroyNotify)dlk_lease_unref);
     g_ptr_array_add(one, dlk_lease_ref(lease));
-    look_at_name(lease);
+    if (dlk_holding(lease)->hold)
+        dlk_hold_look_at_name(dlk_holding(lease)->hold);
     submit(self, one, task);
 }
 

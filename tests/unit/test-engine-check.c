@@ -1,3 +1,4 @@
+#include "base/filesystem.h"
 #include "core/holding.h"
 #include "engine-fixture.h"
 
@@ -200,6 +201,18 @@ test_file_that_is_moved_away_is_still_held(EngineFixture *f, gconstpointer data)
     g_assert_cmpint(g_rename(engine_image(f, "a.img"), moved), ==, 0);
     g_assert_cmpint(engine_check(f, lease), ==, DLK_STATE_ACTIVE);
     engine_refused(f, "moved.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY, "is held");
+}
+
+static void
+test_name_that_something_was_heard_of_is_looked_at_with_each_check(EngineFixture *f, gconstpointer data)
+{
+    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, "{'backend': <'fcntl'>}");
+    const gint *look_in = &dlk_holding(lease)->hold->look_in;
+    g_autofree char *moved = scratch_path(&f->scratch, "moved.img");
+
+    g_assert_cmpint(g_atomic_int_get(look_in) > 0, ==, dlk_filesystem_is_local(lease->disk->filesystem));
+    g_assert_cmpint(g_rename(engine_image(f, "a.img"), moved), ==, 0);
+    engine_wait_until(g_atomic_int_get(look_in) == 0);
 }
 
 static void
@@ -455,6 +468,7 @@ main(int argc, char **argv)
     ADD("deleted-whatever-the-backend", NULL,
         test_file_that_is_deleted_breaks_all_leases_on_it_whatever_the_backend);
     ADD("moved-away", NULL, test_file_that_is_moved_away_is_still_held);
+    ADD("heard-of", NULL, test_name_that_something_was_heard_of_is_looked_at_with_each_check);
     ADD("replaced-while-checked", NULL,
         test_file_that_is_replaced_while_it_is_being_checked_is_looked_at_again);
     ADD("answer-from-before-a-change", NULL, test_answer_from_before_a_change_is_not_believed);
