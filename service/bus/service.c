@@ -137,7 +137,7 @@ enter(DlkService *self)
 {
     self->callers = dlk_callers_new(self->connection, on_caller_gone, self);
     self->passed_fds = dlk_passed_fds_new(self->engine, self->connection, self->callers);
-    self->polkit = dlk_polkit_new(self->connection);
+    self->polkit = dlk_polkit_new(self->connection, DLK_POLKIT_PROMPT_MS);
     dlk_engine_set_polkit(self->engine, self->polkit);
     self->announcer = dlk_announcer_new(self->engine, self->connection);
     self->objects = dlk_objects_new(self->engine, self->connection, self->callers);

@@ -29,20 +29,22 @@ static const struct {
 
 struct _DlkPolkit {
     GDBusConnection *connection;
-    GHashTable *open; /* set of the GTasks that wait for an answer */
+    guint prompt_ms;
+    GHashTable *open; /* set of the GTasks whose question polkitd has not replied to, answered or not */
     guint64 prompts;  /* so many cancellation ids were given out */
 };
 
 typedef struct {
-    DlkPolkit *polkit; /* valid until answered */
+    DlkPolkit *polkit; /* valid until answered, and while the task is among its open ones */
     DlkCaller *caller;
     gulong gone_handler;
     char *action;
     GVariant *details;
     gboolean interactive;
     char *cancellation_id; /* of the prompt; %NULL before there is one */
+    guint deadline;
     guint ping_timer;
-    GCancellable *answered; /* what is still under way to polkit is of no interest then */
+    GCancellable *answered; /* cancelled when the task has its answer */
 } Check;
 
 typedef struct {
@@ -77,16 +79,24 @@ return_outcome(GTask *task, DlkAnswer answer, const char *why)
     g_task_return_pointer(task, outcome, (GDestroyNotify)outcome_free);
 }
 
-/* The one end of every check that was put to polkit. */
+static gboolean
+is_answered(const Check *check)
+{
+    return g_cancellable_is_cancelled(check->answered);
+}
+
+/*
+ * The one answer to every check that was put to polkit. A question that polkitd has not replied to stays open
+ * all the same: the bus keeps a place for the reply, of which it has only so many for the service.
+ */
 static void
 finish(GTask *task, DlkAnswer answer, const char *why)
 {
-    g_autoptr(GTask) keep G_GNUC_UNUSED = g_object_ref(task);
     Check *check = g_task_get_task_data(task);
-    if (!g_hash_table_remove(check->polkit->open, task))
+    if (is_answered(check))
         return;
-    check->polkit = NULL;
     g_signal_handler_disconnect(check->caller->gone, check->gone_handler);
+    g_clear_handle_id(&check->deadline, g_source_remove);
     g_clear_handle_id(&check->ping_timer, g_source_remove);
     g_cancellable_cancel(check->answered);
     return_outcome(task, answer, why);
@@ -111,12 +121,9 @@ on_caller_gone(GCancellable *gone, gpointer user_data)
     finish(task, DLK_ANSWER_NO, "the caller has left the bus");
 }
 
-/* Ends the check if @error is anything but its having ended already. */
 static void
 finish_for_error(GTask *task, const GError *error)
 {
-    if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-        return;
     if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT) ||
         g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_NO_REPLY) ||
         g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_TIMEOUT)) {
@@ -144,7 +151,7 @@ on_pong(GObject *source, GAsyncResult *result, gpointer user_data)
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
     Check *check = g_task_get_task_data(task);
-    if (check->polkit == NULL)
+    if (is_answered(check))
         return;
     if (reply != NULL) {
         ping_later(task);
@@ -172,42 +179,60 @@ ping_later(GTask *task)
     check->ping_timer = g_timeout_add_once(PING_INTERVAL_MS, on_ping_due, task);
 }
 
-static void on_answer(GObject *source, GAsyncResult *result, gpointer user_data);
-
 static void
-ask(GTask *task, guint flags, const char *cancellation_id, int timeout_ms)
+on_deadline(gpointer user_data)
+{
+    GTask *task = user_data;
+    Check *check = g_task_get_task_data(task);
+    check->deadline = 0;
+    withdraw_prompt(check);
+    finish(task, DLK_ANSWER_NO,
+           check->cancellation_id != NULL ? "nobody has answered the prompt for a password"
+                                          : "polkit does not answer" ADVICE);
+}
+
+static void on_reply(GObject *source, GAsyncResult *result, gpointer user_data);
+
+/* The call itself has no time limit: it ends when polkitd replies or leaves the bus, and so does the bus's
+ * waiting for that. */
+static void
+ask(GTask *task, guint flags, const char *cancellation_id, guint deadline_ms)
 {
     Check *check = g_task_get_task_data(task);
     GVariantBuilder subject;
     g_variant_builder_init(&subject, G_VARIANT_TYPE_VARDICT);
     g_variant_builder_add(&subject, "{sv}", "name", g_variant_new_string(check->caller->name));
-    g_dbus_connection_call(check->polkit->connection, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE,
-                           "CheckAuthorization",
-                           g_variant_new("((sa{sv})s@a{ss}us)", "system-bus-name", &subject, check->action,
-                                         check->details, flags, cancellation_id),
-                           G_VARIANT_TYPE("((bba{ss}))"), G_DBUS_CALL_FLAGS_NONE, timeout_ms, check->answered,
-                           on_answer, g_object_ref(task));
+    g_hash_table_add(check->polkit->open, g_object_ref(task));
+    check->deadline = g_timeout_add_once(deadline_ms, on_deadline, task);
+    g_dbus_connection_call(
+        check->polkit->connection, POLKIT_NAME, POLKIT_PATH, POLKIT_INTERFACE, "CheckAuthorization",
+        g_variant_new("((sa{sv})s@a{ss}us)", "system-bus-name", &subject, check->action, check->details,
+                      flags, cancellation_id),
+        G_VARIANT_TYPE("((bba{ss}))"), G_DBUS_CALL_FLAGS_NONE, G_MAXINT, NULL, on_reply, g_object_ref(task));
 }
 
-/* A person takes any time to answer; that polkitd is still there to ask them is looked at meanwhile. */
+/* A person takes minutes to answer; that polkitd is still there to ask them is looked at meanwhile. */
 static void
 prompt(GTask *task)
 {
     Check *check = g_task_get_task_data(task);
     check->cancellation_id = g_strdup_printf("disklock-%" G_GUINT64_FORMAT, ++check->polkit->prompts);
-    ask(task, ALLOW_USER_INTERACTION, check->cancellation_id, G_MAXINT);
+    ask(task, ALLOW_USER_INTERACTION, check->cancellation_id, check->polkit->prompt_ms);
     ping_later(task);
 }
 
 static void
-on_answer(GObject *source, GAsyncResult *result, gpointer user_data)
+on_reply(GObject *source, GAsyncResult *result, gpointer user_data)
 {
     g_autoptr(GTask) task = user_data;
     g_autoptr(GError) error = NULL;
     g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
     Check *check = g_task_get_task_data(task);
-    if (check->polkit == NULL)
+    if (check->polkit != NULL)
+        g_hash_table_remove(check->polkit->open, task);
+    if (is_answered(check))
         return;
+    g_clear_handle_id(&check->deadline, g_source_remove);
     if (reply == NULL) {
         finish_for_error(task, error);
         return;
@@ -255,10 +280,11 @@ presentable(const char *action, GVariant *details)
 }
 
 DlkPolkit *
-dlk_polkit_new(GDBusConnection *connection)
+dlk_polkit_new(GDBusConnection *connection, guint prompt_ms)
 {
     DlkPolkit *self = g_new0(DlkPolkit, 1);
     self->connection = g_object_ref(connection);
+    self->prompt_ms = prompt_ms;
     self->open = g_hash_table_new_full(g_direct_hash, g_direct_equal, g_object_unref, NULL);
     return self;
 }
@@ -267,12 +293,16 @@ void
 dlk_polkit_free(DlkPolkit *self)
 {
     GHashTableIter iter;
-    gpointer task = NULL;
+    gpointer key = NULL;
     for (;;) {
         g_hash_table_iter_init(&iter, self->open);
-        if (!g_hash_table_iter_next(&iter, &task, NULL))
+        if (!g_hash_table_iter_next(&iter, &key, NULL))
             break;
-        withdraw_prompt(g_task_get_task_data(task));
+        g_autoptr(GTask) task = g_object_ref(key);
+        Check *check = g_task_get_task_data(task);
+        withdraw_prompt(check);
+        g_hash_table_remove(self->open, task);
+        check->polkit = NULL;
         finish(task, DLK_ANSWER_NO, "the service is ending");
     }
     g_hash_table_unref(self->open);

@@ -15,20 +15,26 @@ typedef enum {
 
 #define DLK_ACTION_PREFIX "org.disklock.disklock1."
 
+/* How long a person may take. Long enough to fetch whoever knows the password; a prompt without an end would
+ * count among its user's questions until he leaves the bus, and lock him out. */
+#define DLK_POLKIT_PROMPT_MS (5 * 60 * 1000)
+
 /**
  * DlkPolkit: asks org.freedesktop.PolicyKit1 on the bus. uid 0 is answered yes without asking. No answer
  * within 3 s, an error, no polkit: no. While a person is being prompted polkitd is pinged, so that a dead one
- * is noticed within the same time. Main thread.
+ * is noticed within the same time. A prompt is withdrawn after @prompt_ms. Main thread.
  */
 typedef struct _DlkPolkit DlkPolkit;
-DlkPolkit *dlk_polkit_new(GDBusConnection *connection);
+DlkPolkit *dlk_polkit_new(GDBusConnection *connection, guint prompt_ms);
 void dlk_polkit_free(DlkPolkit *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPolkit, dlk_polkit_free)
 
 /** Is @caller one whom polkit is asked about? FALSE for uid 0: then there is nothing to wait for. */
 gboolean dlk_polkit_needs_asking(const DlkCaller *caller);
 
-/** How many questions about @uid are open: put to polkit, and not answered yet. */
+/** How many questions about @uid are open: put to polkit, which has not replied yet. A question stays open
+ * where its caller has his answer already, because he has left or polkit is slow, until the reply comes or
+ * polkit leaves the bus. */
 guint dlk_polkit_open_questions(const DlkPolkit *self, uid_t uid);
 
 /**

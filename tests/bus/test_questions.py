@@ -300,7 +300,21 @@ def test_one_users_prompts_leave_polkit_to_others(service, polkit, client, disk)
     assert client(BOB).inspect(disk)["state"] == "free"
 
 
-def test_questions_that_nobody_waits_for_do_not_count(limited, polkit, client, disk):
+def test_who_leaves_takes_no_question_along_that_polkit_has_not_answered(limited, polkit, client, disk):
+    """The bus keeps a place for the reply until it comes."""
+    polkit.stop()
+    for _ in range(3):
+        alice = client(ALICE)
+        alice.start("CanAcquire", "(ss)", str(disk), "exclusive")
+        alice.get("HostId")  # the service has put the question
+        alice.close()
+    again = client(ALICE)
+    assert can_acquire(again, disk) == "LimitExceeded"
+    polkit.cont()
+    wait_until(lambda: can_acquire(again, disk) == "challenge", "the replies")
+
+
+def test_prompts_that_nobody_waits_for_do_not_count(limited, polkit, client, disk):
     alice, _ = limited
     agent = Agent(polkit, alice.pid, answer=None)
     for _ in range(3):

@@ -142,7 +142,7 @@ set_up_alone(Fixture *self, gconstpointer unused)
         self->bus = g_test_dbus_new(G_TEST_DBUS_NONE);
     g_test_dbus_up(self->bus);
     self->service = connect_to_bus(self->bus);
-    self->polkit = dlk_polkit_new(self->service);
+    self->polkit = dlk_polkit_new(self->service, DLK_POLKIT_PROMPT_MS);
     self->caller = caller_of_uid(1000);
 }
 
@@ -267,12 +267,31 @@ test_open_questions_are_counted_for_each_uid(Fixture *self, gconstpointer unused
     assert_answer(self, &first, DLK_ANSWER_YES, NULL);
     assert_answer(self, &second, DLK_ANSWER_YES, NULL);
     g_assert_cmpuint(dlk_polkit_open_questions(self->polkit, 1000), ==, 0);
+}
 
-    g_autoptr(GAsyncResult) third = NULL;
-    start(self, FALSE, &third);
+/* The bus waits for the reply as long. */
+static void
+test_question_is_open_until_polkit_replies(Fixture *self, gconstpointer unused)
+{
+    g_autoptr(GAsyncResult) result = NULL;
+    start(self, FALSE, &result);
+    wait_until(self->authority.waiting != NULL);
     g_cancellable_cancel(self->caller->gone);
-    g_assert_cmpuint(dlk_polkit_open_questions(self->polkit, 1000), ==, 0);
-    assert_answer(self, &third, DLK_ANSWER_NO, "has left the bus");
+    assert_answer(self, &result, DLK_ANSWER_NO, "has left the bus");
+    g_assert_cmpuint(dlk_polkit_open_questions(self->polkit, 1000), ==, 1);
+    reply(&self->authority, self->authority.waiting, "((true, false, @a{ss} {}),)");
+    wait_until(dlk_polkit_open_questions(self->polkit, 1000) == 0);
+}
+
+static void
+test_question_that_polkit_is_slow_with_stays_open(Fixture *self, gconstpointer unused)
+{
+    g_autoptr(GAsyncResult) result = NULL;
+    start(self, FALSE, &result);
+    assert_answer(self, &result, DLK_ANSWER_NO, "polkit does not answer");
+    g_assert_cmpuint(dlk_polkit_open_questions(self->polkit, 1000), ==, 1);
+    authority_die(&self->authority);
+    wait_until(dlk_polkit_open_questions(self->polkit, 1000) == 0);
 }
 
 /* Puts a question with @details and returns those that arrived. */
@@ -456,6 +475,20 @@ test_prompt_goes_with_its_caller(Fixture *self, gconstpointer unused)
 }
 
 static void
+test_prompt_that_nobody_answers_is_withdrawn(Fixture *self, gconstpointer unused)
+{
+    g_autoptr(GAsyncResult) result = NULL;
+    dlk_polkit_free(self->polkit);
+    self->polkit = dlk_polkit_new(self->service, 100);
+    start_prompt(self, &result);
+    assert_answer(self, &result, DLK_ANSWER_NO, "nobody has answered");
+    assert_prompt_is_withdrawn(self);
+    g_assert_cmpuint(dlk_polkit_open_questions(self->polkit, 1000), ==, 1);
+    reply(&self->authority, self->authority.waiting, "((false, false, {'polkit.dismissed': 'true'}),)");
+    wait_until(dlk_polkit_open_questions(self->polkit, 1000) == 0);
+}
+
+static void
 test_caller_that_is_gone_is_not_asked_about(Fixture *self, gconstpointer unused)
 {
     self->authority.answer = "((true, false, @a{ss} {}),)";
@@ -472,6 +505,26 @@ test_open_check_ends_with_the_service(Fixture *self, gconstpointer unused)
     g_clear_pointer(&self->polkit, dlk_polkit_free);
     assert_answer(self, &result, DLK_ANSWER_NO, "the service is ending");
     assert_prompt_is_withdrawn(self);
+}
+
+static void
+test_reply_may_come_after_the_service_has_ended(Fixture *self, gconstpointer unused)
+{
+    g_autoptr(GAsyncResult) result = NULL;
+    start_prompt(self, &result);
+    g_cancellable_cancel(self->caller->gone);
+    assert_answer(self, &result, DLK_ANSWER_NO, "has left the bus");
+    GWeakRef task;
+    g_weak_ref_init(&task, result);
+    g_clear_object(&result);
+    g_clear_pointer(&self->polkit, dlk_polkit_free);
+    reply(&self->authority, self->authority.waiting, "((true, false, @a{ss} {}),)");
+    for (gboolean is_there = TRUE; is_there;) {
+        g_main_context_iteration(NULL, TRUE);
+        g_autoptr(GObject) left = g_weak_ref_get(&task);
+        is_there = left != NULL;
+    }
+    g_weak_ref_clear(&task);
 }
 
 #define ADD(name) g_test_add("/polkit/" #name, Fixture, NULL, set_up, test_##name, tear_down)
@@ -504,5 +557,9 @@ main(int argc, char **argv)
     ADD(caller_that_is_gone_is_not_asked_about);
     ADD(open_check_ends_with_the_service);
     ADD(open_questions_are_counted_for_each_uid);
+    ADD(question_is_open_until_polkit_replies);
+    ADD(question_that_polkit_is_slow_with_stays_open);
+    ADD(prompt_that_nobody_answers_is_withdrawn);
+    ADD(reply_may_come_after_the_service_has_ended);
     return g_test_run();
 }
