@@ -228,6 +228,13 @@ dlk_authority_details(const char *key, ...)
 }
 
 GVariant *
+dlk_authority_disk_details(const DlkDisk *disk, const DlkRule *rule)
+{
+    return dlk_authority_details("path", dlk_disk_label(disk), "disk", disk->id, "backend", rule->backends[0],
+                                 NULL);
+}
+
+GVariant *
 dlk_authority_lease_details(const DlkLease *lease, DlkMode mode)
 {
     return dlk_authority_details("path", dlk_disk_label(lease->disk), "disk", lease->disk->id, "mode",

@@ -34,6 +34,8 @@ gboolean dlk_authority_ask_finish(DlkEngine *engine, GAsyncResult *result, gbool
  * value that is %NULL is left out; bytes of a path that are no UTF-8 are written \xNN.
  */
 GVariant *dlk_authority_details(const char *key, ...) G_GNUC_NULL_TERMINATED;
+/** What polkit is told of @disk, which falls under @rule, where the question is who has it. */
+GVariant *dlk_authority_disk_details(const DlkDisk *disk, const DlkRule *rule);
 /** What polkit is told of @lease, which is to be had in @mode: the path is where its descriptor led to, so
  * that a link does not speak for its target. */
 GVariant *dlk_authority_lease_details(const DlkLease *lease, DlkMode mode);

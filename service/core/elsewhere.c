@@ -205,8 +205,9 @@ on_holders(GObject *source, GAsyncResult *result, gpointer user_data)
         return;
     }
     question->text = say(question, obstacle, others);
+    /* As Inspect asks: the lease's owner and mode are the caller's own words, and a record is a hint. */
     dlk_authority_ask_async(engine, question->caller, "inspect",
-                            dlk_authority_lease_details(lease, question->mode), FALSE, on_may_inspect,
+                            dlk_authority_disk_details(lease->disk, lease->rule), FALSE, on_may_inspect,
                             g_steal_pointer(&task));
 }
 

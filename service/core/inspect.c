@@ -310,13 +310,11 @@ authorise_disk(DlkEngine *engine, GTask *task)
 {
     Inspection *inspection = g_task_get_task_data(task);
     const DlkDisk *disk = inspection->target->disk;
-    const char *path = dlk_disk_label(disk);
 
-    if (g_strcmp0(inspection->what.path, path) != 0)
+    if (g_strcmp0(inspection->what.path, dlk_disk_label(disk)) != 0)
         inspection->what.prompted = FALSE;
     dlk_authority_ask_async(
-        engine, inspection->what.caller, "inspect",
-        dlk_authority_details("path", path, "disk", disk->id, "backend", inspection->rule->backends[0], NULL),
+        engine, inspection->what.caller, "inspect", dlk_authority_disk_details(disk, inspection->rule),
         inspection->what.interactive && !inspection->what.prompted, on_disk_authorised, g_object_ref(task));
 }
 

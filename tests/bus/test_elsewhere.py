@@ -122,6 +122,29 @@ def test_who_may_not_inspect_is_not_told_whose_the_disk_is(hosts):
         polkit.close()
 
 
+def test_nobody_is_told_whose_the_disk_is_for_what_he_calls_himself(hosts):
+    alpha, beta = hosts
+    polkit = harness.Polkit(beta.bus, harness.policy_files())
+    try:
+        polkit.allow(ALICE, "acquire")
+        polkit.add_rule("""polkit.addRule(function(action, subject) {
+            if (action.id == "org.disklock.disklock1.inspect" && (action.lookup("owner") == "web01" || action.lookup("mode")))
+                return polkit.Result.YES;
+        });""")
+        alpha.root.acquire(DISK, owner="secret01")
+        alice = harness.Client(beta.bus, ALICE)
+        error = alice.refused_acquire(DISK, owner="web01")
+        assert error.name == "Busy" and "secret01" not in error.message and "alpha" not in error.message, error
+        polkit.add_rule(f"""polkit.addRule(function(action, subject) {{
+            if (action.id == "org.disklock.disklock1.inspect" && action.lookup("path") == "{DISK}" && action.lookup("disk"))
+                return polkit.Result.YES;
+        }});""")
+        assert "secret01 on host alpha-node (alpha)" in alice.refused_acquire(DISK, owner="web01").message
+        alice.close()
+    finally:
+        polkit.close()
+
+
 def test_a_lockspace_that_is_gone_is_a_problem_and_no_freedom(hosts, lockspace):
     _, beta = hosts
     lockspace.rmdir()
