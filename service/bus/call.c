@@ -92,7 +92,6 @@ dlk_call_set_lease(DlkCall *call, const char *id, GError **error)
     if (call->caller->uid == 0) /* polkit is not asked */
         return TRUE;
     call->details = g_variant_ref_sink(dlk_authority_lease_details(lease, lease->mode));
-    call->guarded = lease->uid != call->caller->uid;
     return TRUE;
 }
 
@@ -221,7 +220,7 @@ on_caller_known(DlkCall *call)
         dlk_call_fail(call, not_owner(call));
         return;
     }
-    if (call->guarded)
+    if (call->details && call->has_owner && call->owner_uid != call->caller->uid)
         dlk_authority_ask_guarded_async(call->engine, call->caller, call->member->action, call->details,
                                         call->interactive, on_authorised, call);
     else

@@ -23,7 +23,6 @@ typedef struct _DlkCall {
     uid_t owner_uid;     /* whose lease it is, or which uid's data */
     char *subject;       /* for messages: what it is about, as the caller named it, or %NULL */
     GVariant *details;   /* for polkit: a{ss} or %NULL */
-    gboolean guarded;    /* and they tell of what is not the caller's */
     DlkRequest *request; /* of the Acquire family */
     GError *problem;     /* with the arguments, to be told to who is authorised */
     DlkMode mode;
