@@ -11,6 +11,12 @@ typedef struct {
     char *why;
 } Answer;
 
+static gboolean
+is_yes(DlkAnswer answer)
+{
+    return answer == DLK_ANSWER_YES || answer == DLK_ANSWER_YES_AFTER_PROMPT;
+}
+
 static void
 answer_free(gpointer data)
 {
@@ -79,7 +85,6 @@ typedef enum {
 typedef struct {
     Step step;
     DlkCaller *caller;
-    const char *action; /* static */
     GVariant *details;
     gboolean interactive;
 } Guarded;
@@ -94,23 +99,43 @@ guarded_free(gpointer data)
     g_free(guarded);
 }
 
+static gboolean
+is_to_see(GTask *task)
+{
+    return g_str_equal(g_task_get_name(task), "inspect");
+}
+
+/*
+ * Only a person may overrule what polkit said when it was told of the lease: that it takes a prompt. A yes
+ * without one is to a question that tells of nothing, of rules that would have said otherwise.
+ */
+static void
+require_prompt(Answer *answer)
+{
+    if (answer->answer != DLK_ANSWER_YES)
+        return;
+    answer->answer = DLK_ANSWER_NO;
+    answer->why =
+        g_strdup("polkit wants a password for seeing this lease, and asked for none for seeing any");
+}
+
 /* Takes the step after @answer. FALSE: there is none, this is the answer to it all. */
 static gboolean
-go_on(Guarded *guarded, DlkAnswer answer)
+go_on(GTask *task, Answer *answer)
 {
-    const gboolean yes = answer == DLK_ANSWER_YES || answer == DLK_ANSWER_YES_AFTER_PROMPT;
-    const gboolean to_see = g_str_equal(guarded->action, "inspect");
+    Guarded *guarded = g_task_get_task_data(task);
 
     switch (guarded->step) {
     case STEP_UNPROMPTED:
-        guarded->step = to_see ? STEP_PROMPT_TO_SEE : STEP_MAY_SEE;
-        return answer == DLK_ANSWER_CHALLENGE && guarded->interactive;
+        guarded->step = is_to_see(task) ? STEP_PROMPT_TO_SEE : STEP_MAY_SEE;
+        return answer->answer == DLK_ANSWER_CHALLENGE && guarded->interactive;
     case STEP_MAY_SEE:
-        guarded->step = yes ? STEP_PROMPT : STEP_PROMPT_TO_SEE;
-        return yes || answer == DLK_ANSWER_CHALLENGE;
+        guarded->step = is_yes(answer->answer) ? STEP_PROMPT : STEP_PROMPT_TO_SEE;
+        return is_yes(answer->answer) || answer->answer == DLK_ANSWER_CHALLENGE;
     case STEP_PROMPT_TO_SEE:
+        require_prompt(answer);
         guarded->step = STEP_PROMPT;
-        return yes && !to_see;
+        return is_yes(answer->answer) && !is_to_see(task);
     case STEP_PROMPT:
         break;
     }
@@ -127,7 +152,7 @@ ask_step(GTask *task)
     const gboolean prompts = guarded->step == STEP_PROMPT_TO_SEE || guarded->step == STEP_PROMPT;
 
     dlk_authority_ask_async(
-        g_task_get_source_object(task), guarded->caller, to_see ? "inspect" : guarded->action,
+        g_task_get_source_object(task), guarded->caller, to_see ? "inspect" : g_task_get_name(task),
         guarded->step == STEP_PROMPT_TO_SEE ? NULL : guarded->details, prompts, on_step, task);
 }
 
@@ -137,7 +162,7 @@ on_step(GObject *source, GAsyncResult *result, gpointer user_data)
     GTask *task = user_data;
     Answer *answer = g_task_propagate_pointer(G_TASK(result), NULL);
 
-    if (go_on(g_task_get_task_data(task), answer->answer)) {
+    if (go_on(task, answer)) {
         answer_free(answer);
         ask_step(task);
         return;
@@ -155,7 +180,6 @@ dlk_authority_ask_guarded_async(DlkEngine *engine, DlkCaller *caller, const char
 
     g_task_set_name(task, action);
     guarded->caller = dlk_caller_ref(caller);
-    guarded->action = action;
     guarded->details = g_variant_ref_sink(details);
     guarded->interactive = interactive;
     g_task_set_task_data(task, guarded, guarded_free);
@@ -193,7 +217,7 @@ gboolean
 dlk_authority_ask_finish(DlkEngine *engine, GAsyncResult *result, gboolean *prompted, GError **error)
 {
     Answer *answer = g_task_propagate_pointer(G_TASK(result), NULL);
-    gboolean yes = answer->answer == DLK_ANSWER_YES || answer->answer == DLK_ANSWER_YES_AFTER_PROMPT;
+    gboolean yes = is_yes(answer->answer);
 
     if (answer->answer == DLK_ANSWER_YES_AFTER_PROMPT && prompted)
         *prompted = TRUE;

@@ -13,7 +13,7 @@ void dlk_authority_ask_async(DlkEngine *engine, DlkCaller *caller, const char *a
  * dlk_authority_ask_guarded: as dlk_authority_ask_async(), where @details tell of somebody else's lease.
  * polkit's rules get them with the first question; the prompt goes to an agent that the caller may run
  * himself, and tells of them only when polkit has said yes to his seeing them, "inspect", too. Where that
- * takes a prompt, it is one that names no disk.
+ * takes a prompt, it is one that names no disk; a yes without a prompt is none then.
  */
 void dlk_authority_ask_guarded_async(DlkEngine *engine, DlkCaller *caller, const char *action,
                                      GVariant *details, gboolean interactive, GAsyncReadyCallback callback,

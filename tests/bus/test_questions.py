@@ -190,6 +190,23 @@ def test_a_rule_decides_by_the_path_without_a_prompt(alice, polkit, agent, secre
     assert agent.seen == []
 
 
+def get_owner(client, lease):
+    return client.start("Get", "(ss)", LEASE, "Owner", path=lease.path, interface=PROPERTIES, interactive=True)
+
+
+@pytest.mark.parametrize("start", [
+    get_owner, lambda client, lease: client.start("Release", "(o)", lease.path, interactive=True),
+    lambda client, lease: client.start("Break", "(osa{sv})", lease.path, "test", {}, interactive=True)])
+def test_leave_to_see_what_is_not_named_is_none_to_see_what_takes_a_password(alice, polkit, agent, secret, start):
+    polkit.add_rule("""polkit.addRule(function(action, subject) {
+        if (action.id == "org.disklock.disklock1.inspect")
+            return action.lookup("path") ? polkit.Result.AUTH_ADMIN : polkit.Result.YES;
+    });""")
+    error = start(alice, secret).error()
+    assert error.name in DENIED and "secret" not in error.message, error
+    assert agent.seen == [] and secret["State"] == "active"
+
+
 def test_the_properties_of_a_lease_are_prompted_for_without_telling_them(alice, agent, secret):
     assert alice.call("Get", "(ss)", LEASE, "Owner", path=secret.path, interface=PROPERTIES, interactive=True) == ("secret-owner",)
     assert alice.call("Check", path=secret.path, interface=LEASE, interactive=True) == ("active",)
