@@ -115,14 +115,25 @@ ask_release_any(OwnerRelease *self, gboolean interactive, GAsyncReadyCallback ca
                             dlk_authority_details("owner", owner, NULL), interactive, callback, self);
 }
 
+/* polkit's no leaves the caller his own, or nothing. That polkit has said nothing is no count: he may try
+ * again. Where leases of his own are released, that is the answer. */
+static void
+go_by_answer(OwnerRelease *self, DlkAnswer answer, GError **error)
+{
+    if (answer == DLK_ANSWER_YES || answer == DLK_ANSWER_YES_AFTER_PROMPT)
+        release_others(self);
+    else if (!self->had_own && (answer == DLK_ANSWER_NONE || answer == DLK_ANSWER_NOT_ASKED))
+        self->error = g_steal_pointer(error);
+    owner_release_step(self);
+}
+
 static void
 on_prompted(GObject *source, GAsyncResult *result, gpointer user_data)
 {
-    OwnerRelease *self = user_data;
+    g_autoptr(GError) error = NULL;
+    const DlkAnswer answer = dlk_authority_answer_finish(result, &error);
 
-    if (dlk_authority_ask_finish(self->call->engine, result, NULL, NULL))
-        release_others(self);
-    owner_release_step(self);
+    go_by_answer(user_data, answer, &error);
 }
 
 static void
@@ -149,16 +160,14 @@ on_release_any(GObject *source, GAsyncResult *result, gpointer user_data)
     DlkCall *call = self->call;
     g_autoptr(GError) error = NULL;
 
-    if (dlk_authority_ask_finish(call->engine, result, NULL, &error)) {
-        release_others(self);
-        owner_release_step(self);
-    } else if (!call->interactive || !g_error_matches(error, DLK_ERROR, DLK_ERROR_INTERACTION_REQUIRED)) {
-        owner_release_step(self);
-    } else if (!self->had_own) {
+    const DlkAnswer answer = dlk_authority_answer_finish(result, &error);
+
+    if (answer != DLK_ANSWER_CHALLENGE || !call->interactive)
+        go_by_answer(self, answer, &error);
+    else if (!self->had_own)
         ask_release_any(self, TRUE, on_prompted);
-    } else {
+    else
         dlk_authority_ask_async(call->engine, call->caller, "inspect", NULL, FALSE, on_may_list, self);
-    }
 }
 
 /* The caller's own go whatever polkit says. It is asked also where nobody else has any: the time that it

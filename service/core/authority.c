@@ -60,7 +60,7 @@ dlk_authority_ask_async(DlkEngine *engine, DlkCaller *caller, const char *action
     if (caller->uid == 0) {
         return_answer(task, DLK_ANSWER_YES, NULL);
     } else if (!engine->polkit) {
-        return_answer(task, DLK_ANSWER_NO, g_strdup("there is no way to polkit"));
+        return_answer(task, DLK_ANSWER_NONE, g_strdup("there is no way to polkit"));
     } else if (dlk_polkit_open_questions(engine->polkit, caller->uid) >= most) {
         return_answer(task, DLK_ANSWER_NOT_ASKED,
                       g_strdup_printf("uid %u has %u questions to polkit open, and may have no more "
@@ -213,20 +213,30 @@ set_refusal(const Answer *answer, const char *asked, GError **error)
             error, "to ask for a password for %s%s would show whose lease it is: ", DLK_ACTION_PREFIX, asked);
 }
 
+DlkAnswer
+dlk_authority_answer_finish(GAsyncResult *result, GError **error)
+{
+    Answer *answer = g_task_propagate_pointer(G_TASK(result), NULL);
+    const DlkAnswer value = answer->answer;
+
+    if (!is_yes(value))
+        set_refusal(answer, g_task_get_name(G_TASK(result)), error);
+    answer_free(answer);
+    return value;
+}
+
 gboolean
 dlk_authority_ask_finish(DlkEngine *engine, GAsyncResult *result, gboolean *prompted, GError **error)
 {
-    Answer *answer = g_task_propagate_pointer(G_TASK(result), NULL);
-    gboolean yes = is_yes(answer->answer);
+    g_autoptr(GError) refusal = NULL;
+    const DlkAnswer answer = dlk_authority_answer_finish(result, &refusal);
 
-    if (answer->answer == DLK_ANSWER_YES_AFTER_PROMPT && prompted)
+    if (answer == DLK_ANSWER_YES_AFTER_PROMPT && prompted)
         *prompted = TRUE;
-    if (answer->answer == DLK_ANSWER_CHALLENGE && prompted && *prompted)
-        yes = TRUE;
-    if (!yes)
-        set_refusal(answer, g_task_get_name(G_TASK(result)), error);
-    answer_free(answer);
-    return yes;
+    if (is_yes(answer) || (answer == DLK_ANSWER_CHALLENGE && prompted && *prompted))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&refusal));
+    return FALSE;
 }
 
 /* ---- what polkit is told ---- */

@@ -28,6 +28,8 @@ void dlk_authority_ask_guarded_async(DlkEngine *engine, DlkCaller *caller, const
  */
 gboolean dlk_authority_ask_finish(DlkEngine *engine, GAsyncResult *result, gboolean *prompted,
                                   GError **error);
+/** The same answer, for who goes on without a yes; @error is set as well where it is none. */
+DlkAnswer dlk_authority_answer_finish(GAsyncResult *result, GError **error);
 
 /**
  * dlk_authority_details: the details of a question, of pairs of key and value, then %NULL: a{ss}, floating. A

@@ -127,19 +127,19 @@ finish_for_error(GTask *task, const GError *error)
     if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT) ||
         g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_NO_REPLY) ||
         g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_TIMEOUT)) {
-        finish(task, DLK_ANSWER_NO, "polkit does not answer" ADVICE);
+        finish(task, DLK_ANSWER_NONE, "polkit does not answer" ADVICE);
         return;
     }
     if (g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_SERVICE_UNKNOWN) ||
         g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_NAME_HAS_NO_OWNER)) {
-        finish(task, DLK_ANSWER_NO, "polkit is not running" ADVICE);
+        finish(task, DLK_ANSWER_NONE, "polkit is not running" ADVICE);
         return;
     }
     g_autoptr(GError) stripped = g_error_copy(error);
     g_dbus_error_strip_remote_error(stripped);
     g_autofree char *text = dlk_text_printable(stripped->message, 300);
     g_autofree char *why = g_strdup_printf("polkit cannot answer: %s" ADVICE, text);
-    finish(task, DLK_ANSWER_NO, why);
+    finish(task, DLK_ANSWER_NONE, why);
 }
 
 static void ping_later(GTask *task);
@@ -186,9 +186,10 @@ on_deadline(gpointer user_data)
     Check *check = g_task_get_task_data(task);
     check->deadline = 0;
     withdraw_prompt(check);
-    finish(task, DLK_ANSWER_NO,
-           check->cancellation_id != NULL ? "nobody has answered the prompt for a password"
-                                          : "polkit does not answer" ADVICE);
+    if (check->cancellation_id != NULL)
+        finish(task, DLK_ANSWER_NO, "nobody has answered the prompt for a password");
+    else
+        finish(task, DLK_ANSWER_NONE, "polkit does not answer" ADVICE);
 }
 
 static void on_reply(GObject *source, GAsyncResult *result, gpointer user_data);

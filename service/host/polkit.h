@@ -7,6 +7,7 @@
 /** DlkAnswer: polkit's word. Whatever is no clear yes is a no. */
 typedef enum {
     DLK_ANSWER_NO,
+    DLK_ANSWER_NONE,      /* polkit is not there, or does not answer, or makes no sense */
     DLK_ANSWER_CHALLENGE, /* yes, after a password, which the caller did not allow to be asked for */
     DLK_ANSWER_YES,
     DLK_ANSWER_YES_AFTER_PROMPT, /* a person has just been asked, and agreed */
@@ -46,6 +47,6 @@ guint dlk_polkit_open_questions(const DlkPolkit *self, uid_t uid);
  */
 void dlk_polkit_check_async(DlkPolkit *self, DlkCaller *caller, const char *action, GVariant *details,
                             gboolean interactive, GAsyncReadyCallback callback, gpointer user_data);
-/** Never fails: what is not yes is no. @why (out, optional, transfer full): for a no that is no decision
- * ("polkitd does not answer"). */
+/** Never fails: what is not yes is no. @why (out, optional, transfer full): for a no that is not of polkit's
+ * rules, and for no answer. */
 DlkAnswer dlk_polkit_check_finish(DlkPolkit *self, GAsyncResult *result, char **why);

@@ -278,6 +278,16 @@ def test_release_by_owner_asks_polkit_as_much_whether_or_not_others_have_leases(
     assert pending.result() == (0,)
 
 
+def test_release_by_owner_tells_who_has_none_that_polkit_does_not_answer(alice, polkit, root, image):
+    polkit.allow(ALICE, "acquire")
+    lease = root.acquire(image("other.img"), owner="web01")
+    own = alice.acquire(image("mine.img"), owner="mine")
+    polkit.kill()
+    error = alice.refused("ReleaseOwner", "(s)", "web01")
+    assert error.name == "NotAuthorized" and "polkit is not running" in error.message, error
+    assert alice.call("ReleaseOwner", "(s)", "mine") == (1,) and lease["State"] == "active", own
+
+
 # ---- how much one user may ask ----
 
 @pytest.fixture
@@ -288,7 +298,7 @@ def limited(polkit, start_service, client):
 
 @pytest.mark.parametrize("member, signature, rest", [
     ("Acquire", "(ssa{sv})", ("exclusive", {})), ("Inspect", "(s)", ()), ("CanAcquire", "(ss)", ("exclusive",)),
-    ("Fence", "(ssa{sv})", ("otherhost", {}))])
+    ("Fence", "(ssa{sv})", ("otherhost", {})), ("ReleaseOwner", "(s)", ())])
 def test_who_has_too_many_questions_open_is_told_so_at_once(limited, polkit, disk, member, signature, rest):
     alice, bob = limited
     agent = Agent(polkit, alice.pid, answer=None)

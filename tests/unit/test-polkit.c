@@ -288,7 +288,7 @@ test_question_that_polkit_is_slow_with_stays_open(Fixture *self, gconstpointer u
 {
     g_autoptr(GAsyncResult) result = NULL;
     start(self, FALSE, &result);
-    assert_answer(self, &result, DLK_ANSWER_NO, "polkit does not answer");
+    assert_answer(self, &result, DLK_ANSWER_NONE, "polkit does not answer");
     g_assert_cmpuint(dlk_polkit_open_questions(self->polkit, 1000), ==, 1);
     authority_die(&self->authority);
     wait_until(dlk_polkit_open_questions(self->polkit, 1000) == 0);
@@ -373,7 +373,7 @@ test_challenge_that_nobody_can_answer_is_a_no(Fixture *self, gconstpointer unuse
 static void
 test_absent_polkit_is_a_no(Fixture *self, gconstpointer unused)
 {
-    assert_check(self, TRUE, DLK_ANSWER_NO, "polkit is not running: see systemctl status polkit");
+    assert_check(self, TRUE, DLK_ANSWER_NONE, "polkit is not running: see systemctl status polkit");
 }
 
 /* The bus holds the question back for a polkitd that it has started and that does not come: here, one that
@@ -381,13 +381,13 @@ test_absent_polkit_is_a_no(Fixture *self, gconstpointer unused)
 static void
 test_polkit_that_does_not_come_up_is_a_no(Fixture *self, gconstpointer unused)
 {
-    assert_check(self, TRUE, DLK_ANSWER_NO, "polkit does not answer");
+    assert_check(self, TRUE, DLK_ANSWER_NONE, "polkit does not answer");
 }
 
 static void
 test_silent_polkit_is_a_no(Fixture *self, gconstpointer unused)
 {
-    assert_check(self, TRUE, DLK_ANSWER_NO, "polkit does not answer");
+    assert_check(self, TRUE, DLK_ANSWER_NONE, "polkit does not answer");
 }
 
 static void
@@ -396,7 +396,7 @@ test_answer_of_wrong_types_is_a_no(Fixture *self, gconstpointer unused)
     const char *garbage[] = {"(true,)", "('yes', true)", "((true, true),)", "((true, false, @a{sv} {}),)"};
     for (gsize i = 0; i < G_N_ELEMENTS(garbage); i++) {
         self->authority.answer = garbage[i];
-        assert_check(self, FALSE, DLK_ANSWER_NO, "polkit cannot answer");
+        assert_check(self, FALSE, DLK_ANSWER_NONE, "polkit cannot answer");
     }
 }
 
@@ -404,7 +404,7 @@ static void
 test_error_of_polkit_is_a_no_in_clean_words(Fixture *self, gconstpointer unused)
 {
     self->authority.error = "out of\n\033[31mmemory";
-    assert_check(self, FALSE, DLK_ANSWER_NO, "polkit cannot answer: out of\\x0a\\x1b[31mmemory");
+    assert_check(self, FALSE, DLK_ANSWER_NONE, "polkit cannot answer: out of\\x0a\\x1b[31mmemory");
 }
 
 static void
@@ -414,7 +414,7 @@ test_polkit_that_dies_over_a_question_is_a_no(Fixture *self, gconstpointer unuse
     start(self, FALSE, &result);
     wait_until(self->authority.waiting != NULL);
     authority_die(&self->authority);
-    assert_answer(self, &result, DLK_ANSWER_NO, "polkit does not answer");
+    assert_answer(self, &result, DLK_ANSWER_NONE, "polkit does not answer");
 }
 
 static void
@@ -440,7 +440,7 @@ test_polkit_that_dies_over_a_prompt_is_a_no(Fixture *self, gconstpointer unused)
     g_autoptr(GAsyncResult) result = NULL;
     start_prompt(self, &result);
     authority_die(&self->authority);
-    assert_answer(self, &result, DLK_ANSWER_NO, "polkit does not answer");
+    assert_answer(self, &result, DLK_ANSWER_NONE, "polkit does not answer");
 }
 
 static void
@@ -449,7 +449,7 @@ test_polkit_that_stops_over_a_prompt_is_a_no(Fixture *self, gconstpointer unused
     g_autoptr(GAsyncResult) result = NULL;
     self->authority.is_stopped = TRUE;
     start_prompt(self, &result);
-    assert_answer(self, &result, DLK_ANSWER_NO, "polkit does not answer");
+    assert_answer(self, &result, DLK_ANSWER_NONE, "polkit does not answer");
     assert_prompt_is_withdrawn(self);
 }
 
