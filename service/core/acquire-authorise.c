@@ -126,21 +126,17 @@ on_path_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
 
 static void on_disk_authorised(GObject *source, GAsyncResult *result, gpointer user_data);
 
-/*
- * polkit said yes to a path; where that leads is known only now, and its rules may know the disk. Who has
- * just given a password for this path is not asked for it again.
- */
+/* polkit said yes to a path; where that leads is known only now, and its rules may know the disk. */
 static void
 ask_about_disk(DlkAcquire *self, DlkItem *item)
 {
     const DlkRequest *request = self->request;
+    const gboolean prompts =
+        dlk_authority_prompts(item->lease->disk, item->wanted->path, request->interactive, &item->prompted);
 
-    /* Who agreed was shown another name. */
-    if (g_strcmp0(item->wanted->path, dlk_disk_label(item->lease->disk)) != 0)
-        item->prompted = FALSE;
     dlk_authority_ask_async(self->engine, request->caller, request->action,
-                            dlk_request_details(request, item->wanted, item->lease),
-                            request->interactive && !item->prompted, on_disk_authorised, self);
+                            dlk_request_details(request, item->wanted, item->lease), prompts,
+                            on_disk_authorised, self);
 }
 
 /* So may a rule about whose process may be stopped for which disk. */
@@ -150,11 +146,12 @@ ask_about_process(DlkAcquire *self, DlkItem *item)
     const DlkRequest *request = self->request;
     const DlkWanted *first = g_ptr_array_index(request->wanted, 0);
 
-    item->prompted =
-        self->prompted && g_strcmp0(first->path, dlk_disk_label(item->lease->disk)) == 0 ? TRUE : FALSE;
+    item->prompted = self->prompted;
+    const gboolean prompts =
+        dlk_authority_prompts(item->lease->disk, first->path, request->interactive, &item->prompted);
     dlk_authority_ask_async(self->engine, request->caller, "acquire-for-others",
-                            dlk_request_details(request, item->wanted, item->lease),
-                            request->interactive && !item->prompted, on_disk_authorised, self);
+                            dlk_request_details(request, item->wanted, item->lease), prompts,
+                            on_disk_authorised, self);
 }
 
 void

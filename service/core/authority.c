@@ -239,6 +239,13 @@ dlk_authority_ask_finish(DlkEngine *engine, GAsyncResult *result, gboolean *prom
     return FALSE;
 }
 
+gboolean
+dlk_authority_prompts(const DlkDisk *disk, const char *shown, gboolean interactive, gboolean *prompted)
+{
+    *prompted = *prompted && g_strcmp0(shown, dlk_disk_label(disk)) == 0;
+    return interactive && !*prompted;
+}
+
 /* ---- what polkit is told ---- */
 
 GVariant *

@@ -32,6 +32,14 @@ gboolean dlk_authority_ask_finish(DlkEngine *engine, GAsyncResult *result, gbool
 DlkAnswer dlk_authority_answer_finish(GAsyncResult *result, GError **error);
 
 /**
+ * dlk_authority_prompts: may there be a prompt about @disk? Who has just agreed to one (@prompted, inout)
+ * that showed its very path is not asked again; if @shown was another name, @prompted is cleared: he has not
+ * agreed to this. %NULL: it showed none.
+ */
+gboolean dlk_authority_prompts(const DlkDisk *disk, const char *shown, gboolean interactive,
+                               gboolean *prompted);
+
+/**
  * dlk_authority_details: the details of a question, of pairs of key and value, then %NULL: a{ss}, floating. A
  * value that is %NULL is left out; bytes of a path that are no UTF-8 are written \xNN.
  */

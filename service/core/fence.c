@@ -195,21 +195,19 @@ on_disk_authorised(GObject *source, GAsyncResult *result, gpointer user_data)
     }
 }
 
-/* polkit said yes to a path; where that leads is known only now. Who has just given a password for this very
- * name is not asked for it again. */
+/* polkit said yes to a path; where that leads is known only now. */
 static void
 authorise_disk(DlkEngine *engine, GTask *task)
 {
     Fence *fence = g_task_get_task_data(task);
+    DlkFencing *what = &fence->what;
     const DlkDisk *disk = fence->target->disk;
-    const char *path = dlk_disk_label(disk);
+    const gboolean prompts = dlk_authority_prompts(disk, what->path, what->interactive, &what->prompted);
 
-    if (g_strcmp0(fence->what.path, path) != 0)
-        fence->what.prompted = FALSE;
-    dlk_authority_ask_async(engine, fence->what.caller, "fence",
-                            dlk_authority_details("path", path, "host", fence->what.host, "disk", disk->id,
-                                                  "backend", fence->rule->backends[0], NULL),
-                            fence->what.interactive && !fence->what.prompted, on_disk_authorised, task);
+    dlk_authority_ask_async(engine, what->caller, "fence",
+                            dlk_authority_details("path", dlk_disk_label(disk), "host", what->host, "disk",
+                                                  disk->id, "backend", fence->rule->backends[0], NULL),
+                            prompts, on_disk_authorised, task);
 }
 
 static void

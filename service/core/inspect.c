@@ -309,13 +309,13 @@ static void
 authorise_disk(DlkEngine *engine, GTask *task)
 {
     Inspection *inspection = g_task_get_task_data(task);
+    DlkInspecting *what = &inspection->what;
     const DlkDisk *disk = inspection->target->disk;
+    const gboolean prompts = dlk_authority_prompts(disk, what->path, what->interactive, &what->prompted);
 
-    if (g_strcmp0(inspection->what.path, dlk_disk_label(disk)) != 0)
-        inspection->what.prompted = FALSE;
-    dlk_authority_ask_async(
-        engine, inspection->what.caller, "inspect", dlk_authority_disk_details(disk, inspection->rule),
-        inspection->what.interactive && !inspection->what.prompted, on_disk_authorised, g_object_ref(task));
+    dlk_authority_ask_async(engine, what->caller, "inspect",
+                            dlk_authority_disk_details(disk, inspection->rule), prompts, on_disk_authorised,
+                            g_object_ref(task));
 }
 
 static void
