@@ -1,3 +1,4 @@
+#include "base/pid-threads.h"
 #include "core/holding.h"
 #include "core/program.h"
 
@@ -8,7 +9,20 @@
 /*
  * What is done to the process of a lease that breaks, through its pidfd, so that no other process can be met.
  * While the process may still write, the disk stays closed to others on this host.
+ *
+ * A process is stopped before it is killed, and is killed once every thread has come to a stand. What a
+ * thread has under way on a storage that does not answer, SIGKILL would abandon to the kernel, together with
+ * the locks by which the storage could have refused it: NFS's client sends it when the server is back, under
+ * the file's open stateid (nfs4_select_rw_stateid() in fs/nfs/nfs4state.c), into a disk that is another
+ * host's.
  */
+
+/* A process that answers stands within milliseconds; who waits for a storage is seen within as many when that
+ * is back, and costs nothing until then. */
+#define FIRST_LOOK_US 1000
+#define SLOWEST_LOOK 8 /* doublings: a quarter of a second */
+/* A process that has not stopped by then does not for want of time. */
+#define SLOW_LOOK 5
 
 /* TRUE: it was sent, or there is nobody left to send it to. */
 static gboolean
@@ -32,11 +46,57 @@ fail(DlkLease *lease)
     return dlk_holding(lease)->action_failed;
 }
 
+static void on_look_due(gpointer user_data);
+
+static void
+look_later(DlkLease *lease)
+{
+    DlkHolding *holding = dlk_holding(lease);
+    const gint64 pause = (gint64)FIRST_LOOK_US << MIN(holding->looks, SLOWEST_LOOK);
+
+    holding->grace_timer =
+        dlk_timers_add(holding->engine->timers, g_get_monotonic_time() + pause, on_look_due, lease);
+}
+
+/* It is over with a process that is paused; one that is killed has yet to end. */
+static void
+on_stopped(DlkLease *lease)
+{
+    DlkHolding *holding = dlk_holding(lease);
+
+    if (lease->on_break == DLK_ON_BREAK_PAUSE)
+        dlk_break_give_up(holding->engine, lease);
+    else if (!send_signal(lease, SIGKILL) && fail(lease) && holding->released)
+        dlk_break_give_up(holding->engine, lease);
+}
+
+static void
+on_look_due(gpointer user_data)
+{
+    DlkLease *lease = user_data;
+    DlkHolding *holding = dlk_holding(lease);
+    const DlkThreads found = lease->process ? dlk_pid_threads_look(lease->process) : DLK_THREADS_STAND;
+
+    holding->grace_timer = NULL;
+    if (found == DLK_THREADS_STAND) {
+        on_stopped(lease);
+        return;
+    }
+    holding->looks = MIN(holding->looks + 1, SLOWEST_LOOK);
+    if (found == DLK_THREADS_RUN && holding->looks >= SLOW_LOOK)
+        dlk_pid_threads_stop_others(lease->process);
+    look_later(lease);
+}
+
 /* FALSE: it goes on, and its disk is closed until it ends by itself. */
 static gboolean
-kill_process(DlkLease *lease)
+stop(DlkLease *lease)
 {
-    return send_signal(lease, SIGKILL) || !fail(lease);
+    if (!send_signal(lease, SIGSTOP))
+        return !fail(lease);
+    dlk_holding(lease)->looks = 0;
+    look_later(lease);
+    return TRUE;
 }
 
 static void
@@ -48,7 +108,7 @@ on_grace_over(gpointer user_data)
 
     holding->grace_timer = NULL;
     /* It was released before anybody knew that it would not end. */
-    if (!kill_process(lease) && holding->released)
+    if (!stop(lease) && holding->released)
         dlk_break_give_up(holding->engine, lease);
 }
 
@@ -109,12 +169,11 @@ dlk_action_run(DlkEngine *engine, DlkLease *lease)
 
     switch (lease->on_break) {
     case DLK_ON_BREAK_PAUSE:
-        return send_signal(lease, SIGSTOP) || !fail(lease);
+    case DLK_ON_BREAK_KILL:
+        (void)stop(lease);
+        return FALSE;
     case DLK_ON_BREAK_TERMINATE:
         terminate(engine, lease);
-        return FALSE;
-    case DLK_ON_BREAK_KILL:
-        (void)kill_process(lease);
         return FALSE;
     default:
         return TRUE;

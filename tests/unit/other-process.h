@@ -2,6 +2,7 @@
 
 #include <glib.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -36,6 +37,16 @@ other_process_start(const char *name, OtherProcessWork work, gconstpointer data)
     g_assert_cmpint(read(ready[0], &byte, 1), ==, 1); /* 0: the work failed */
     close(ready[0]);
     return (OtherProcess){pid};
+}
+
+/* The state letter of /proc/PID/stat. */
+static inline char
+other_process_state(pid_t pid)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
+    g_autofree char *text = NULL;
+    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+    return strrchr(text, ')')[2];
 }
 
 static inline void

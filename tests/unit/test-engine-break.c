@@ -36,21 +36,10 @@ break_now(EngineFixture *f, DlkLease *lease)
     g_assert_no_error(error);
 }
 
-/* The state letter of /proc/PID/stat. */
-static char
-state_of(pid_t pid)
-{
-    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
-    g_autofree char *text = NULL;
-
-    g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
-    return strrchr(text, ')')[2];
-}
-
 static gboolean
 lives(const OtherProcess *process)
 {
-    return state_of(process->pid) != 'Z';
+    return other_process_state(process->pid) != 'Z';
 }
 
 static void
@@ -99,7 +88,7 @@ test_signal_touches_no_process(EngineFixture *f, gconstpointer data)
 
     break_now(f, lease);
     engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
-    g_assert_cmpint(state_of(process.pid), ==, 'S');
+    g_assert_cmpint(other_process_state(process.pid), ==, 'S');
 }
 
 static void
@@ -110,8 +99,8 @@ test_pause_stops_the_process(EngineFixture *f, gconstpointer data)
     DlkLease *lease = acquire_for(f, &process, "pause");
 
     break_now(f, lease);
-    engine_wait_until(state_of(process.pid) == 'T');
-    g_assert_cmpint(state_of(bystander.pid), ==, 'S');
+    engine_wait_until(other_process_state(process.pid) == 'T');
+    g_assert_cmpint(other_process_state(bystander.pid), ==, 'S');
 }
 
 static void
@@ -145,7 +134,7 @@ test_terminate_reaches_a_stopped_process(EngineFixture *f, gconstpointer data)
     DlkLease *lease = acquire_for(f, &process, "terminate");
 
     kill(process.pid, SIGSTOP);
-    engine_wait_until(state_of(process.pid) == 'T');
+    engine_wait_until(other_process_state(process.pid) == 'T');
     break_now(f, lease);
     engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
 }
@@ -352,7 +341,7 @@ test_program_that_takes_too_long_is_killed_with_all_it_started(EngineFixture *f,
     g_assert_true(g_file_get_contents(out, &text, NULL, NULL));
     const pid_t child = (pid_t)g_ascii_strtoll(text, NULL, 10);
     g_assert_cmpint(child, >, 1);
-    engine_wait_until(kill(child, 0) < 0 || state_of(child) == 'Z');
+    engine_wait_until(kill(child, 0) < 0 || other_process_state(child) == 'Z');
     engine_release(f, lease);
 }
 

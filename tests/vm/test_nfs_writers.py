@@ -3,6 +3,7 @@ Who writes when: on four disks, by both versions of NFS, with and without locks 
 that has a lease stamps the pages, and the next one counts what of the one before it still arrives.
 """
 
+import signal
 import time
 from pathlib import Path
 
@@ -43,17 +44,22 @@ def ask(host, disk, **options):
 class Machine:
     """What stands for a virtual machine: a writer, and a lease that is for it, ends with it, and kills it when it breaks."""
 
-    def __init__(self, host, disk, turn):
+    def __init__(self, host, disk, turn, *words):
         self.disk = disk
+        words += ("locked",) if disk.locked else ()
         go = host.folder / f"go-{disk.image.name}-{turn}"
-        self.process = host.start(f"writer-{disk.image.name}-{turn}", "python3", PROGRAM, disk.path, turn, go, *(["locked"] if disk.locked else []))
+        self.process = host.start(f"writer-{disk.image.name}-{turn}", "python3", PROGRAM, disk.path, turn, go, *words)
         self.lease = ask(host, disk, owner=f"turn-{turn}", lifetime="process", pid=self.process.pid, on_break="kill", wait=60000)
         assert isinstance(self.lease, Lease), self.lease
         go.touch()
 
     def has_stopped(self):
-        """Whoever has locks on a server that does not answer stays a process without memory or program until they are given up."""
-        return not self.process.is_alive() or "VmSize:" not in Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii")
+        """Whoever waits for a server that does not answer has been told to, and does nothing more before he does."""
+        if not self.process.is_alive():
+            return True
+        status = dict(line.split(":\t") for line in Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii").splitlines())
+        told = int(status["SigPnd"], 16) | int(status["ShdPnd"], 16)
+        return status["State"][0] == "T" or bool(told & 1 << (signal.SIGSTOP - 1))
 
     def count(self, word):
         return sum(line.split()[0] == word for line in self.process.output().splitlines())
@@ -71,20 +77,21 @@ class Machine:
         wait_until(lambda: not self.lease.exists(), "the lease to end with its process")
 
 
-def start(host, disks, turn):
-    machines = [Machine(host, disk, turn) for disk in disks]
+def start(host, disks, turn, *words):
+    """`words`: the writer's."""
+    machines = [Machine(host, disk, turn, *words) for disk in disks]
     for machine in machines:
         machine.wait_for_round()
     return machines
 
 
-def wait_until_killed(world, machines, what, promised):
+def wait_until_stopped(world, machines, what, promised):
     """By the broken lease, which says why. No test fails by the time that it took."""
     began, left = time.monotonic(), list(machines)
     while left:
-        machine = wait_until(lambda: next((machine for machine in left if machine.has_stopped()), None), f"the writers to be killed: {what}")
+        machine = wait_until(lambda: next((machine for machine in left if machine.has_stopped()), None), f"the writers to be stopped: {what}")
         left.remove(machine)
-        world.say(f"{what}; {machine.disk}: killed after {time.monotonic() - began:.1f} s, promised are {promised} s, "
+        world.say(f"{what}; {machine.disk}: stopped after {time.monotonic() - began:.1f} s, promised are {promised} s, "
                   f"broken: {machine.lease['BrokenReason']}")
         assert machine.lease["State"] == "broken"
 
@@ -95,7 +102,9 @@ def assert_undisturbed(machines):
 
 
 def assert_sole_writers(world, machines, losers, what):
-    """Nothing arrives any more of the losers, whom the storage kept out where it can; says what had arrived before."""
+    """The losers are dead, and nothing arrives of them any more, whom the storage kept out where it can; says what had arrived before."""
+    for loser in losers:
+        wait_until(lambda: not loser.process.is_alive(), f"the writer to be killed: {what}; {loser.disk}")
     before = None
     while before != (before := [machine.problems() for machine in machines]):
         for machine in machines:
@@ -142,7 +151,7 @@ def test_whose_locks_the_server_took_away_is_killed_and_the_other_host_writes_al
     take_locks_away(a)
     unlock_filesystem()
     winners = [Machine(b, disk, 2) for disk in disks]
-    wait_until_killed(world, losers, "taken away by the server", 1 + 2 + 4)
+    wait_until_stopped(world, losers, "taken away by the server", 1 + 2 + 4)
     assert_sole_writers(world, winners, losers, "taken away by the server")
 
 
@@ -150,9 +159,9 @@ def test_a_host_that_is_cut_off_stops_writing_before_another_begins(world):
     """A server of version 4 gives its locks away when its time is over; one of version 3 keeps them until it is back."""
     a, b = two_hosts(world)
     disks = make_disks("cut-off")
-    losers = start(a, disks, 1)
+    losers = start(a, disks, 1, "blind")
     with unplugged(world, a):
-        wait_until_killed(world, losers, "cut off", 1 + 2 + 4)
+        wait_until_stopped(world, losers, "cut off", 1 + 2 + 4)
         winners = start(b, [disk for disk in disks if disk.version == "4.2"], 2)
         assert_refused(b, [disk for disk in disks if disk.version == "3"])
     # What the kernel of the first had under way it sends now.

@@ -1,9 +1,10 @@
 """A guest's disk I/O, in the place of a virtual machine: stamps page after page past all caches, and looks at what stood there.
 
-Usage: writer.py DISK TURN GO [locked]
+Usage: writer.py DISK TURN GO [locked] [blind]
 
 TURN grows with whoever gets the disk next. It waits for the file GO and then writes until it is ended, whatever the storage
-says. `locked`: it takes QEMU's own locks on the image first. It writes a line for each round, and for each page in which it reads
+says. `locked`: it takes QEMU's own locks on the image first. `blind`: it reads nothing, so that what it has under way is a
+write. It writes a line for each round, and for each page in which it reads
 
     late TURN      a page that was its own already shows the stamp of an earlier turn
     overtaken TURN a page shows the stamp of a later one: somebody else has the disk
@@ -51,8 +52,9 @@ def turns(path):
 
 
 class Writer:
-    def __init__(self, disk, turn, locked):
+    def __init__(self, disk, turn, locked, blind):
         self.turn, self.number, self.own = turn, 0, set()
+        self.steps = (self.stamp,) if blind else (self.look_at, self.stamp)
         self.fd = os.open(disk, os.O_RDWR | os.O_DIRECT)
         self.buffer = mmap.mmap(-1, PAGE)  # O_DIRECT wants it aligned
         for byte in QEMU_LOCKS if locked else ():
@@ -78,7 +80,7 @@ class Writer:
     def round(self):
         """Every page: what it shows, then a new stamp."""
         for page in range(PAGES):
-            for step in (self.look_at, self.stamp):
+            for step in self.steps:
                 try:
                     step(page)
                 except OSError as error:
@@ -91,7 +93,7 @@ def main():
     disk, turn, go = sys.argv[1:4]
     while not os.path.exists(go):
         time.sleep(0.02)
-    writer = Writer(disk, int(turn), "locked" in sys.argv[4:])
+    writer = Writer(disk, int(turn), "locked" in sys.argv[4:], "blind" in sys.argv[4:])
     while True:
         writer.round()
 
