@@ -15,8 +15,9 @@ typedef struct {
 
 typedef void (*OtherProcessWork)(gconstpointer data);
 
+/* @then: what it does when it is ready; either may be %NULL. */
 static inline OtherProcess
-other_process_start(const char *name, OtherProcessWork work, gconstpointer data)
+other_process_start_then(const char *name, OtherProcessWork work, OtherProcessWork then, gconstpointer data)
 {
     int ready[2];
     char byte = 0;
@@ -30,6 +31,8 @@ other_process_start(const char *name, OtherProcessWork work, gconstpointer data)
             work(data);
         if (write(ready[1], "r", 1) != 1)
             _exit(1);
+        if (then != NULL)
+            then(data);
         for (;;)
             pause();
     }
@@ -39,8 +42,14 @@ other_process_start(const char *name, OtherProcessWork work, gconstpointer data)
     return (OtherProcess){pid};
 }
 
+static inline OtherProcess
+other_process_start(const char *name, OtherProcessWork work, gconstpointer data)
+{
+    return other_process_start_then(name, work, NULL, data);
+}
+
 /* The state letter of /proc/PID/stat. */
-static inline char
+static inline int
 other_process_state(pid_t pid)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);

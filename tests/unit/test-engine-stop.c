@@ -4,6 +4,7 @@
 #include "other-process.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 
 /* The process of a broken lease while its storage does not answer: it does nothing more, and is killed, or
@@ -17,16 +18,22 @@ typedef struct {
 
 static Shared *shared;
 
-/* vfork(2) is as good as a disk: no signal but SIGKILL ends the waiting for it. */
-static void
-wait_for_storage(int number)
+static int
+answer(void *data)
 {
-    if (vfork() > 0)
-        return;
     alarm(2 * ENGINE_PATIENCE / G_TIME_SPAN_SECOND); /* whatever becomes of the test */
     while (!g_atomic_int_get(&shared->answers))
         usleep(1000);
-    _exit(0);
+    return 0;
+}
+
+/* A child by CLONE_VFORK is as good as a disk: no signal but SIGKILL ends the waiting for it. */
+static void
+wait_for_storage(gconstpointer data)
+{
+    static char stack[1 << 16] __attribute__((aligned(16)));
+
+    clone(answer, stack + sizeof stack, CLONE_VFORK | SIGCHLD, NULL);
 }
 
 static void *
@@ -39,22 +46,13 @@ count(void *data)
     return NULL;
 }
 
-/* @data: with a thread beside the one that will wait? */
 static void
-prepare(gconstpointer data)
+start_to_count(gconstpointer data)
 {
     pthread_t thread;
-    sigset_t all, before;
 
-    signal(SIGUSR1, wait_for_storage);
-    if (!data)
-        return;
-    /* The main thread is the one that will wait. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     if (pthread_create(&thread, NULL, count, NULL) != 0)
         _exit(1);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 /* Whose lease is just broken, while it waits. */
@@ -66,7 +64,6 @@ break_waiting(EngineFixture *f, const OtherProcess *process, const char *on_brea
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, options);
     g_autoptr(GError) error = NULL;
 
-    kill(process->pid, SIGUSR1);
     engine_wait_until(other_process_state(process->pid) == 'D');
     dlk_engine_break(f->engine, lease, f->root, "revoked", &error);
     g_assert_no_error(error);
@@ -82,7 +79,7 @@ has_been_looked_at(const DlkLease *lease)
 static void
 test_who_waits_for_storage_is_killed_when_that_has_answered(EngineFixture *f, gconstpointer data)
 {
-    g_auto(OtherProcess) process = other_process_start("vm", prepare, NULL);
+    g_auto(OtherProcess) process = other_process_start_then("vm", NULL, wait_for_storage, NULL);
     DlkLease *lease = break_waiting(f, &process, "kill");
 
     engine_wait_until(has_been_looked_at(lease));
@@ -96,7 +93,7 @@ test_who_waits_for_storage_is_killed_when_that_has_answered(EngineFixture *f, gc
 static void
 test_a_disk_is_closed_until_who_is_paused_has_stopped(EngineFixture *f, gconstpointer data)
 {
-    g_auto(OtherProcess) process = other_process_start("vm", prepare, NULL);
+    g_auto(OtherProcess) process = other_process_start_then("vm", NULL, wait_for_storage, NULL);
     DlkLease *lease = break_waiting(f, &process, "pause");
 
     engine_wait_until(has_been_looked_at(lease));
@@ -110,7 +107,7 @@ test_a_disk_is_closed_until_who_is_paused_has_stopped(EngineFixture *f, gconstpo
 static void
 test_threads_stop_though_the_main_thread_waits(EngineFixture *f, gconstpointer data)
 {
-    g_auto(OtherProcess) process = other_process_start("vm", prepare, "with a thread");
+    g_auto(OtherProcess) process = other_process_start_then("vm", start_to_count, wait_for_storage, NULL);
     DlkLease *lease = break_waiting(f, &process, "kill");
 
     engine_wait_until(dlk_pid_threads_look(lease->process) == DLK_THREADS_WAIT);
@@ -125,7 +122,7 @@ test_threads_stop_though_the_main_thread_waits(EngineFixture *f, gconstpointer d
 static void
 test_who_is_ended_meanwhile_keeps_nothing_closed(EngineFixture *f, gconstpointer data)
 {
-    g_auto(OtherProcess) process = other_process_start("vm", prepare, NULL);
+    g_auto(OtherProcess) process = other_process_start_then("vm", NULL, wait_for_storage, NULL);
     DlkLease *lease = break_waiting(f, &process, "pause");
 
     engine_wait_until(has_been_looked_at(lease));
