@@ -55,6 +55,7 @@ read_property(sd_bus_message *reply, DlkLeaseInfo *info, char **uuid)
 {
     const char *key = NULL;
     uint32_t pid = 0;
+    int is_data_file = 0;
     int result = sd_bus_message_read(reply, "s", &key);
 
     if (result < 0)
@@ -62,6 +63,11 @@ read_property(sd_bus_message *reply, DlkLeaseInfo *info, char **uuid)
     if (strcmp(key, "Pid") == 0) {
         result = sd_bus_message_read(reply, "v", "u", &pid);
         info->pid = (pid_t)pid;
+        return result;
+    }
+    if (strcmp(key, "IsDataFile") == 0) {
+        result = sd_bus_message_read(reply, "v", "b", &is_data_file);
+        info->is_data_file = is_data_file;
         return result;
     }
     char **field = strcmp(key, "OwnerUuid") == 0 ? uuid : field_of(info, key);
@@ -193,6 +199,12 @@ dlk_leases_find(DlkBus *bus, const DlkLeaseList *list, const char *path)
 }
 
 /* ---- what is done with one of them ---- */
+
+bool
+dlk_lease_is_read_only(const DlkLeaseInfo *lease)
+{
+    return strcmp(lease->mode, DLK_READ_ONLY) == 0;
+}
 
 bool
 dlk_lease_call(DlkBus *bus, const char *object, const char *member, DlkFailure *failure)

@@ -23,6 +23,7 @@ typedef struct {
     char *state;
     char *lifetime;
     pid_t pid;
+    bool is_data_file; /* of an image */
 } DlkLeaseInfo;
 
 typedef struct {
@@ -40,6 +41,8 @@ void dlk_leases_clear(DlkLeaseList *list);
 /** The lease of the disk that is called @path, by that or another name; borrowed, or %NULL. */
 const DlkLeaseInfo *dlk_leases_find(DlkBus *bus, const DlkLeaseList *list, const char *path);
 
+#define DLK_READ_ONLY "read-only"
+bool dlk_lease_is_read_only(const DlkLeaseInfo *lease);
 /** A call without arguments of the lease @object: Release, Suspend, Resume. */
 bool dlk_lease_call(DlkBus *bus, const char *object, const char *member, DlkFailure *failure);
 bool dlk_lease_convert(DlkBus *bus, const char *object, const char *mode, DlkFailure *failure);
@@ -53,8 +56,8 @@ typedef struct {
 /**
  * Takes @wishes for @vm, all or none; leases that it has already are adopted. They end with the VM's process,
  * or, where it has none, when they are released. @on_break: %NULL: what the policy says. @along: %NULL, or
- * the backing files that the images' headers name are taken as well, read-only, and the data files, as their
- * image, and the objects of their leases added to it.
+ * the backing and data files that the images' headers name are taken as well, read-only, and the objects of
+ * their leases added to it.
  */
 bool dlk_leases_acquire(DlkBus *bus, const DlkVm *vm, const DlkWish *wishes, size_t count,
                         const char *on_break, DlkStrings *along, DlkFailure *failure);

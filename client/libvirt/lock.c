@@ -10,18 +10,10 @@
 /* disklockd itself gives up on dead storage after its policy's unreachable-after, by default 10 s. */
 #define PATIENCE 30 /* s */
 
-#define READ_ONLY "read-only"
-
 static bool
 is_suspended(const DlkLeaseInfo *lease)
 {
     return strcmp(lease->state, "suspended") == 0;
-}
-
-static bool
-is_read_only(const DlkLeaseInfo *lease)
-{
-    return strcmp(lease->mode, READ_ONLY) == 0;
 }
 
 static bool
@@ -257,11 +249,11 @@ release(DlkBus *bus, const DlkVm *vm, const DlkLeaseInfo *lease, DlkFailure *fai
     const bool is_file = *lease->path == '/';
     const DlkOpen open = is_file && vm->pid > 0 ? dlk_process_has_open(vm->pid, lease->path) : DLK_OPEN_NO;
 
-    if (open == DLK_OPEN_WRITABLE || (open != DLK_OPEN_NO && is_read_only(lease)))
+    if (open == DLK_OPEN_WRITABLE || (open != DLK_OPEN_NO && dlk_lease_is_read_only(lease)))
         return true;
     if (open == DLK_OPEN_NO)
         return dlk_lease_call(bus, lease->object, "Release", failure);
-    return convert(bus, lease, READ_ONLY, failure);
+    return convert(bus, lease, DLK_READ_ONLY, failure);
 }
 
 static bool
@@ -273,38 +265,14 @@ is_wished(const DlkLeaseInfo *lease, const DlkLeaseInfo *const *wished, size_t c
     return false;
 }
 
-/* Is it of something that libvirt does not speak of, and that the process has closed? */
-static bool
-is_closed_rest(const DlkVm *vm, const DlkLeaseInfo *lease, const DlkLeaseInfo *const *wished, size_t count)
-{
-    return lease->pid == vm->pid && !is_wished(lease, wished, count) &&
-           dlk_process_has_open(vm->pid, lease->path) == DLK_OPEN_NO;
-}
-
-/*
- * What is written to is closed with the disk that it is a data file of; but so it looks too where another
- * process than QEMU has it open, the state of a TPM for instance.
- */
-static void
-find_data_files(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const DlkLeaseInfo *const *wished,
-                size_t count, DlkStrings *found)
-{
-    bool is_possible = false;
-
-    for (size_t i = 0; i < list->count && !is_possible; i++)
-        is_possible = !is_read_only(&list->items[i]) && is_closed_rest(vm, &list->items[i], wished, count);
-    for (size_t i = 0; is_possible && i < count; i++)
-        if (wished[i] && wished[i]->pid == vm->pid)
-            dlk_chain_find(bus, vm, list, wished[i], found);
-}
-
 /*
  * With a disk goes its backing chain, and some jobs shorten a chain: libvirt speaks of the top alone. And
- * what was a backing file's data file is written to when the block commit has made a disk of that.
+ * what was a backing file's data file is written to when the block commit has made a disk of that. What is
+ * written to by another process than QEMU, the state of a TPM for instance, looks closed all the time.
  */
 static bool
 settle_rest(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const DlkLeaseInfo *const *wished,
-            size_t count, const DlkStrings *data_files, DlkFailure *failure)
+            size_t count, DlkFailure *failure)
 {
     bool done = true;
 
@@ -312,12 +280,12 @@ settle_rest(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const DlkLea
         const DlkLeaseInfo *lease = &list->items[i];
 
         if (lease->pid != vm->pid || is_wished(lease, wished, count) ||
-            !(is_read_only(lease) || dlk_strings_has(data_files, lease->object)))
+            !(dlk_lease_is_read_only(lease) || lease->is_data_file))
             continue;
         const DlkOpen open = dlk_process_has_open(vm->pid, lease->path);
         if (open == DLK_OPEN_NO)
             done = dlk_lease_call(bus, lease->object, "Release", failure) && done;
-        else if (open == DLK_OPEN_WRITABLE && is_read_only(lease))
+        else if (open == DLK_OPEN_WRITABLE && dlk_lease_is_read_only(lease))
             done = convert(bus, lease, "exclusive", failure) && done;
     }
     return done;
@@ -328,7 +296,6 @@ dlk_lock_release(const DlkVm *vm, const DlkWish *wishes, size_t count, DlkFailur
 {
     DLK_AUTOBUS bus = {0};
     DLK_AUTOLEASES list = {0};
-    DLK_AUTOSTRINGS data_files = {0};
     DLK_AUTOFREE const DlkLeaseInfo **wished = dlk_allocate(sizeof *wished * (count + 1));
     bool done = true;
 
@@ -336,10 +303,9 @@ dlk_lock_release(const DlkVm *vm, const DlkWish *wishes, size_t count, DlkFailur
         return false;
     for (size_t i = 0; i < count; i++)
         wished[i] = dlk_leases_find(&bus, &list, wishes[i].path);
-    find_data_files(&bus, vm, &list, wished, count, &data_files);
     for (size_t i = 0; i < count; i++)
         done = (!wished[i] || release(&bus, vm, wished[i], failure)) && done;
-    return settle_rest(&bus, vm, &list, wished, count, &data_files, failure) && done;
+    return settle_rest(&bus, vm, &list, wished, count, failure) && done;
 }
 
 bool

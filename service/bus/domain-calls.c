@@ -23,6 +23,7 @@ want(DlkRequest *request, const DlkDomainDisk *disk)
     wanted->format = g_strdup(disk->format);
     wanted->probe_chain = disk->probe_chain;
     wanted->probe_data_file = disk->probe_data_file;
+    wanted->is_data_file = disk->is_data_file;
     wanted->optional = disk->optional;
     wanted->chain = disk->chain;
 }

@@ -53,6 +53,7 @@ static const DlkMember members[] = {
     {"Lease", "AcquiredAt", DLK_ACCESS_READER, "inspect", dlk_lease_prepare, dlk_property_run},
     {"Lease", "CheckedAt", DLK_ACCESS_READER, "inspect", dlk_lease_prepare, dlk_property_run},
     {"Lease", "BrokenReason", DLK_ACCESS_READER, "inspect", dlk_lease_prepare, dlk_property_run},
+    {"Lease", "IsDataFile", DLK_ACCESS_READER, "inspect", dlk_lease_prepare, dlk_property_run},
     {"Lease", "GetAll", DLK_ACCESS_READER, "inspect", dlk_lease_prepare, dlk_all_properties_run},
 };
 

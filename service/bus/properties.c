@@ -116,6 +116,12 @@ lease_broken_reason(const DlkLease *lease)
     return text(lease->broken_reason);
 }
 
+static GVariant *
+lease_is_data_file(const DlkLease *lease)
+{
+    return g_variant_new_boolean(lease->is_data_file);
+}
+
 static const struct {
     const char *name;
     GVariant *(*get)(const DlkLease *lease);
@@ -137,6 +143,7 @@ static const struct {
     {"AcquiredAt", lease_acquired_at},
     {"CheckedAt", lease_checked_at},
     {"BrokenReason", lease_broken_reason},
+    {"IsDataFile", lease_is_data_file},
 };
 
 GVariant *

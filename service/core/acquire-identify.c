@@ -164,13 +164,16 @@ static void
 add_link(DlkAcquire *self, const DlkItem *above, const DlkChainLink *link)
 {
     const DlkWanted *wanted = above->wanted;
-    DlkMode mode = link->is_data_file ? wanted->mode : DLK_MODE_READ_ONLY;
+    /* Of what format is not known a guest may have written the header: then it keeps nobody from reading. */
+    const gboolean is_written = link->is_data_file && wanted->format;
+    const DlkMode mode = is_written ? wanted->mode : DLK_MODE_READ_ONLY;
     DlkWanted *next;
 
     if (!(link->is_data_file ? wanted->probe_data_file : wanted->probe_chain))
         return;
     next = dlk_request_add(self->request, link->path, -1, mode);
     next->format = g_strdup(link->format);
+    next->is_data_file = link->is_data_file;
     next->probe_chain = next->probe_data_file = !link->is_data_file;
     next->origin = g_strdup_printf("%s of %s", link->is_data_file ? "data file" : "backing file",
                                    wanted->origin ? wanted->origin : wanted->path);

@@ -68,6 +68,7 @@ make_lease(DlkAcquire *self, const DlkItem *item, DlkRule *rule)
     lease->pid = self->process ? dlk_pid_ref_pid(self->process) : 0;
     lease->backend = dlk_backend_name(item->backend);
     lease->by_descriptor = item->wanted->path == NULL;
+    lease->is_data_file = item->wanted->is_data_file;
     lease->group = self;
     return lease;
 }

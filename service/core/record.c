@@ -81,6 +81,7 @@ fill(Writing *writing, const DlkLease *lease)
         .lifetime = lease->lifetime,
         .on_break = lease->on_break,
         .by_descriptor = lease->by_descriptor,
+        .is_data_file = lease->is_data_file,
         .uid = lease->uid,
         .pid = lease->pid,
         .process_start = lease->process ? dlk_pid_ref_start(lease->process) : 0,

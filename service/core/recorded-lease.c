@@ -57,6 +57,7 @@ lease_new(DlkEngine *engine, const DlkLeaseRecord *record, DlkPidRef *process)
     lease->lifetime = record->lifetime;
     lease->on_break = record->on_break;
     lease->by_descriptor = record->by_descriptor;
+    lease->is_data_file = record->is_data_file;
     lease->uid = record->uid;
     lease->pid = record->pid;
     lease->process = process;

@@ -14,7 +14,9 @@ typedef struct {
     char *origin;             /* for messages: "disk vda (line 12)", or %NULL */
     char *format;             /* "qcow2", or %NULL where it is not known */
     gboolean probe_chain;     /* its header names backing files, to be taken read-only */
-    gboolean probe_data_file; /* its header names files that are part of it, to be taken as it is */
+    gboolean probe_data_file; /* its header names files that are part of it, to be taken as it is where its
+                                 format is known */
+    gboolean is_data_file;    /* it is such a file */
     gboolean optional;        /* may be missing */
     guint chain;              /* those of one <disk> carry one number, from 1 */
 } DlkWanted;

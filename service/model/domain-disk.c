@@ -142,6 +142,7 @@ add_image(Chain *chain, const Image *image, gboolean *skipped, GError **error)
         .format = image->format,
         .probe_chain = !backing && !image->is_data_store && names_backing_files(image->format),
         .probe_data_file = !store && !image->is_data_store && names_data_files(image->format),
+        .is_data_file = image->is_data_store,
         .optional = chain->optional,
         .chain = chain->number,
     };

@@ -22,6 +22,7 @@ disk_new(const DlkDomainFind *find, DlkMode mode)
     disk->format = g_strdup(find->format);
     disk->probe_chain = find->probe_chain && is_local;
     disk->probe_data_file = find->probe_data_file && is_local;
+    disk->is_data_file = find->is_data_file;
     disk->optional = find->optional;
     disk->chain = find->chain;
     disk->line = (guint)MAX(xmlGetLineNo(find->node), 1);

@@ -14,7 +14,7 @@ typedef struct {
     guint traits;
     const char *name; /* or %NULL */
     const char *format;
-    gboolean probe_chain, probe_data_file, optional;
+    gboolean probe_chain, probe_data_file, is_data_file, optional;
     guint chain; /* as DlkDomainDisk */
 } DlkDomainFind;
 

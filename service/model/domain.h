@@ -11,6 +11,7 @@ typedef struct {
     char *format;             /* as libvirt names it: "raw", "qcow2"; %NULL: not known */
     gboolean probe_chain;     /* the XML is silent about backing files: the image's header names them */
     gboolean probe_data_file; /* likewise about external data files and extents */
+    gboolean is_data_file;    /* it holds data of an image: a <dataStore> */
     gboolean optional;        /* may be missing: startupPolicy, or libvirt makes it when the domain starts */
     guint chain;              /* the <disk> that it belongs to, from 1; 0: to none */
     guint line;               /* in the XML */

@@ -67,6 +67,7 @@ static const Field fields[] = {
     {"on-break", FIELD_WORD, RECORD(on_break), on_break_word},
     {"strict", FIELD_FLAG, RECORD_MAYBE(strict), NULL},
     {"by-descriptor", FIELD_FLAG, RECORD_MAYBE(by_descriptor), NULL},
+    {"data-file", FIELD_FLAG, RECORD_MAYBE(is_data_file), NULL},
     {"more", FIELD_FLAG, RECORD_MAYBE(more), NULL},
     {"given-up", FIELD_FLAG, RECORD_MAYBE(given_up), NULL},
     {"released", FIELD_FLAG, RECORD_MAYBE(released), NULL},

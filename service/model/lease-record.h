@@ -30,6 +30,7 @@ typedef struct {
     DlkOnBreak on_break;
     gboolean strict; /* the lock was taken under readers=strict */
     gboolean by_descriptor;
+    gboolean is_data_file;
     gboolean more; /* the next line belongs to the same request: without it this one was not answered for */
     gboolean given_up; /* broken, and nothing is held any more */
     gboolean released; /* broken, and to end when its on-break action is over */

@@ -68,10 +68,11 @@ typedef struct {
     DlkLifetime lifetime;
     DlkOnBreak on_break;
     uid_t uid;
-    pid_t pid;        /* whom the lease is for; stays as a number after its end */
-    gboolean adopted; /* more than one request was answered with it */
-    guint64 token;    /* 0 until granted */
-    char *path;       /* as the caller named it; the disk's own where that is the same */
+    pid_t pid;             /* whom the lease is for; stays as a number after its end */
+    gboolean adopted;      /* more than one request was answered with it */
+    gboolean is_data_file; /* it was taken as part of an image: its external data file, or an extent */
+    guint64 token;         /* 0 until granted */
+    char *path;            /* as the caller named it; the disk's own where that is the same */
     GRefString *owner;
     GRefString *owner_uuid; /* or %NULL */
     GRefString *why;        /* or %NULL */

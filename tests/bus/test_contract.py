@@ -175,7 +175,7 @@ def test_every_property_has_the_type_that_was_promised(root, disk):
         MANAGER: {"Version": "s", "HostId": "s", "Backends": "as", "LeaseCount": "u", "PolicyGeneration": "t"},
         LEASE: {"Id": "s", "Path": "s", "Disk": "s", "Mode": "s", "Backend": "s", "State": "s", "Owner": "s", "OwnerUuid": "s",
                 "Why": "s", "Uid": "u", "Pid": "u", "Lifetime": "s", "OnBreak": "s", "Token": "t", "AcquiredAt": "t",
-                "CheckedAt": "t", "BrokenReason": "s"},
+                "CheckedAt": "t", "BrokenReason": "s", "IsDataFile": "b"},
     }
     lease = root.acquire(disk)
     for interface, path in ((MANAGER, OBJECT), (LEASE, lease.path)):

@@ -9,7 +9,8 @@ from gi.repository import Gio, GLib
 
 from conftest import ALICE
 from harness import NAME, OBJECT, build_dir, wait_until
-from harness.domain import UUID
+from harness.domain import UUID, domain
+from harness.domain import disk as disk_element
 
 FAILED, BUSY = 9, 87  # of libvirt's errors
 
@@ -216,7 +217,7 @@ def test_an_image_is_taken_with_its_data_file_and_given_back_with_it(root, drive
     top = qcow2("top.qcow2", data=data)
     # Closed too, but no part of the image.
     assert drive(f"acquire:0={state}", f"acquire:0={top}") == ["done"] * 2
-    assert root.held() == {str(top): "exclusive", str(data): "exclusive", str(state): "exclusive"}
+    assert root.held() == {str(top): "exclusive", str(data): "read-only", str(state): "exclusive"}
     assert drive(f"release:0={top}") == ["done"]
     assert root.held() == {str(state): "exclusive"}
 
@@ -239,10 +240,33 @@ def test_a_data_file_that_the_process_has_begun_to_write_to_becomes_exclusive(ro
         assert root.held()[str(data)] == "exclusive" and root.held()[str(folder / "chain/lower.qcow2")] == "read-only"
 
 
-def test_what_the_header_names_by_now_is_not_taken_when_the_image_is_given_back(root, drive, qcow2, image):
+def test_what_the_header_names_by_now_is_not_taken_when_the_image_is_given_back(root, drive, qcow2, image, signals):
     top, state = qcow2("top.qcow2"), image("tpm.state")
     assert drive(f"acquire:0={state}", f"acquire:0={top}") == ["done"] * 2
     qcow2("top.qcow2", qcow2("lower.qcow2"))
+    assert drive(f"release:0={top}") == ["done"]
+    assert root.held() == {str(state): "exclusive"}
+    last = root.acquire(image("other.img")).path
+    signals.wait_for("LeasesChanged", lambda acquired, _: last in acquired)
+    assert sum(len(acquired) for acquired, _ in signals.named("LeasesChanged")) == 3
+
+
+def test_what_the_header_calls_its_data_file_by_now_is_not_given_back_with_the_image(root, drive, qcow2, image, folder):
+    """A guest writes its disk, and may name its TPM's state there, which swtpm has open and QEMU has not."""
+    top, state = qcow2("top.qcow2"), folder / "chain/tpm.state"
+    state.write_bytes(bytes(1 << 20))
+    assert drive(f"acquire:0={state}", f"acquire:0={top}") == ["done"] * 2
+    qcow2("top.qcow2", data=state)
+    assert drive(f"release:0={top}") == ["done"]
+    assert root.held() == {str(state): "exclusive"}
+
+
+def test_the_data_file_of_a_disk_that_the_domain_was_started_with_is_given_back_with_it(root, drive, qcow2, image, folder):
+    data, state = folder / "chain/top.data", image("tpm.state")
+    top = qcow2("top.qcow2", data=data)
+    root.acquire_domain(domain(disk_element(top, form="qcow2")), adopt=True, lifetime="process", pid=drive.pid)
+    assert drive(f"acquire:0={state},0={top}") == ["done"]
+    assert root.held() == {str(top): "exclusive", str(data): "exclusive", str(state): "exclusive"}
     assert drive(f"release:0={top}") == ["done"]
     assert root.held() == {str(state): "exclusive"}
 

@@ -303,21 +303,24 @@ def test_a_set_is_refused_whose_backing_file_is_held(root, qcow2):
     assert root.held() == {str(lower): "exclusive"}
 
 
-def test_the_data_file_of_an_image_is_taken_in_its_mode(root, qcow2, folder):
+def test_the_data_file_of_an_image_is_taken_read_only(root, qcow2, folder):
+    """A guest may have written the header into its raw disk: it chooses nothing that others may not read."""
     lower_data, data = folder / "chain/lower.data", folder / "chain/top.data"
     lower = qcow2("lower.qcow2", data=lower_data)
     split, top = qcow2("split.qcow2", data=data), qcow2("top.qcow2", lower)
     root.acquire_set([(split, "shared"), (top, "exclusive")], backing_files=True)
-    assert root.held() == {str(split): "shared", str(data): "shared", str(top): "exclusive", str(lower): "read-only", str(lower_data): "read-only"}
+    assert root.held() == {str(split): "shared", str(data): "read-only", str(top): "exclusive", str(lower): "read-only",
+                           str(lower_data): "read-only"}
+    assert {lease["Path"] for lease in root.list().values() if lease["IsDataFile"]} == {str(data), str(lower_data)}
 
 
 def test_a_set_is_refused_whose_data_file_is_held(root, qcow2, folder):
     data = folder / "chain/top.data"
     top = qcow2("top.qcow2", data=data)
-    root.acquire(data, mode="read-only", owner="backup")
+    root.acquire(data, owner="backup")
     error = root.refused_acquire_set([(top, "exclusive")], backing_files=True)
     assert error.name == "Busy" and str(data) in error.message and "backup" in error.message
-    assert root.held() == {str(data): "read-only"}
+    assert root.held() == {str(data): "exclusive"}
 
 
 def test_a_header_is_read_only_where_that_was_asked_for(root, qcow2):

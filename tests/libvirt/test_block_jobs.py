@@ -136,7 +136,10 @@ def split_image(vm, qcow2, name, base=None):
 
 
 def has(vm, **modes):
-    vm.has(**{name.replace("_", "-"): mode for name, mode in modes.items()})
+    """At the latest once QEMU was seen to write to the data files."""
+    modes = {name.replace("_", "-"): mode for name, mode in modes.items()}
+    wait_until(lambda: sorted(vm.root.held().values()) == sorted(modes.values()), "the leases to be settled")
+    vm.has(**modes)
 
 
 def put_over(vm, image):

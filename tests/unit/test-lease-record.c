@@ -36,6 +36,7 @@ set_up(Fixture *f, gconstpointer data)
                                  .on_break = DLK_ON_BREAK_KILL,
                                  .strict = TRUE,
                                  .by_descriptor = TRUE,
+                                 .is_data_file = TRUE,
                                  .more = TRUE,
                                  .released = TRUE,
                                  .revoked = TRUE,
