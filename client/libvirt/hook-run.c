@@ -19,8 +19,8 @@
  */
 
 #define QEMU_PID_FOLDER "/run/libvirt/qemu"
-/* Remembers from `migrate` to `prepare` that a domain comes from another host; both belong to one start. */
-#define INCOMING_FOLDER DLK_LEFTOVER_RUN_FOLDER
+/* So long it is remembered from `migrate` to `prepare` that a domain comes from another host: both belong to
+ * one start. */
 #define INCOMING_SECONDS 60
 /* The leases of a QEMU that has just ended may take a moment to end. */
 #define WAIT_MS 1000
@@ -78,7 +78,7 @@ acquire(const Hook *hook, const DlkVm *vm, DlkFailure *failure)
 static char *
 incoming_path(const Hook *hook)
 {
-    return *hook->vm.uuid ? dlk_format("%s/%s", INCOMING_FOLDER, hook->vm.uuid) : NULL;
+    return *hook->vm.uuid ? dlk_format("%s/%s", DLK_LEFTOVER_RUN_FOLDER, hook->vm.uuid) : NULL;
 }
 
 /* The other host holds the disks until the domain runs here: then the lock driver takes them. */
@@ -89,8 +89,8 @@ note_incoming(const Hook *hook, DlkFailure *failure)
 
     if (!path)
         return true;
-    if (mkdir(INCOMING_FOLDER, 0700) < 0 && errno != EEXIST)
-        return dlk_fail(failure, "cannot make %s: %s", INCOMING_FOLDER, strerror(errno));
+    if (mkdir(DLK_LEFTOVER_RUN_FOLDER, 0700) < 0 && errno != EEXIST)
+        return dlk_fail(failure, "cannot make %s: %s", DLK_LEFTOVER_RUN_FOLDER, strerror(errno));
     unlink(path);
     DLK_AUTOCLOSE int file = open(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     return file >= 0 || dlk_fail(failure, "cannot make %s: %s", path, strerror(errno));
@@ -213,5 +213,7 @@ dlk_hook_run(const char *operation, const char *name)
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
         if (strcmp(operation, operations[i].name) == 0)
             return run(i, &hook, &failure) ? DLK_EXIT_SUCCESS : (int)dlk_complain(&failure);
-    return DLK_EXIT_SUCCESS;
+    dlk_fail(&failure, "disklock.so does not know the operation %s: it is of another version than the hook",
+             operation);
+    return dlk_complain(&failure), DLK_EXIT_FAILURE;
 }

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -317,6 +318,13 @@ def test_of_another_version_that_does_not_know_the_hook_nobody_is_stopped(broken
         child = broken(operation)
         assert child.wait(PATIENCE) == (127 if may_fail else 0)
         assert "dlk_hook_run" in child.stderr.read()
+
+
+def test_an_operation_that_the_hook_alone_knows_fails():
+    """Of which the other of the two is of an older version."""
+    done = subprocess.run([sys.executable, "-c", "import ctypes, sys; sys.exit(ctypes.CDLL(sys.argv[1]).dlk_hook_run(b'restore', b'web01'))",
+                           build_dir() / "client/libvirt/disklock.so"], input="<domain/>", capture_output=True, text=True)
+    assert done.returncode == FAILURE and "does not know the operation restore" in done.stderr
 
 
 @pytest.mark.parametrize("operation", MAY_FAIL)
