@@ -100,9 +100,6 @@ describe(const sd_bus_error *cause, DlkFailure *failure)
     else
         dlk_fail(failure, "disklockd does not answer (%s); " ADVICE,
                  cause->message ? cause->message : cause->name);
-    failure->misnamed = sd_bus_error_has_name(cause, SD_BUS_ERROR_INVALID_ARGS) ||
-                        sd_bus_error_has_name(cause, DLK_ERROR_PREFIX "NotADisk");
-    failure->busy = sd_bus_error_has_name(cause, DLK_ERROR_PREFIX "Busy");
     failure->silent = !answered;
     free(failure->error);
     failure->error = dlk_copy(cause->name);

@@ -10,6 +10,8 @@
 #define DLK_MANAGER_PATH "/org/disklock/DiskLock1"
 #define DLK_MANAGER_INTERFACE "org.disklock.DiskLock1.Manager"
 #define DLK_ERROR_PREFIX DLK_BUS_NAME ".Error."
+#define DLK_ERROR_BUSY DLK_ERROR_PREFIX "Busy"           /* somebody else has the disk */
+#define DLK_ERROR_NOT_A_DISK DLK_ERROR_PREFIX "NotADisk" /* a path leads to none */
 #define DLK_LEASE_INTERFACE "org.disklock.DiskLock1.Lease"
 
 /*

@@ -202,7 +202,8 @@ dlk_chain_acquire(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const 
         check_later(vm, list, &images, written, &along);
         return true;
     }
-    if (!failure->misnamed)
+    /* The image itself, or what its header names, leads to no disk, or the header makes no sense. */
+    if (!dlk_failure_is(failure, SD_BUS_ERROR_INVALID_ARGS) && !dlk_failure_is(failure, DLK_ERROR_NOT_A_DISK))
         return false;
     dlk_failure_clear(failure);
     return dlk_leases_acquire(bus, vm, wishes, count, on_break, NULL, failure);

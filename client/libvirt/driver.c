@@ -1,3 +1,5 @@
+#include "bus.h"
+#include "domain-text.h"
 #include "lock-driver.h"
 #include "lock.h"
 #include "report.h"
@@ -8,12 +10,11 @@
 #include <unistd.h>
 
 #define VERSION 1000000
-#define UUID_LENGTH 36
 
 /* What libvirt tells of one domain for one call. */
 typedef struct {
     char *name;
-    char uuid[UUID_LENGTH + 1];
+    char uuid[DLK_UUID_LENGTH + 1];
     pid_t pid;
     DlkWish *wishes;
     size_t count;
@@ -23,7 +24,7 @@ static int
 finish(bool done, const DlkFailure *failure)
 {
     if (!done)
-        dlk_report(failure->busy, failure->text);
+        dlk_report(dlk_failure_is(failure, DLK_ERROR_BUSY), failure->text);
     return done ? 0 : -1;
 }
 
@@ -44,7 +45,7 @@ finalise(void)
 }
 
 static void
-format_uuid(const unsigned char bytes[16], char text[UUID_LENGTH + 1])
+format_uuid(const unsigned char bytes[16], char text[DLK_UUID_LENGTH + 1])
 {
     for (int i = 0; i < 16; i++)
         text += sprintf(text, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x", bytes[i]);

@@ -3,6 +3,7 @@
 #include "text.h"
 
 #include <stdarg.h>
+#include <string.h>
 
 void
 dlk_failure_clear(DlkFailure *failure)
@@ -10,6 +11,12 @@ dlk_failure_clear(DlkFailure *failure)
     free(failure->text);
     free(failure->error);
     *failure = (DlkFailure){0};
+}
+
+bool
+dlk_failure_is(const DlkFailure *failure, const char *error)
+{
+    return failure->error && strcmp(failure->error, error) == 0;
 }
 
 bool

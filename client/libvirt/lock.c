@@ -210,7 +210,7 @@ begin(Work *work, const DlkWish *wishes, size_t count, DlkFailure *failure)
         add_missing(work, wishes[i].path, wishes[i].mode);
     if (take_missing(work, n_adopted, failure))
         return true;
-    if (!failure->busy)
+    if (!dlk_failure_is(failure, DLK_ERROR_BUSY))
         return false;
     for (size_t i = 0; i < count; i++)
         if (is_held_here(work->bus, work->vm, &wishes[i]))
