@@ -61,15 +61,6 @@ def storage(folder):
 
 
 @pytest.fixture
-def remote(folder):
-    """A filesystem that hangs and errs on demand. The kernel lets no process end that waits for it: so it has to answer
-    before the service is stopped."""
-    remote = harness.HangFs(folder)
-    yield remote
-    remote.close()
-
-
-@pytest.fixture
 def lockspace(folder):
     """A folder that hosts share."""
     path = folder / "locks"

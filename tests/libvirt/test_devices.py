@@ -241,3 +241,14 @@ def test_what_a_guest_wrote_into_its_raw_disk_keeps_nobody_from_a_disk(running, 
 def test_what_a_guest_wrote_into_its_raw_disk_does_not_keep_it_from_being_plugged(running, qcow2):
     running.attach(plugged(qcow2("data.qcow2", "/nowhere/base.qcow2"), form="raw"))
     running.has(base="exclusive", data="exclusive")
+
+
+def test_a_data_file_of_which_the_kernel_does_not_say_whether_it_is_open_is_given_back(running, qcow2, folder, remote):
+    """A guest has named it in its raw disk."""
+    named = folder / "chain" / ("x" * 100)
+    data = qcow2("data.qcow2", data=named)
+    slashes = "/" * (len(str(named)) - len(str(remote.disks[0])))
+    data.write_bytes(data.read_bytes().replace(str(named).encode(), f"{slashes}{remote.disks[0]}".encode()))
+    running.attach(plugged(data, form="raw"))
+    assert len(running.root.held()) == 3
+    wait_until(lambda: running.root.held() == {str(running.base): "exclusive", str(data): "exclusive"}, "the other's disk to be free")

@@ -12,6 +12,7 @@ import pytest
 from .bus import Bus
 from .client import Client
 from .disklockctl import Disklockctl
+from .hang_fs import HangFs
 from .service import Service
 
 # Where the tests are run in the background these are ignored, and every child would inherit that.
@@ -114,3 +115,12 @@ def ctl(bus):
     ctl = Disklockctl(bus)
     yield ctl
     ctl.close()
+
+
+@pytest.fixture
+def remote(folder):
+    """A filesystem that hangs and errs on demand. The kernel lets no process end that waits for it: so it has to answer
+    before the service is stopped."""
+    remote = HangFs(folder)
+    yield remote
+    remote.close()
