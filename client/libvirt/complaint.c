@@ -1,6 +1,7 @@
 #include "complaint.h"
 
 #include "bus.h"
+#include "terminal.h"
 
 #include <stdio.h>
 
@@ -24,17 +25,19 @@ static const struct {
     {SD_BUS_ERROR_INVALID_ARGS, DLK_EXIT_USAGE, NULL},
 };
 
-/* A name on its way to a terminal may have anything in it: what would steer that is written out. */
 static void
 print(const char *text)
 {
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++)
-        if (*c == '\n')
+    char shown[DLK_SHOWN_SIZE];
+
+    while (*text)
+        if (*text == '\n') {
             fputs("\n  ", stderr);
-        else if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] < 0xa0))
-            fprintf(stderr, "\\x%02x", *c);
-        else
-            fputc(*c, stderr);
+            text++;
+        } else {
+            text += dlk_terminal_show(text, shown);
+            fputs(shown, stderr);
+        }
     fputc('\n', stderr);
 }
 

@@ -1,5 +1,6 @@
 #include "config.h"
 #include "hook-run.h"
+#include "terminal.h"
 
 #include <dlfcn.h>
 #include <signal.h>
@@ -63,18 +64,29 @@ end(int number)
     _exit(may_fail ? status : EXIT_SUCCESS);
 }
 
+/* Now: in a signal's handler not even the domain's name could be put into it. */
 static void
-prepare_for_the_worst(const char *domain)
+prepare_complaint(const char *domain)
+{
+    char name[256] = "";
+
+    for (size_t length = 0; *domain && length + DLK_SHOWN_SIZE <= sizeof name;
+         length += strlen(name + length))
+        domain += dlk_terminal_show(domain, name + length);
+    snprintf(
+        complaint, sizeof complaint,
+        "%s: the system bus or disklockd has not answered for %d seconds: systemctl status dbus disklockd\n",
+        name, PATIENCE);
+}
+
+static void
+prepare_for_the_worst(void)
 {
     static const int numbers[] = {SIGALRM, SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
                                   SIGABRT, SIGSYS,  SIGTERM, SIGHUP, SIGINT};
     const struct sigaction action = {.sa_handler = end};
     sigset_t none;
 
-    snprintf(
-        complaint, sizeof complaint,
-        "%s: the system bus or disklockd has not answered for %d seconds: systemctl status dbus disklockd\n",
-        domain, PATIENCE);
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         sigaction(numbers[i], &action, NULL);
     signal(SIGPIPE, SIG_IGN);
@@ -110,7 +122,8 @@ main(int argc, char **argv)
     if (!operation)
         return EXIT_SUCCESS;
     may_fail = operation->may_fail;
-    prepare_for_the_worst(argv[1]);
+    prepare_complaint(argv[1]);
+    prepare_for_the_worst();
     DlkHookRun *run = load();
     const int status = run ? run(operation->name, argv[1]) : EXIT_NOT_FOUND;
     return may_fail ? status : EXIT_SUCCESS;

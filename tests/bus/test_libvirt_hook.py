@@ -197,6 +197,18 @@ def test_what_would_steer_a_terminal_is_written_out(root, hook):
     assert "\x9b" not in done.stderr and "/nowhere/" in done.stderr
 
 
+@pytest.mark.parametrize("name, shown", [
+    ("w\x9b2J", r"w\xc2\x9b2J"), (b"w\x9b2J", r"w\x9b2J"), ("w\x1b\x7f", r"w\x1b\x7f"), (b"w\xe0\x82\x9b2J", r"w\xe0\x82\x9b2J"),
+    ("wéb€\U0001f600", None)], ids=["C1", "no UTF-8", "C0", "a long C1", "none"])
+def test_of_a_name_too_nothing_steers_a_terminal(root, hook, broken, name, shown):
+    done = hook("prepare", b"<domain>\xfc</domain>", name=name)
+    assert f"the disks of {shown or name}: its XML" in done.stderr
+    shutil.copy(PLUGINS / "disklock.so", broken.plugin)
+    child = broken("prepare", name, LD_PRELOAD=str(build_dir() / "tests/tools/short-alarm.so"), ASAN_OPTIONS="verify_asan_link_order=0")
+    assert child.wait(PATIENCE) == 124
+    assert child.stderr.read().startswith(f"{shown or name}: the system bus")
+
+
 def test_a_domain_may_be_named_like_an_option(root, hook, image):
     xml = domain(disk(image("a.img")), name="--help")
     assert hook("prepare", xml, name="--help").returncode == DONE
@@ -281,8 +293,8 @@ def broken(folder):
     plugins.mkdir()
     started = []
 
-    def start(operation, **environment):
-        child = subprocess.Popen([HOOK, "web01", operation, "begin", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    def start(operation, name="web01", **environment):
+        child = subprocess.Popen([HOOK, name, operation, "begin", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE, text=True,
                                  env={**os.environ, "LIBVIRT_LOCK_MANAGER_PLUGIN_DIR": str(plugins), **environment})
         started.append(child)
