@@ -17,9 +17,8 @@ now(void)
     return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_nsec / 1000;
 }
 
-/* 0: the time is over. */
-static uint64_t
-time_left(const DlkBus *self)
+uint64_t
+dlk_bus_time_left(const DlkBus *self)
 {
     uint64_t time = now();
 
@@ -36,9 +35,9 @@ wait_until_ready(DlkBus *self)
 
         if (ready != 0 || done < 0)
             return ready != 0 ? ready : done;
-        if (time_left(self) == 0)
+        if (dlk_bus_time_left(self) == 0)
             return -ETIMEDOUT;
-        if (done == 0 && (done = sd_bus_wait(self->bus, time_left(self))) < 0)
+        if (done == 0 && (done = sd_bus_wait(self->bus, dlk_bus_time_left(self))) < 0)
             return done;
     }
 }
@@ -110,7 +109,7 @@ dlk_bus_call(DlkBus *self, sd_bus_message *call, DlkFailure *failure)
 {
     sd_bus_error cause = SD_BUS_ERROR_NULL;
     sd_bus_message *reply = NULL;
-    uint64_t patience = time_left(self);
+    uint64_t patience = dlk_bus_time_left(self);
     /* 0 would be sd-bus's own default. */
     int result = sd_bus_call(self->bus, call, patience > 0 ? patience : 1, &cause, &reply);
 

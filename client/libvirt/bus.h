@@ -27,6 +27,8 @@ typedef struct {
 bool dlk_bus_open(DlkBus *self, unsigned int seconds, DlkFailure *failure);
 /** From now on @seconds for everything that is to come. */
 void dlk_bus_set_patience(DlkBus *self, unsigned int seconds);
+/** In µs; 0: the time is over. */
+uint64_t dlk_bus_time_left(const DlkBus *self);
 void dlk_bus_close(DlkBus *self);
 #define DLK_AUTOBUS __attribute__((cleanup(dlk_bus_close))) DlkBus
 

@@ -114,8 +114,8 @@ take_incoming(const Hook *hook)
 static bool
 prepare(const Hook *hook, DlkFailure *failure)
 {
-    dlk_leftover_release_noted(hook->bus, hook->vm.uuid);
-    return take_incoming(hook) || acquire(hook, &hook->vm, failure);
+    return dlk_leftover_release_noted(hook->bus, hook->vm.uuid, failure) &&
+           (take_incoming(hook) || acquire(hook, &hook->vm, failure));
 }
 
 /* The QEMU of the domain; 0: it is not known. */
@@ -146,11 +146,8 @@ reconnect(const Hook *hook, DlkFailure *failure)
 static bool
 release(const Hook *hook, DlkFailure *failure)
 {
-    const bool done = dlk_leftover_release(hook->bus, &hook->vm, failure);
-
-    if (done)
-        dlk_leftover_release_noted(hook->bus, "");
-    return done;
+    return dlk_leftover_release(hook->bus, &hook->vm, failure) &&
+           dlk_leftover_release_noted(hook->bus, "", failure);
 }
 
 static const struct {
@@ -167,11 +164,10 @@ static const struct {
 static bool
 run(size_t which, const Hook *hook, DlkFailure *failure)
 {
-    if (!operations[which].asks || dlk_bus_open(hook->bus, PATIENCE, failure))
-        return operations[which].run(hook, failure);
     if (operations[which].run == release)
         dlk_leftover_note(&hook->vm);
-    return false;
+    return (!operations[which].asks || dlk_bus_open(hook->bus, PATIENCE, failure)) &&
+           operations[which].run(hook, failure);
 }
 
 /* One byte beyond the bound tells that there is too much. NULL with @failure. */

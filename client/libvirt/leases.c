@@ -216,6 +216,19 @@ dlk_lease_call(DlkBus *bus, const char *object, const char *member, DlkFailure *
 }
 
 bool
+dlk_lease_send(DlkBus *bus, const char *object, const char *member, DlkFailure *failure)
+{
+    sd_bus_message *call = dlk_bus_new_call(bus, object, member, failure);
+
+    if (!call)
+        return false;
+    const int result = sd_bus_send(bus->bus, call, NULL);
+    sd_bus_message_unref(call);
+    failure->silent |= result < 0;
+    return result >= 0 || dlk_fail(failure, "cannot ask disklockd: %s", strerror(-result));
+}
+
+bool
 dlk_lease_convert(DlkBus *bus, const char *object, const char *mode, DlkFailure *failure)
 {
     sd_bus_message *call = dlk_bus_new_call(bus, object, "Convert", failure);

@@ -45,6 +45,8 @@ const DlkLeaseInfo *dlk_leases_find(DlkBus *bus, const DlkLeaseList *list, const
 bool dlk_lease_is_read_only(const DlkLeaseInfo *lease);
 /** A call without arguments of the lease @object: Release, Suspend, Resume. */
 bool dlk_lease_call(DlkBus *bus, const char *object, const char *member, DlkFailure *failure);
+/** The same, without waiting for the answer, good or bad. False with @failure: it could not even be sent. */
+bool dlk_lease_send(DlkBus *bus, const char *object, const char *member, DlkFailure *failure);
 bool dlk_lease_convert(DlkBus *bus, const char *object, const char *mode, DlkFailure *failure);
 
 /** DlkWish: one disk that a VM needs; borrowed strings. */

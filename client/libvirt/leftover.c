@@ -10,59 +10,114 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* A start that was refused because the service does not answer must not wait as long a second time. */
-#define SHORT_PATIENCE 5 /* s */
-#define PATIENCE 30
-/* A file for each domain: its name is the domain's UUID, its text the domain's name. */
+#define RELEASE_PATIENCE 5 /* s */
+/* For what other domains have left over, however many: the start that waits for it is none of theirs. */
+#define NOTED_PATIENCE 10 /* s */
+/* What another process does in a moment is looked at so often. */
+#define INTERVAL_NS 20000000
+#define LOOKS 50
+/*
+ * A file for each domain: its name is the domain's UUID, its text the domain's name. Who has it locked may
+ * give back what the domain has left over, or take the note away.
+ */
 #define NOTES_FOLDER DLK_LEFTOVER_RUN_FOLDER "/unreleased"
 #define LONGEST_NAME 4096
 
-/* A release that the service has heard of is done, or will be when the storage answers, whatever it says. */
+static bool
+is_left_over(const DlkLeaseInfo *lease)
+{
+    return strcmp(lease->lifetime, "persistent") == 0;
+}
+
+static void
+rest(void)
+{
+    const struct timespec interval = {.tv_nsec = INTERVAL_NS};
+
+    nanosleep(&interval, NULL);
+}
+
+/* A broken one may stay until its action is over. */
+static bool
+is_none_left(DlkBus *bus, const DlkVm *vm, DlkFailure *failure)
+{
+    DLK_AUTOLEASES list = {0};
+
+    if (!dlk_leases_list(bus, vm, &list, failure))
+        return false;
+    for (size_t i = 0; i < list.count; i++)
+        if (is_left_over(&list.items[i]))
+            return false;
+    return true;
+}
+
+/*
+ * A lease that is given back leaves the bus as soon as the service hears of it, and its lock goes when the
+ * storage answers, which may be never: so that is what is waited for, and not the answer.
+ */
 static bool
 give_back(DlkBus *bus, const DlkVm *vm, DlkFailure *failure)
 {
     DLK_AUTOLEASES list = {0};
+    bool is_any = false;
 
-    dlk_bus_set_patience(bus, SHORT_PATIENCE);
     if (!dlk_leases_list_all(bus, vm, &list, failure))
         return false;
     for (size_t i = 0; i < list.count; i++) {
-        DLK_AUTOFAILURE reason = {0};
-
-        if (strcmp(list.items[i].lifetime, "persistent") != 0)
+        if (!is_left_over(&list.items[i]))
             continue;
-        /* It answers; a release may have to ask the storage. */
-        dlk_bus_set_patience(bus, PATIENCE);
-        if (dlk_lease_call(bus, list.items[i].object, "Release", &reason))
-            continue;
-        if (reason.silent) {
-            failure->silent = true;
-            return dlk_fail(failure, "%s", reason.text);
-        }
-        dlk_complain(&reason);
+        is_any = true;
+        if (!dlk_lease_send(bus, list.items[i].object, "Release", failure))
+            return false;
     }
-    return true;
+    for (int i = 0; is_any && i < LOOKS; i++) {
+        if (is_none_left(bus, vm, failure))
+            return true;
+        if (failure->text)
+            return false;
+        rest();
+    }
+    return !is_any ||
+           dlk_fail(failure, "what was taken for %s could not be given back: see `journalctl -u disklockd`",
+                    vm->name);
 }
 
 /* ---- what is noted ---- */
 
-/* Locked: a domain that starts again must not lose what another's hook is just giving back as left over. */
-static DIR *
+static int
 open_notes(void)
 {
-    const int folder = open(NOTES_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return open(NOTES_FOLDER, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
 
-    if (folder < 0)
-        return NULL;
-    while (flock(folder, LOCK_EX) < 0)
-        if (errno != EINTR)
-            return close(folder), NULL;
-    DIR *notes = fdopendir(folder);
-    if (!notes)
-        close(folder);
-    return notes;
+/* One that was taken away, or written anew, since it was opened is none to lock. */
+static bool
+lock(int file, int folder, const char *uuid)
+{
+    struct stat locked, noted;
+
+    if (flock(file, LOCK_EX | LOCK_NB) < 0 || fstat(file, &locked) < 0 ||
+        fstatat(folder, uuid, &noted, AT_SYMLINK_NOFOLLOW) < 0)
+        return false;
+    errno = EWOULDBLOCK;
+    return locked.st_ino == noted.st_ino;
+}
+
+/* The note, locked; -1 with EWOULDBLOCK: another hook is at it, ENOENT: there is none. */
+static int
+lock_note(int folder, const char *uuid)
+{
+    const int file = openat(folder, uuid, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+    if (file < 0 || lock(file, folder, uuid))
+        return file;
+    const int reason = errno;
+    close(file);
+    return errno = reason, -1;
 }
 
 static bool
@@ -71,14 +126,22 @@ make_folder(const char *path)
     return mkdir(path, 0700) == 0 || errno == EEXIST;
 }
 
-/* Whole or not at all: half a name would be another domain's. */
+/* Whole or not at all: half a name would be another domain's. One that is there already stays: another hook
+ * may have it locked. */
 static bool
 write_note(const char *path, const char *text)
 {
     DLK_AUTOFREE char *draft = dlk_format("%s.draft", path);
-    DLK_AUTOCLOSE int file = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-    return file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text) && rename(draft, path) == 0;
+    unlink(draft);
+    DLK_AUTOCLOSE int file = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (file < 0 || write(file, text, strlen(text)) != (ssize_t)strlen(text))
+        return false;
+    const bool done = link(draft, path) == 0 || errno == EEXIST;
+    const int reason = errno;
+    unlink(draft);
+    errno = reason;
+    return done;
 }
 
 void
@@ -95,59 +158,97 @@ dlk_leftover_note(const DlkVm *vm)
     dlk_complain(&failure);
 }
 
+/* A hook that has the note locked is giving back what is no more, and takes the note away itself. */
+static void
+forget(const char *uuid)
+{
+    DLK_AUTOCLOSE int folder = open_notes();
+    DLK_AUTOCLOSE int note = folder >= 0 && dlk_is_uuid(uuid) ? lock_note(folder, uuid) : -1;
+
+    if (note >= 0)
+        unlinkat(folder, uuid, 0);
+}
+
 bool
 dlk_leftover_release(DlkBus *bus, const DlkVm *vm, DlkFailure *failure)
 {
-    const bool done = give_back(bus, vm, failure);
-
-    if (!done)
-        dlk_leftover_note(vm);
-    return done;
+    dlk_bus_set_patience(bus, RELEASE_PATIENCE);
+    if (!give_back(bus, vm, failure))
+        return false;
+    forget(vm->uuid);
+    return true;
 }
 
+/* It must not lose to another's hook, as left over, what it is about to take on. */
 static bool
-read_note(int folder, const char *uuid, char name[LONGEST_NAME])
+keep(const DlkBus *bus, int folder, const char *starting, DlkFailure *failure)
 {
-    DLK_AUTOCLOSE int file = openat(folder, uuid, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    const ssize_t length = file < 0 ? -1 : read(file, name, LONGEST_NAME - 1);
+    for (;;) {
+        DLK_AUTOCLOSE int note = lock_note(folder, starting);
 
-    if (length < 0)
-        return false;
-    name[length] = '\0';
-    return true;
+        if (note >= 0 && unlinkat(folder, starting, 0) == 0)
+            return true;
+        if (errno == ENOENT)
+            return true;
+        if (errno != EWOULDBLOCK && errno != EINTR)
+            return dlk_fail(failure, "%s/%s: %s", NOTES_FOLDER, starting, strerror(errno));
+        if (dlk_bus_time_left(bus) == 0)
+            return dlk_fail(failure,
+                            "another domain's hook is giving back what an earlier start had taken, and "
+                            "does not come to an end: try again");
+        rest();
+    }
 }
 
 static bool
 release_noted(DlkBus *bus, int folder, const char *uuid, DlkFailure *failure)
 {
+    DLK_AUTOCLOSE int note = lock_note(folder, uuid);
     char name[LONGEST_NAME];
     const DlkVm vm = {.name = name, .uuid = uuid};
 
-    if (!read_note(folder, uuid, name))
+    if (note < 0 && (errno == EWOULDBLOCK || errno == ENOENT))
+        return true;
+    const ssize_t length = note < 0 ? -1 : read(note, name, sizeof name - 1);
+    if (length < 0)
         return dlk_fail(failure, "%s/%s: %s", NOTES_FOLDER, uuid, strerror(errno));
+    name[length] = '\0';
     if (!give_back(bus, &vm, failure))
         return false;
     unlinkat(folder, uuid, 0);
     return true;
 }
 
-void
-dlk_leftover_release_noted(DlkBus *bus, const char *starting)
+static void
+release_all_noted(DlkBus *bus, DIR *notes)
 {
-    DIR *notes = open_notes();
-    DLK_AUTOFAILURE failure = {0};
     const struct dirent *entry;
+    bool is_silent = false;
 
+    while (!is_silent && dlk_bus_time_left(bus) > 0 && (entry = readdir(notes))) {
+        DLK_AUTOFAILURE failure = {0};
+
+        if (!dlk_is_uuid(entry->d_name) || release_noted(bus, dirfd(notes), entry->d_name, &failure))
+            continue;
+        dlk_complain(&failure);
+        is_silent = failure.silent;
+    }
+}
+
+bool
+dlk_leftover_release_noted(DlkBus *bus, const char *starting, DlkFailure *failure)
+{
+    const int folder = open_notes();
+
+    if (folder < 0)
+        return true;
+    DIR *notes = fdopendir(folder);
     if (!notes)
-        return;
-    const int folder = dirfd(notes);
-    if (folder >= 0 && dlk_is_uuid(starting))
-        unlinkat(folder, starting, 0);
-    while (folder >= 0 && (entry = readdir(notes)))
-        if (dlk_is_uuid(entry->d_name) && strcmp(entry->d_name, starting) != 0 &&
-            !release_noted(bus, folder, entry->d_name, &failure)) {
-            dlk_complain(&failure);
-            break;
-        }
+        return close(folder), dlk_fail(failure, "%s: %s", NOTES_FOLDER, strerror(errno));
+    dlk_bus_set_patience(bus, NOTED_PATIENCE);
+    const bool is_kept = !dlk_is_uuid(starting) || keep(bus, folder, starting, failure);
+    if (is_kept)
+        release_all_noted(bus, notes);
     closedir(notes);
+    return is_kept;
 }

@@ -11,15 +11,19 @@
 #define DLK_LEFTOVER_RUN_FOLDER "/run/disklock-libvirt"
 
 /**
- * Gives back what is left over of @vm, and does not wait long for a service that does not answer. What cannot
- * be given back is noted for dlk_leftover_release_noted(). False with @failure.
+ * Notes that what is left over of @vm is to be given back: before it is tried, for the hook may be killed. A
+ * domain without a UUID is not noted; where it cannot be, stderr says so.
  */
-bool dlk_leftover_release(DlkBus *bus, const DlkVm *vm, DlkFailure *failure);
-/** The same, of a bus that cannot even be reached. */
 void dlk_leftover_note(const DlkVm *vm);
 /**
- * Gives back what could not be given back earlier, of whichever domain; what still cannot be stays noted, and
- * is told on stderr. The domain with the UUID @starting ("": none) starts again and takes its own on: that is
- * not given back any more.
+ * Gives back what is left over of @vm, and takes the note away. Does not wait long for a service that does
+ * not answer, nor for storage at all. False with @failure, and the note stays.
  */
-void dlk_leftover_release_noted(DlkBus *bus, const char *starting);
+bool dlk_leftover_release(DlkBus *bus, const DlkVm *vm, DlkFailure *failure);
+/**
+ * Gives back what is noted, of whichever domain, as far as that goes within ten seconds; what still cannot
+ * be given back stays noted, and is told on stderr. The domain with the UUID @starting ("": none) starts
+ * again and takes its own on: that is not given back any more. False with @failure where another hook is
+ * giving it back and does not come to an end.
+ */
+bool dlk_leftover_release_noted(DlkBus *bus, const char *starting, DlkFailure *failure);

@@ -1,10 +1,13 @@
 """What libvirt calls at a domain's start and end: it takes and gives back the domain's disks, and it ends whatever happens."""
 
+import fcntl
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 from types import SimpleNamespace
 
 import pytest
@@ -24,17 +27,25 @@ def hook(folder, bus):
     run = folder / "run"
     (run / "libvirt" / "qemu").mkdir(parents=True)
 
-    def call(operation, xml, name="web01", patience=PATIENCE, program=HOOK):
-        return subprocess.run(["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /run && exec "$@"', run, program, name, operation,
-                               "begin", "-"], input=xml if isinstance(xml, bytes) else xml.encode(), capture_output=True,
-                              env=bus.environment(LIBVIRT_LOCK_MANAGER_PLUGIN_DIR=str(PLUGINS)), timeout=patience)
+    def start(operation, xml, name="web01", program=HOOK):
+        with tempfile.TemporaryFile() as given:
+            given.write(xml if isinstance(xml, bytes) else xml.encode())
+            given.seek(0)
+            return subprocess.Popen(["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /run && exec "$@"', run, program, name, operation,
+                                     "begin", "-"], stdin=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                    env=bus.environment(LIBVIRT_LOCK_MANAGER_PLUGIN_DIR=str(PLUGINS)))
 
-    def decoded(*arguments, **options):
-        done = call(*arguments, **options)
-        done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
-        return done
+    def decoded(*arguments, patience=PATIENCE, **options):
+        with start(*arguments, **options) as child:
+            try:
+                out, err = child.communicate(timeout=patience)
+            finally:
+                child.kill()
+        return SimpleNamespace(returncode=child.returncode, stdout=out, stderr=err)
+    decoded.start = start
     decoded.pids = run / "libvirt" / "qemu"
     decoded.incoming = run / "disklock-libvirt"
+    decoded.notes = decoded.incoming / "unreleased"
     return decoded
 
 
@@ -102,17 +113,95 @@ def unreleased(service, root, hook, web01):
 @pytest.mark.parametrize("operation", ["prepare", "release"])
 def test_what_could_not_be_given_back_is_given_back_with_the_next_domain(root, hook, unreleased, image, operation):
     path = image("other.img")
-    done = hook(operation, domain(disk(path), name="db01", uuid=OTHER_UUID), name="db01")
+    done = hook(operation, other_domain(path), name="db01")
     assert (done.returncode, done.stderr) == (DONE, "")
     assert root.held() == ({str(path): "exclusive"} if operation == "prepare" else {})
 
 
 def test_a_domain_that_starts_again_keeps_what_could_not_be_given_back(root, hook, web01, unreleased, image):
     assert hook("prepare", web01.xml).returncode == DONE
-    other = domain(disk(image("other.img")), name="db01", uuid=OTHER_UUID)
+    other = other_domain(image("other.img"))
     hook("prepare", other, name="db01")
     hook("release", other, name="db01")
     assert set(root.list()) == unreleased
+
+
+def other_domain(path):
+    return domain(disk(path), name="db01", uuid=OTHER_UUID)
+
+
+def test_what_is_given_back_is_noted_no_more(root, hook, web01):
+    hook("prepare", web01.xml)
+    hook("release", web01.xml)
+    assert os.listdir(hook.notes) == []
+
+
+def test_a_hook_that_is_killed_has_noted_what_was_to_be_given_back(root, hook, web01, bus, folder):
+    hook("prepare", web01.xml)
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(folder / "silent"))
+        silent.listen()
+        answering, bus.address = bus.address, f"unix:path={folder}/silent"
+        child = hook.start("release", web01.xml)
+        wait_until((hook.notes / UUID).exists, "the note")
+        child.kill()
+        assert child.wait() == -signal.SIGKILL
+        bus.address = answering
+    hook("release", other_domain("/nowhere"), name="db01")
+    assert root.held() == {} and os.listdir(hook.notes) == []
+
+
+@pytest.mark.parametrize("operation", ["prepare", "release"])
+def test_what_is_left_over_on_storage_that_hangs_hinders_no_other_domain(start_service, client, hook, web01, image, operation):
+    service = start_service("[Rule all]\nbackend=fake\nunreachable-after=60\n", fake=True)
+    root, path = client(), image("other.img")
+    assert hook("prepare", web01.xml).returncode == DONE
+    os.makedirs(hook.notes)
+    (hook.notes / UUID).write_text("web01")
+    service.tell_fake("release", "hang")
+    try:
+        done, held = hook(operation, other_domain(path), name="db01"), root.held()
+    finally:
+        service.tell_fake("release")
+    assert (done.returncode, done.stderr) == (DONE, "")
+    assert held == ({str(path): "exclusive"} if operation == "prepare" else {})
+    assert os.listdir(hook.notes) == []
+
+
+@pytest.fixture
+def busy_note(hook):
+    """That of web01, which another hook is just giving back."""
+    os.makedirs(hook.notes)
+    with open(hook.notes / UUID, "w", encoding="utf-8") as note:
+        note.write("web01")
+        note.flush()
+        fcntl.flock(note, fcntl.LOCK_EX)
+        yield note
+
+
+def test_a_domain_does_not_start_while_another_hook_gives_back_what_it_left_over(root, hook, web01, busy_note):
+    done = hook("prepare", web01.xml)
+    assert done.returncode == FAILURE and "try again" in done.stderr
+    assert root.held() == {}
+    busy_note.close()
+    assert hook("prepare", web01.xml).returncode == DONE
+    assert len(root.held()) == 3 and os.listdir(hook.notes) == []
+
+
+def test_what_another_hook_gives_back_hinders_no_other_domain(root, hook, image, busy_note):
+    done = hook("prepare", other_domain(image("other.img")), name="db01")
+    assert (done.returncode, done.stderr) == (DONE, "")
+    assert os.listdir(hook.notes) == [UUID]
+
+
+def test_a_note_that_cannot_be_read_keeps_no_other_from_being_given_back(root, hook, web01):
+    hook("prepare", web01.xml)
+    for number in range(8):  # in whatever order a folder has them
+        (hook.notes / f"{number}{OTHER_UUID[1:]}").mkdir(parents=True)
+    (hook.notes / UUID).write_text("web01")
+    done = hook("release", domain(name="db01", uuid=OTHER_UUID), name="db01")
+    assert done.returncode == DONE and done.stderr.count("Is a directory") == 8
+    assert root.held() == {} and UUID not in os.listdir(hook.notes)
 
 
 def test_reconnect_locks_a_domain_that_runs_already(root, hook, web01, process):
@@ -168,7 +257,7 @@ def test_prepare_fails_where_there_is_no_bus(bus, hook, web01, root):
     for operation, status in (("prepare", UNREACHABLE), ("release", DONE), ("reconnect", DONE)):
         done = hook(operation, web01.xml)
         assert done.returncode == status
-    assert (hook.incoming / "unreleased" / UUID).read_text() == "web01"
+    assert (hook.notes / UUID).read_text() == "web01"
 
 
 @pytest.mark.parametrize("xml", ["", "<domain", "<pool><name>x</name></pool>", "<domain><name>web01</name></domain>\0",
