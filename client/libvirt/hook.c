@@ -79,16 +79,24 @@ prepare_complaint(const char *domain)
         name, PATIENCE);
 }
 
+/* All that would end a process, but for SIGKILL, which nothing can catch, and SIGPIPE. */
+static const int deadly[] = {
+    SIGALRM, SIGSEGV, SIGBUS,  SIGILL,  SIGFPE,  SIGABRT, SIGSYS,    SIGTRAP, SIGTERM, SIGHUP,
+    SIGINT,  SIGQUIT, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR,
+};
+
 static void
 prepare_for_the_worst(void)
 {
-    static const int numbers[] = {SIGALRM, SIGSEGV, SIGBUS,  SIGILL, SIGFPE,
-                                  SIGABRT, SIGSYS,  SIGTERM, SIGHUP, SIGINT};
-    const struct sigaction action = {.sa_handler = end};
+    /* A stack that is full has no room for a handler. */
+    static char spare[1 << 16];
+    const stack_t stack = {.ss_sp = spare, .ss_size = sizeof spare};
+    const struct sigaction action = {.sa_handler = end, .sa_flags = SA_ONSTACK};
     sigset_t none;
 
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        sigaction(numbers[i], &action, NULL);
+    sigaltstack(&stack, NULL);
+    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
+        sigaction(deadly[i], &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

@@ -437,7 +437,7 @@ def test_libvirtd_does_not_wait_for_ever(broken, operation):
 
 
 @pytest.mark.parametrize("operation", MAY_FAIL)
-@pytest.mark.parametrize("number", ["SEGV", "BUS", "ABRT", "TERM", "PIPE"])
+@pytest.mark.parametrize("number", ["SEGV", "BUS", "ABRT", "TERM", "PIPE", "QUIT", "XCPU", "XFSZ", "USR1", "USR2"])
 def test_no_signal_that_can_be_caught_stops_a_domain_that_runs(broken, operation, number):
     shutil.copy(PLUGINS / "disklock.so", broken.plugin)
     child = broken(operation)
@@ -446,3 +446,11 @@ def test_no_signal_that_can_be_caught_stops_a_domain_that_runs(broken, operation
     if number == "PIPE":
         child.stdin.close()  # nothing is no domain
     assert child.wait(PATIENCE) == ({"PIPE": USAGE}.get(number, FAILURE) if MAY_FAIL[operation] else 0)
+
+
+@pytest.mark.parametrize("operation", MAY_FAIL)
+def test_a_stack_that_is_full_stops_no_domain_that_runs(broken, operation):
+    shutil.copy(build_dir() / "tests/tools/deep-hook.so", broken.plugin)
+    child = broken(operation)
+    assert child.wait(PATIENCE) == (FAILURE if MAY_FAIL[operation] else 0)
+    assert "was ended by a signal" in child.stderr.read()
