@@ -238,13 +238,6 @@ def test_an_old_note_of_a_migration_is_not_believed(root, hook, web01):
     assert web01.overlay in root.held()
 
 
-@pytest.mark.parametrize("operation", ["start", "started", "stopped", "attach", "restore", "something new"])
-def test_what_else_libvirt_tells_is_no_concern(root, hook, web01, operation):
-    done = hook(operation, web01.xml)
-    assert (done.returncode, done.stdout, done.stderr) == (DONE, "", "")
-    assert root.held() == {}
-
-
 def test_prepare_fails_where_the_service_does_not_run(bus, hook, web01):
     done = hook("prepare", web01.xml)
     assert done.returncode == UNREACHABLE and "disklockd" in done.stderr
