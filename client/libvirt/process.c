@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -55,6 +56,16 @@ is_same(const Identity *a, const Identity *b)
     return a->type == b->type && a->major == b->major && a->minor == b->minor && a->inode == b->inode;
 }
 
+/* By its name, which may be another file's by now: for what the kernel cannot look up. */
+static bool
+is_opened_as(int folder, const char *name, const char *path)
+{
+    char target[PATH_MAX];
+    const ssize_t length = readlinkat(folder, name, target, sizeof target);
+
+    return length > 0 && (size_t)length == strlen(path) && memcmp(target, path, (size_t)length) == 0;
+}
+
 /* The mode of the link says how the descriptor was opened: proc_pid_fd(5). */
 static bool
 is_writable(int folder, const char *name)
@@ -72,15 +83,18 @@ dlk_process_has_open(pid_t pid, const char *path)
     const struct dirent *entry;
     DlkOpen open = DLK_OPEN_NO;
 
-    if (*path != '/' || !identify_path(path, &wanted))
+    if (*path != '/')
         return DLK_OPEN_UNKNOWN;
     DIR *descriptors = opendir(folder);
     if (!descriptors)
         return DLK_OPEN_UNKNOWN;
+    const bool is_known = identify_path(path, &wanted);
+    const int fds = dirfd(descriptors);
     while (open != DLK_OPEN_WRITABLE && (entry = readdir(descriptors)))
-        if (*entry->d_name != '.' && identify(dirfd(descriptors), entry->d_name, 0, &found) &&
-            is_same(&found, &wanted))
-            open = is_writable(dirfd(descriptors), entry->d_name) ? DLK_OPEN_WRITABLE : DLK_OPEN_READ_ONLY;
+        if (*entry->d_name != '.' &&
+            (is_known ? identify(fds, entry->d_name, 0, &found) && is_same(&found, &wanted)
+                      : is_opened_as(fds, entry->d_name, path)))
+            open = is_writable(fds, entry->d_name) ? DLK_OPEN_WRITABLE : DLK_OPEN_READ_ONLY;
     closedir(descriptors);
-    return open;
+    return open == DLK_OPEN_NO && !is_known ? DLK_OPEN_UNKNOWN : open;
 }

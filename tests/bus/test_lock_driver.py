@@ -106,6 +106,15 @@ def test_a_disk_of_which_the_kernel_cannot_say_whether_it_is_open_stays_readable
     assert root.held() == {str(remote.disks[0]): "read-only"}
 
 
+def test_a_disk_that_the_kernel_cannot_look_up_is_open_if_it_was_opened_by_its_name(root, drive, remote):
+    read, written = map(str, remote.disks[:2])
+    drive(f"acquire:0={read},0={written}", pid=os.getpid())
+    with open(read, "rb"), open(written, "r+b"):
+        time.sleep(1.5)  # as above
+        assert drive(f"release:0={read},0={written}", pid=os.getpid()) == ["done"]
+        assert root.held() == {read: "read-only", written: "exclusive"}
+
+
 @pytest.fixture
 def locked_elsewhere():
     """Locks a file with a process that has no lease."""
