@@ -47,6 +47,7 @@ bool dlk_lease_is_read_only(const DlkLeaseInfo *lease);
 bool dlk_lease_call(DlkBus *bus, const char *object, const char *member, DlkFailure *failure);
 /** The same, without waiting for the answer, good or bad. False with @failure: it could not even be sent. */
 bool dlk_lease_send(DlkBus *bus, const char *object, const char *member, DlkFailure *failure);
+/** To @mode: "exclusive", "shared" or DLK_READ_ONLY. False with @failure, and it is what it was. */
 bool dlk_lease_convert(DlkBus *bus, const char *object, const char *mode, DlkFailure *failure);
 
 /** DlkWish: one disk that a VM needs; borrowed strings. */
