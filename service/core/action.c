@@ -17,10 +17,10 @@
  * host's.
  */
 
-/* A process that answers stands within milliseconds; who waits for a storage is seen within as many when that
- * is back, and costs nothing until then. */
+/* A process that answers stands within milliseconds. To look at hundreds that do not, with all their threads,
+ * is work: there is no hurry, they are stopped. */
 #define FIRST_LOOK_US 1000
-#define SLOWEST_LOOK 8 /* doublings: a quarter of a second */
+#define SLOWEST_LOOK 10 /* doublings: a second */
 /* A process that has not stopped by then does not for want of time. */
 #define SLOW_LOOK 5
 
