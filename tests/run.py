@@ -35,6 +35,7 @@ class Results:
     def __init__(self):
         self.groups = {}
         self.failures = []
+        self.said = []
         self.second = []  # failures of tests that passed when they were tried again
         self.suites = {}  # group: what runs those of its tests that are wanted, for other results
         self._lock = threading.Lock()
@@ -47,6 +48,11 @@ class Results:
                 self.failures.append((group, name, problem))
             print(f"{'ok    ' if problem is None else 'FAILED'} {group:<16} {name}", flush=True)
 
+    def say(self, *lines):
+        """Figures that tests have measured, for whoever reads the results."""
+        with self._lock:
+            self.said += lines
+
     def pass_again(self, failure):
         passed, failed = self.groups[failure[0]]
         self.groups[failure[0]] = (passed + 1, failed - 1)
@@ -58,6 +64,8 @@ class Results:
             print(f"\n--- only at the second try: {group}: {name}\n{problem.strip()}")
         for group, name, problem in sorted(self.failures):
             print(f"\n--- {group}: {name}\n{problem.strip()}")
+        if self.said:
+            print("\nMeasured in guests:", *self.said, sep="\n  ")
         print()
         for group, (passed, failed) in sorted(self.groups.items()):
             print(f"{group:<16} {passed:5} passed {failed:5} failed")
@@ -210,6 +218,7 @@ def run_vm(results, wanted, build_name):
         result = re.match(r"(not )?ok \d+ - (.*)$", line)
         if result:
             outcome[result[2]] = "\n".join(said) if result[1] else None
+            results.say(*(said if not result[1] else []))
             said = []
         else:
             said.append(line.removeprefix("# "))

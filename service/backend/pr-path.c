@@ -61,8 +61,8 @@ failed_to_send(const DlkPrPath *self, int errsv, GError **error)
                                    "%s: a reservation takes CAP_SYS_ADMIN", self->name);
     if (errsv == EOPNOTSUPP || errsv == ENOTTY)
         return dlk_set_error_errno(error, DLK_ERROR_UNSUPPORTED, errsv, "%s has no reservations", self->name);
-    /* Since Linux 6.6 what the device says to a field that it does not like (sd_scsi_to_pr_err,
-     * nvme_status_to_pr_err); the kernel's own checks have no other words for it. */
+    /* Since Linux 6.6 what a device says to a command or a field that it does not know (sd_scsi_to_pr_err(),
+     * nvme_status_to_pr_err()). */
     if (errsv == EINVAL)
         return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "%s refuses", self->name);
     return dlk_set_error_errno(error, DLK_ERROR_UNREACHABLE, errsv, "%s does not answer", self->name);

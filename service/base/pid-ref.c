@@ -207,6 +207,22 @@ dlk_pid_ref_pid(const DlkPidRef *self)
     return self->pid;
 }
 
+guint
+dlk_pid_ref_hash(gconstpointer data)
+{
+    const DlkPidRef *self = data;
+
+    return g_int_hash(&self->pid);
+}
+
+gboolean
+dlk_pid_ref_equal(gconstpointer one, gconstpointer other)
+{
+    const DlkPidRef *self = one, *them = other;
+
+    return self->pid == them->pid && self->start == them->start;
+}
+
 int
 dlk_pid_ref_fd(const DlkPidRef *self)
 {

@@ -30,6 +30,9 @@ void dlk_pid_ref_unref(DlkPidRef *self);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(DlkPidRef, dlk_pid_ref_unref)
 
 pid_t dlk_pid_ref_pid(const DlkPidRef *self);
+/** Of one and the same process, for GHashTable. */
+guint dlk_pid_ref_hash(gconstpointer self);
+gboolean dlk_pid_ref_equal(gconstpointer one, gconstpointer other);
 /** The pidfd, borrowed; readable once the process has ended. */
 int dlk_pid_ref_fd(const DlkPidRef *self);
 /** The real uid that the process had when it was first looked at. */

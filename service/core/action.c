@@ -1,6 +1,7 @@
-#include "base/pid-threads.h"
 #include "core/holding.h"
+#include "core/process.h"
 #include "core/program.h"
+#include "core/record.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -16,13 +17,6 @@
  * the file's open stateid (nfs4_select_rw_stateid() in fs/nfs/nfs4state.c), into a disk that is another
  * host's.
  */
-
-/* A process that answers stands within milliseconds. To look at hundreds that do not, with all their threads,
- * is work: there is no hurry, they are stopped. */
-#define FIRST_LOOK_US 1000
-#define SLOWEST_LOOK 10 /* doublings: a second */
-/* A process that has not stopped by then does not for want of time. */
-#define SLOW_LOOK 5
 
 /* TRUE: it was sent, or there is nobody left to send it to. */
 static gboolean
@@ -46,70 +40,60 @@ fail(DlkLease *lease)
     return dlk_holding(lease)->action_failed;
 }
 
-static void on_look_due(gpointer user_data);
-
-static void
-look_later(DlkLease *lease)
-{
-    DlkHolding *holding = dlk_holding(lease);
-    const gint64 pause = (gint64)FIRST_LOOK_US << MIN(holding->looks, SLOWEST_LOOK);
-
-    holding->grace_timer =
-        dlk_timers_add(holding->engine->timers, g_get_monotonic_time() + pause, on_look_due, lease);
-}
-
-/* It is over with a process that is paused; one that is killed has yet to end. */
-static void
-on_stopped(DlkLease *lease)
-{
-    DlkHolding *holding = dlk_holding(lease);
-
-    if (lease->on_break == DLK_ON_BREAK_PAUSE)
-        dlk_break_give_up(holding->engine, lease);
-    else if (!send_signal(lease, SIGKILL) && fail(lease) && holding->released)
-        dlk_break_give_up(holding->engine, lease);
-}
-
-static void
-on_look_due(gpointer user_data)
-{
-    DlkLease *lease = user_data;
-    DlkHolding *holding = dlk_holding(lease);
-    const DlkThreads found = lease->process ? dlk_pid_threads_look(lease->process) : DLK_THREADS_STAND;
-
-    holding->grace_timer = NULL;
-    if (found == DLK_THREADS_STAND) {
-        on_stopped(lease);
-        return;
-    }
-    holding->looks = MIN(holding->looks + 1, SLOWEST_LOOK);
-    if (found == DLK_THREADS_RUN && holding->looks >= SLOW_LOOK)
-        dlk_pid_threads_stop_others(lease->process);
-    look_later(lease);
-}
-
 /* FALSE: it goes on, and its disk is closed until it ends by itself. */
 static gboolean
 stop(DlkLease *lease)
 {
     if (!send_signal(lease, SIGSTOP))
         return !fail(lease);
-    dlk_holding(lease)->looks = 0;
-    look_later(lease);
+    dlk_process_await_stop(lease);
     return TRUE;
+}
+
+/* Nobody waits for that to be said again. */
+static void
+give_up_if_released(DlkLease *lease)
+{
+    if (dlk_holding(lease)->released)
+        dlk_break_give_up(dlk_holding(lease)->engine, lease);
+}
+
+void
+dlk_action_go_on(DlkLease *lease, gboolean stands)
+{
+    dlk_holding(lease)->stopping = FALSE;
+    if (lease->on_break != DLK_ON_BREAK_PAUSE) {
+        /* What runs on though it was stopped is the greater danger: a debugger or another process sees to it.
+         */
+        if (!send_signal(lease, SIGKILL) && fail(lease))
+            give_up_if_released(lease);
+    } else if (stands) {
+        dlk_break_give_up(dlk_holding(lease)->engine, lease);
+    } else {
+        const char *reason = "it does not stop";
+
+        dlk_journal_lease(DLK_EVENT_ACTION_FAILED, lease, reason,
+                          "Process %d does not stop, and may go on writing to %s: somebody continues it, or "
+                          "traces it, or has frozen its control group",
+                          (int)lease->pid, lease->path);
+        if (fail(lease))
+            give_up_if_released(lease);
+    }
 }
 
 static void
 on_grace_over(gpointer user_data)
 {
     DlkLease *lease = user_data;
-
     DlkHolding *holding = dlk_holding(lease);
 
     holding->grace_timer = NULL;
-    /* It was released before anybody knew that it would not end. */
-    if (!stop(lease) && holding->released)
-        dlk_break_give_up(holding->engine, lease);
+    if (!stop(lease)) {
+        give_up_if_released(lease);
+        return;
+    }
+    /* The next run of the service must not continue it, to give it more time. */
+    dlk_record_change(holding->engine, lease);
 }
 
 static void
@@ -173,7 +157,11 @@ dlk_action_run(DlkEngine *engine, DlkLease *lease)
         (void)stop(lease);
         return FALSE;
     case DLK_ON_BREAK_TERMINATE:
-        terminate(engine, lease);
+        /* Who was stopped for another disk must not be continued to end by itself. */
+        if (dlk_holding(lease)->stopping || dlk_process_is_stopped(lease))
+            (void)stop(lease);
+        else
+            terminate(engine, lease);
         return FALSE;
     default:
         return TRUE;

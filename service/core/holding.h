@@ -21,9 +21,9 @@ typedef struct {
     int folder_watch; /* of DlkFolderWatch, or -1 */
     int keep_fd;      /* lifetime fd: our end of the pipe, or -1 */
     DlkWatch *keep_watch;
-    DlkTimer *risk_timer;  /* runs while the lease is at risk */
-    DlkTimer *grace_timer; /* runs while a terminated process, or the program, is given time, or one stops */
-    GSubprocess *program;  /* on-break exec: while it runs */
+    DlkTimer *risk_timer;         /* runs while the lease is at risk */
+    DlkTimer *grace_timer;        /* runs while a terminated process, or the program, is given time */
+    GSubprocess *program;         /* on-break exec: while it runs */
     guint stored[DLK_HOLD_PARTS]; /* of DlkFdStore: what keeps the lock while nobody runs; 0: nothing */
     guint stored_keep;            /* likewise the keep descriptor's other end */
     gboolean converting;          /* in what is written down: the lock may also have */
@@ -36,7 +36,7 @@ typedef struct {
     DlkTimer *claim_timer; /* runs while nobody knows whether that connection still is, and calls can come */
     guint action_failed : 1; /* the on-break action is over and has stopped nobody; the process still lives */
     guint released : 1;      /* while the on-break action ran: the lease ends when that is over */
-    guint looks : 8;         /* so often was seen whether the process has stopped */
+    guint stopping : 1;      /* the on-break action is at stopping its process */
 } DlkHolding;
 
 static inline DlkHolding *

@@ -107,6 +107,8 @@ void dlk_break_give_up(DlkEngine *engine, DlkLease *lease);
  * still has to end, and dlk_break_process_ended() or dlk_break_give_up() will be called.
  */
 gboolean dlk_action_run(DlkEngine *engine, DlkLease *lease);
+/** The process of @lease @stands still, or resists (FALSE): the action that waited for it goes on. */
+void dlk_action_go_on(DlkLease *lease, gboolean stands);
 
 /* monitor.c: every lease is asked after by its rule's interval, and at once when its folder stirs, or its
  * NVMe controller */

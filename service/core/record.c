@@ -45,6 +45,7 @@ fill_from_holding(Writing *writing, const DlkLease *lease)
         return;
     record->strict = holding->hold && holding->hold->strict;
     record->released = holding->released;
+    record->stopping = holding->stopping;
     record->risk_since = holding->risk_since;
     record->fds = list_names(holding->stored, writing->fds);
     if (holding->stored_keep != 0) {

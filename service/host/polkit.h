@@ -22,8 +22,8 @@ typedef enum {
 
 /**
  * DlkPolkit: asks org.freedesktop.PolicyKit1 on the bus. uid 0 is answered yes without asking. No answer
- * within 3 s, an error, no polkit: no. While a person is being prompted polkitd is pinged, so that a dead one
- * is noticed within the same time. A prompt is withdrawn after @prompt_ms. Main thread.
+ * within 3 s, an error, no polkit: %DLK_ANSWER_NONE. While a person is being prompted polkitd is pinged, so
+ * that a dead one is noticed within the same time. A prompt is withdrawn after @prompt_ms. Main thread.
  */
 typedef struct _DlkPolkit DlkPolkit;
 DlkPolkit *dlk_polkit_new(GDBusConnection *connection, guint prompt_ms);

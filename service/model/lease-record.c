@@ -71,6 +71,7 @@ static const Field fields[] = {
     {"more", FIELD_FLAG, RECORD_MAYBE(more), NULL},
     {"given-up", FIELD_FLAG, RECORD_MAYBE(given_up), NULL},
     {"released", FIELD_FLAG, RECORD_MAYBE(released), NULL},
+    {"stopping", FIELD_FLAG, RECORD_MAYBE(stopping), NULL},
     {"revoked", FIELD_FLAG, RECORD_MAYBE(revoked), NULL},
     {"uid", FIELD_UINT32, RECORD(uid), NULL},
     {"pid", FIELD_UINT32, RECORD_MAYBE(pid), NULL},

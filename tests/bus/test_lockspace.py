@@ -1,5 +1,7 @@
 """Two hosts that share a lockspace."""
 
+import hashlib
+
 import harness
 
 DISK = "rbd://mon/pool/web01"
@@ -12,6 +14,13 @@ def test_an_exclusive_lease_refuses_every_mode_on_the_other_host(hosts):
     for mode in ("exclusive", "shared", "read-only"):
         error = beta.root.refused_acquire(DISK, mode)
         assert error.name == "Busy" and DISK in error.message, error
+
+
+def test_the_lock_file_is_called_by_a_hash_of_the_disks_identity(hosts, lockspace):
+    alpha, _ = hosts
+    alpha.root.acquire(DISK)
+    identity = alpha.root.inspect(DISK)["disk"]
+    assert lockspace / f"{hashlib.sha256(identity.encode()).hexdigest()}.lock" in lockspace.iterdir()
 
 
 def test_shared_and_read_only_leases_stand_together_on_both_hosts(hosts):

@@ -1,11 +1,12 @@
 """The administrator's rules, as the bus shows their effect."""
 
 import contextlib
+import re
 import subprocess
 
 import pytest
 
-from harness import wait_until
+from harness import build_dir, wait_until
 
 
 @pytest.fixture
@@ -206,3 +207,11 @@ def test_open_as_a_user_locks_what_he_may_open_and_nothing_else(root_under, disk
 def test_open_as_a_user_whom_nobody_knows_is_refused_by_name(root_under, disk):
     error = root_under("[Rule all]\nbackend=fcntl\nopen-as=no-such-user\n").refused_acquire(disk)
     assert error.name == "Unsupported" and "no-such-user" in error.message, error
+
+
+def test_the_service_checks_a_policy_without_starting(folder):
+    policy = folder / "bad.conf"
+    policy.write_text("[Rule a]\nbackend=nonsense\n\n[Rule b]\ncolour=red\n")
+    done = subprocess.run([build_dir() / "service/disklockd", "--check-config", "--config", policy], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.search(rf"^.*{policy}:2: .*nonsense", done.stderr, re.M) and re.search(rf"{policy}:5: .*colour", done.stderr), done.stderr

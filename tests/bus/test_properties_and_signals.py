@@ -59,6 +59,13 @@ def test_signals_hold_no_path_and_no_name(root, signals, image):
     assert "secret" not in repr(signals.seen)
 
 
+def test_a_broken_leases_signal_says_more_by_key(root, signals, disk):
+    lease = root.acquire(disk, on_break="pause")
+    disk.unlink()
+    details = signals.wait_for("LeaseBroken")[2]
+    assert details == {"token": lease["Token"], "backend": lease["Backend"], "on-break": "pause"}
+
+
 def test_the_services_own_reason_is_told_however_the_owner_is_called(root, signals, disk):
     lease = root.acquire(disk, owner="e")
     disk.unlink()

@@ -1,8 +1,10 @@
 """The service starts while the storage of some of its leases is silent or in trouble."""
 
+import time
+
 import pytest
 
-from harness import lock_of, wait_until
+from harness import Process, lock_of, wait_until
 from test_hung_storage import POLICY
 
 BRIEF = POLICY.replace("risk-timeout=600", "risk-timeout=1")
@@ -88,3 +90,45 @@ def test_storage_in_trouble_at_the_start_puts_its_leases_at_risk(start, remote, 
     assert lease["State"] == "at-risk"
     remote.answer()
     wait_until(lambda: lease["State"] == "active", "the storage's answer")
+
+
+# Has one thread that waits for the disk, and one that writes to another file.
+STUBBORN = """
+import os, signal, sys, threading, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+def write_elsewhere():
+    with open(sys.argv[2], "wb", buffering=0) as out:
+        while out.write(b"."):
+            time.sleep(0.01)
+
+threading.Thread(target=write_elsewhere, daemon=True).start()
+disk = os.open(sys.argv[1], os.O_WRONLY)
+while os.pwrite(disk, bytes(4096), 0):
+    time.sleep(0.01)
+"""
+
+
+def test_who_was_stopped_to_be_killed_is_not_continued_by_the_next_start(start, remote, client, folder, disk):
+    out = folder / "written-elsewhere"
+
+    def has_stopped():
+        before = out.stat().st_size
+        time.sleep(0.3)
+        return out.stat().st_size == before
+
+    service, root = start(POLICY.replace("risk-timeout", "grace=1\nrisk-timeout")), client()
+    child = Process("stubborn", ["/usr/bin/python3", "-c", STUBBORN, remote.disks[0], out], folder)
+    wait_until(out.exists, "the process to write")
+    lease = root.acquire(disk, pid=child.pid, on_break="terminate")
+    remote.hang()
+    root.call("Break", "(osa{sv})", str(lease), "maintenance", {})
+    wait_until(has_stopped, "the process to be stopped")
+    written = out.stat().st_size
+    service.crash()
+    service.start()
+    assert all(has_stopped() for _ in range(3)) and out.stat().st_size == written and child.is_alive()
+    assert "process is being stopped" in client().refused_acquire(disk).message
+    remote.answer()
+    assert child.wait(60) == -9
+    client().acquire(disk, wait=30000)

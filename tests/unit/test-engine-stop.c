@@ -28,12 +28,19 @@ answer(void *data)
 }
 
 /* A child by CLONE_VFORK is as good as a disk: no signal but SIGKILL ends the waiting for it. */
+static void *
+wait_for_answer(void *data)
+{
+    g_autofree char *stack = g_malloc(1 << 16);
+
+    clone(answer, stack + (1 << 16), CLONE_VFORK | SIGCHLD, NULL);
+    return NULL;
+}
+
 static void
 wait_for_storage(gconstpointer data)
 {
-    static char stack[1 << 16] __attribute__((aligned(16)));
-
-    clone(answer, stack + sizeof stack, CLONE_VFORK | SIGCHLD, NULL);
+    wait_for_answer(NULL);
 }
 
 static void *
@@ -47,33 +54,82 @@ count(void *data)
 }
 
 static void
-start_to_count(gconstpointer data)
+start_thread(void *(*run)(void *))
 {
     pthread_t thread;
 
-    if (pthread_create(&thread, NULL, count, NULL) != 0)
+    if (pthread_create(&thread, NULL, run, NULL) != 0)
         _exit(1);
 }
 
-/* Whose lease is just broken, while it waits. */
+static void
+start_to_count(gconstpointer data)
+{
+    signal(SIGTERM, SIG_IGN);
+    start_thread(count);
+}
+
+/* The kernel tells one thread after the other to stop: these come before the one that counts. */
+static void
+start_many(gconstpointer data)
+{
+    for (guint i = 0; i < 60; i++)
+        start_thread(wait_for_answer);
+    start_thread(count);
+}
+
 static DlkLease *
-break_waiting(EngineFixture *f, const OtherProcess *process, const char *on_break)
+acquire_for(EngineFixture *f, const OtherProcess *process, const char *image, const char *on_break)
 {
     g_autofree char *options = g_strdup_printf("{'pid': <uint32 %d>, 'on-break': <'%s'>, 'owner': <'web01'>}",
                                                process->pid, on_break);
-    DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, options);
+
+    return engine_acquire(f, image, DLK_MODE_EXCLUSIVE, options);
+}
+
+static void
+break_now(EngineFixture *f, DlkLease *lease)
+{
     g_autoptr(GError) error = NULL;
 
-    engine_wait_until(other_process_state(process->pid) == 'D');
     dlk_engine_break(f->engine, lease, f->root, "revoked", &error);
     g_assert_no_error(error);
+}
+
+/* A lease of @process that is just broken. */
+static DlkLease *
+break_of(EngineFixture *f, const OtherProcess *process, const char *image, const char *on_break)
+{
+    DlkLease *lease = acquire_for(f, process, image, on_break);
+
+    break_now(f, lease);
     return lease;
 }
 
-static gboolean
-has_been_looked_at(const DlkLease *lease)
+/* The same, while it waits for its storage. */
+static DlkLease *
+break_waiting(EngineFixture *f, const OtherProcess *process, const char *on_break)
 {
-    return dlk_holding(lease)->looks >= 8;
+    engine_wait_until(other_process_state(process->pid) == 'D');
+    return break_of(f, process, "a.img", on_break);
+}
+
+/* Often enough to see the process stand, if it did. */
+static void
+have_it_looked_at(void)
+{
+    const gint64 until = g_get_monotonic_time() + 300 * G_TIME_SPAN_MILLISECOND;
+
+    while (g_get_monotonic_time() < until)
+        engine_turn();
+}
+
+static DlkThreads
+threads_of(const DlkLease *lease)
+{
+    guint waiting = 0;
+
+    return dlk_pid_threads_look(lease->process, &waiting);
 }
 
 static void
@@ -82,7 +138,7 @@ test_who_waits_for_storage_is_killed_when_that_has_answered(EngineFixture *f, gc
     g_auto(OtherProcess) process = other_process_start_then("vm", NULL, wait_for_storage, NULL);
     DlkLease *lease = break_waiting(f, &process, "kill");
 
-    engine_wait_until(has_been_looked_at(lease));
+    have_it_looked_at();
     g_assert_cmpint(other_process_state(process.pid), ==, 'D');
     engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY, "process is being stopped");
     g_atomic_int_set(&shared->answers, TRUE);
@@ -96,7 +152,7 @@ test_a_disk_is_closed_until_who_is_paused_has_stopped(EngineFixture *f, gconstpo
     g_auto(OtherProcess) process = other_process_start_then("vm", NULL, wait_for_storage, NULL);
     DlkLease *lease = break_waiting(f, &process, "pause");
 
-    engine_wait_until(has_been_looked_at(lease));
+    have_it_looked_at();
     engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY, "process is being stopped");
     g_atomic_int_set(&shared->answers, TRUE);
     engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
@@ -105,17 +161,64 @@ test_a_disk_is_closed_until_who_is_paused_has_stopped(EngineFixture *f, gconstpo
 }
 
 static void
-test_threads_stop_though_the_main_thread_waits(EngineFixture *f, gconstpointer data)
+test_threads_stop_though_others_wait(EngineFixture *f, gconstpointer data)
 {
-    g_auto(OtherProcess) process = other_process_start_then("vm", start_to_count, wait_for_storage, NULL);
-    DlkLease *lease = break_waiting(f, &process, "kill");
+    static const OtherProcessWork starts[] = {start_to_count, start_many};
 
-    engine_wait_until(dlk_pid_threads_look(lease->process) == DLK_THREADS_WAIT);
+    for (guint i = 0; i < G_N_ELEMENTS(starts); i++) {
+        g_atomic_int_set(&shared->answers, FALSE);
+        g_auto(OtherProcess) process = other_process_start_then("vm", starts[i], wait_for_storage, NULL);
+        DlkLease *lease = break_waiting(f, &process, "kill");
+
+        engine_wait_until(threads_of(lease) == DLK_THREADS_WAIT);
+        const int counted = g_atomic_int_get(&shared->counted);
+        have_it_looked_at();
+        g_assert_cmpint(g_atomic_int_get(&shared->counted), ==, counted);
+        g_atomic_int_set(&shared->answers, TRUE);
+        engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
+        g_assert_cmpint(other_process_state(process.pid), ==, 'Z');
+    }
+}
+
+/* It undoes every stop. */
+static void
+continue_it(gconstpointer pid)
+{
+    for (;;) {
+        kill(*(const pid_t *)pid, SIGCONT);
+        usleep(100);
+    }
+}
+
+static void
+test_who_does_not_stop_is_killed_all_the_same_or_keeps_his_disk_closed(EngineFixture *f, gconstpointer data)
+{
+    g_auto(OtherProcess) killed = other_process_start_then("vm-1", start_to_count, NULL, NULL);
+    g_auto(OtherProcess) paused = other_process_start_then("vm-2", start_to_count, NULL, NULL);
+    g_auto(OtherProcess) first = other_process_start_then("helper", NULL, continue_it, &killed.pid);
+    g_auto(OtherProcess) second = other_process_start_then("helper", NULL, continue_it, &paused.pid);
+    DlkLease *lost = break_of(f, &killed, "a.img", "kill"), *failed = break_of(f, &paused, "b.img", "pause");
+
+    engine_wait_until(lost->phase == DLK_PHASE_BROKEN);
+    g_assert_cmpint(other_process_state(killed.pid), ==, 'Z');
+    engine_wait_until(dlk_holding(failed)->action_failed);
+    engine_refused(f, "b.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY, "process could not be stopped");
+    engine_release(f, failed);
+    engine_acquire(f, "b.img", DLK_MODE_EXCLUSIVE, NULL);
+}
+
+static void
+test_who_was_paused_for_one_disk_is_not_continued_to_end_for_another(EngineFixture *f, gconstpointer data)
+{
+    g_auto(OtherProcess) process = other_process_start_then("vm", start_to_count, NULL, NULL);
+    DlkLease *other = acquire_for(f, &process, "b.img", "terminate");
+    DlkLease *paused = break_of(f, &process, "a.img", "pause");
+
+    engine_wait_until(paused->phase == DLK_PHASE_BROKEN);
     const int counted = g_atomic_int_get(&shared->counted);
-    g_usleep(100 * G_TIME_SPAN_MILLISECOND);
+    break_now(f, other);
+    engine_wait_until(other->phase == DLK_PHASE_BROKEN);
     g_assert_cmpint(g_atomic_int_get(&shared->counted), ==, counted);
-    g_atomic_int_set(&shared->answers, TRUE);
-    engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
     g_assert_cmpint(other_process_state(process.pid), ==, 'Z');
 }
 
@@ -125,7 +228,7 @@ test_who_is_ended_meanwhile_keeps_nothing_closed(EngineFixture *f, gconstpointer
     g_auto(OtherProcess) process = other_process_start_then("vm", NULL, wait_for_storage, NULL);
     DlkLease *lease = break_waiting(f, &process, "pause");
 
-    engine_wait_until(has_been_looked_at(lease));
+    have_it_looked_at();
     kill(process.pid, SIGKILL);
     engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
     engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
@@ -156,7 +259,9 @@ main(int argc, char **argv)
     g_assert_true(shared != MAP_FAILED);
     ADD("kill", test_who_waits_for_storage_is_killed_when_that_has_answered);
     ADD("pause", test_a_disk_is_closed_until_who_is_paused_has_stopped);
-    ADD("threads", test_threads_stop_though_the_main_thread_waits);
+    ADD("threads", test_threads_stop_though_others_wait);
+    ADD("resists", test_who_does_not_stop_is_killed_all_the_same_or_keeps_his_disk_closed);
+    ADD("another-disk", test_who_was_paused_for_one_disk_is_not_continued_to_end_for_another);
     ADD("ended-meanwhile", test_who_is_ended_meanwhile_keeps_nothing_closed);
     return g_test_run();
 }

@@ -39,6 +39,7 @@ set_up(Fixture *f, gconstpointer data)
                                  .is_data_file = TRUE,
                                  .more = TRUE,
                                  .released = TRUE,
+                                 .stopping = TRUE,
                                  .revoked = TRUE,
                                  .uid = 64055,
                                  .pid = 4711,

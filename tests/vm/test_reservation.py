@@ -1,11 +1,15 @@
 """Two hosts and one LUN: who may write is what the target says, asked by sg_persist."""
 
+import ctypes
 import errno
+import os
 
 from initiators import fresh_initiators, registered_keys, reservation, write_through
+from storage import make_partitions, scsi_disk
 
 EXCLUSIVE = "Write Exclusive, registrants only"
 SHARED = "Write Exclusive, all registrants"
+IN_CLOSE_WRITE = 8
 
 
 def test_an_exclusive_lease_is_a_reservation_for_registrants_only(world):
@@ -60,3 +64,38 @@ def test_a_shared_lease_refuses_an_exclusive_one_of_the_other_host(world):
     error = b.refused()
     assert error.name == "Busy", error
     assert len(registered_keys(world, a.node)) == 1
+
+
+def test_a_disk_that_knows_no_reservations_is_refused(world):
+    a, _, _ = fresh_initiators(world)
+    disk = scsi_disk("plain-a")  # QEMU's own
+    error = a.root.refused_acquire(disk)
+    assert error.name == "Unsupported" and disk in error.message and "no persistent reservations" in error.message, error
+
+
+def test_a_partition_is_refused_as_a_reservation_is_of_the_whole_disk(world):
+    a, _, _ = fresh_initiators(world)
+    partition = make_partitions(world, scsi_disk("plain-b"))[0]
+    error = a.root.refused_acquire(partition)
+    assert error.name == "Unsupported" and partition in error.message and "partition" in error.message, error
+
+
+def test_no_disk_is_closed_that_was_open_for_writing_for_being_asked_about_or_taken(world):
+    """udev would look at it anew, and everybody who watches its links."""
+    a, _, _ = fresh_initiators(world)
+    libc = ctypes.CDLL(None)
+    watch = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    assert watch >= 0 and libc.inotify_add_watch(watch, a.node.encode(), IN_CLOSE_WRITE) >= 0
+    a.root.inspect(a.node)
+    lease = a.acquire()
+    lease.call("Check")
+    lease.call("Convert", "(s)", "shared")
+    lease.release()
+    try:
+        raise AssertionError(f"it was: {os.read(watch, 1 << 16)}")
+    except BlockingIOError:
+        pass
+    with open(a.node, "wb"):
+        pass
+    assert os.read(watch, 1 << 16)
+    os.close(watch)

@@ -1,7 +1,9 @@
 """Fencing: a host loses its registration, and nobody else his; what it still writes does not reach the disk that another has."""
 
 import errno
+from pathlib import Path
 
+from harness import start_qemu, wait_until
 from initiators import fresh_initiators, register, registered_keys, reservation
 from writers import Writer, assert_handed_over, now
 
@@ -92,3 +94,14 @@ def test_the_other_host_sees_by_which_key_the_disk_is_held(world):
     said = b.root.inspect(b.node)["reservation"]
     assert (said["type"], said["holder"], said["keys"]) == ("write-exclusive-registrants-only", holder["key"], [holder["key"]])
     assert a.root.inspect(a.node)["state"] == "held" and len(a.root.inspect(a.node)["holders"]) == 1
+
+
+def test_the_virtual_machine_of_a_host_that_was_fenced_is_paused(world):
+    a, b, _ = fresh_initiators(world)
+    machine = start_qemu(world.folder, "web01", f"file={a.node},format=raw,file.locking=off")
+    lease = a.acquire(owner="web01", pid=machine.pid, on_break="pause")
+    assert b.fence("a") == 1
+    a.wait_for_loss(lease)
+    wait_until(lambda: "State:\tT" in Path(f"/proc/{machine.pid}/status").read_text(encoding="ascii"), "the machine to be paused")
+    b.acquire(owner="web01")
+    machine.kill()

@@ -44,11 +44,18 @@ def test_a_path_that_fails_and_returns_changes_nothing(world):
     a, paths, b, stranger = fresh_multipath(world)
     lease = a.acquire()
     before = registered_keys(world, stranger), reservation(world, stranger)
+    writer, intruder = Writer(world, a.node, "a"), Writer(world, b.node, "b")
     for path in paths:
         path.fail()
-        assert lease.call("Check") == ("active",) and a.write() is None and b.write() == errno.EBADE
+        assert lease.call("Check") == ("active",)
+        writer.wait_for_writes()
+        intruder.wait_for_errors()
         path.bring_back()
         assert (registered_keys(world, stranger), reservation(world, stranger)) == before
+        writer.wait_for_writes()
+    for process in (writer, intruder):
+        process.stop()
+    assert not writer.errors() and not writer.overwritten() and not intruder.writes()
     assert lease.call("Check") == ("active",) and all(write_through(path.node) is None for path in paths)
 
 

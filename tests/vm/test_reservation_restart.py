@@ -3,6 +3,7 @@
 import errno
 
 from initiators import fresh_initiators, preempt, register, registered_keys, reservation, unregister, write_through
+from writers import Writer
 
 
 def test_a_service_that_was_killed_goes_on_with_its_reservation(world):
@@ -58,11 +59,17 @@ def test_what_a_host_has_left_of_before_its_boot_is_taken_over_under_another_key
 def test_what_a_host_has_left_keeps_others_out_until_it_cleans_it(world):
     a, b, stranger = fresh_initiators(world)
     a.acquire()
+    intruder = Writer(world, b.node, "b")
     a.reboot()
     assert b.refused().name == "Busy"
-    a.acquire().release()
+    lease = a.acquire()
+    intruder.wait_for_errors()
+    assert not intruder.writes() and a.write() is None
+    lease.release()
     assert registered_keys(world, stranger) == []
     b.acquire()
+    intruder.wait_for_writes()
+    intruder.stop()
 
 
 def test_a_registration_that_no_lease_explains_is_gone_after_the_start(world):

@@ -18,6 +18,7 @@ from .process import Process, wait_until
 
 POLKITD = "/usr/lib/polkit-1/polkitd"
 NAME = "org.freedesktop.PolicyKit1"
+UNUSED_GID = 59999
 SYSTEM_ACTIONS = Path("/usr/share/polkit-1/actions")
 # In a chroot / is no mount point: then it is the namespace's own root, which one gets by entering the namespace, that keeps
 # what is mounted here from the machine. And where there are no cgroups libsystemd would not look at /proc/PID/cgroup.
@@ -27,6 +28,7 @@ mount --make-rprivate / 2>/dev/null || nsenter --mount=/proc/self/ns/mnt mount -
 mount --bind "$1/run" /run
 mount --bind "$1/actions" /usr/share/polkit-1/actions
 mount --bind "$1/rules.d" /etc/polkit-1/rules.d
+mount --bind "$1/group" /etc/group
 if [ ! -e /sys/fs/cgroup/cgroup.procs ] && [ ! -e /sys/fs/cgroup/unified/cgroup.procs ]; then
     [ -d /sys/fs/cgroup ] || mount -t sysfs sysfs /sys
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
@@ -44,6 +46,7 @@ class Polkit:
         self._changes = 0
         self._sessions = 0
         shutil.copytree(SYSTEM_ACTIONS, self.folder / "actions")
+        shutil.copy("/etc/group", self.folder / "group")
         for file in policy_files:
             shutil.copy(file, self.folder / "actions")
         for name in ("rules.d", "run/systemd/sessions", "run/systemd/users", "run/systemd/seats",
@@ -122,6 +125,12 @@ class Polkit:
         cgroup = self.folder / f"cgroup-{session}"
         cgroup.write_text(f"1:name=systemd:{scope}\n0::{scope}\n")
         self.run_inside("mount", "--bind", cgroup, f"/proc/{pid}/cgroup")
+
+    def make_group(self, name, *uids):
+        """A group that polkitd alone knows of, with these members."""
+        file = self.folder / "group"
+        others = [line for line in file.read_text().splitlines() if not line.startswith(f"{name}:")]
+        file.write_text("\n".join([*others, f"{name}:x:{UNUSED_GID}:{','.join(map(user_name, uids))}", ""]))
 
     def run_inside(self, *command):
         """Runs a command in polkitd's mount namespace."""
