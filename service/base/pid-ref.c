@@ -208,19 +208,17 @@ dlk_pid_ref_pid(const DlkPidRef *self)
 }
 
 guint
-dlk_pid_ref_hash(gconstpointer data)
+dlk_pid_ref_hash(gconstpointer self)
 {
-    const DlkPidRef *self = data;
-
-    return g_int_hash(&self->pid);
+    return g_int_hash(&((const DlkPidRef *)self)->pid);
 }
 
 gboolean
 dlk_pid_ref_equal(gconstpointer one, gconstpointer other)
 {
-    const DlkPidRef *self = one, *them = other;
+    const DlkPidRef *a = one, *b = other;
 
-    return self->pid == them->pid && self->start == them->start;
+    return a->pid == b->pid && a->start == b->start;
 }
 
 int

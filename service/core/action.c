@@ -11,11 +11,11 @@
  * What is done to the process of a lease that breaks, through its pidfd, so that no other process can be met.
  * While the process may still write, the disk stays closed to others on this host.
  *
- * A process is stopped before it is killed, and is killed once every thread has come to a stand. What a
- * thread has under way on a storage that does not answer, SIGKILL would abandon to the kernel, together with
- * the locks by which the storage could have refused it: NFS's client sends it when the server is back, under
- * the file's open stateid (nfs4_select_rw_stateid() in fs/nfs/nfs4state.c), into a disk that is another
- * host's.
+ * A process that may wait for its storage is stopped before it is killed, and is killed once every thread has
+ * come to a stand. What a thread has under way on a storage that does not answer, SIGKILL would abandon to
+ * the kernel, together with the locks by which the storage could have refused it: NFS's client sends it when
+ * the server is back, under the file's open stateid (nfs4_select_rw_stateid() in fs/nfs/nfs4state.c), into a
+ * disk that is another host's.
  */
 
 /* TRUE: it was sent, or there is nobody left to send it to. */
@@ -44,9 +44,14 @@ fail(DlkLease *lease)
 static gboolean
 stop(DlkLease *lease)
 {
-    if (!send_signal(lease, SIGSTOP))
+    /* No need for that: who waits for the process, nsenter(1) say, would be told that it has stopped, and
+     * stop. */
+    const gboolean kills = lease->on_break != DLK_ON_BREAK_PAUSE && !dlk_process_may_wait(lease);
+
+    if (!send_signal(lease, kills ? SIGKILL : SIGSTOP))
         return !fail(lease);
-    dlk_process_await_stop(lease);
+    if (!kills)
+        dlk_process_await_stop(lease);
     return TRUE;
 }
 

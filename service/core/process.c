@@ -171,6 +171,23 @@ dlk_process_await_stop(DlkLease *lease)
 }
 
 gboolean
+dlk_process_may_wait(const DlkLease *lease)
+{
+    const DlkProcess *self = find(dlk_holding(lease)->engine, lease->process);
+    GHashTableIter iter;
+    gpointer other;
+    guint waiting = 0;
+
+    if (!self || dlk_pid_threads_look(self->process, &waiting) == DLK_THREADS_UNKNOWN || waiting > 0)
+        return self != NULL;
+    g_hash_table_iter_init(&iter, self->leases);
+    while (g_hash_table_iter_next(&iter, &other, NULL))
+        if (dlk_holding(other) && dlk_holding(other)->risk_since != 0)
+            return TRUE;
+    return FALSE;
+}
+
+gboolean
 dlk_process_is_stopped(const DlkLease *lease)
 {
     const DlkProcess *self = find(dlk_holding(lease)->engine, lease->process);

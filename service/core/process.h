@@ -19,6 +19,8 @@ void dlk_process_unwatch(DlkEngine *engine, DlkLease *lease, DlkPidRef *process)
  * dlk_action_go_on() when it has, or resists. Both at the earliest from the main loop.
  */
 void dlk_process_await_stop(DlkLease *lease);
+/** May the process of @lease have something under way on a storage that does not answer? */
+gboolean dlk_process_may_wait(const DlkLease *lease);
 /** Has the process of @lease been stopped for one that broke, or is it being stopped? */
 gboolean dlk_process_is_stopped(const DlkLease *lease);
 

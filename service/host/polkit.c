@@ -354,7 +354,6 @@ dlk_polkit_check_async(DlkPolkit *self, DlkCaller *caller, const char *action, G
     check->answered = g_cancellable_new();
     check->gone_handler = g_signal_connect(caller->gone, "cancelled", G_CALLBACK(on_caller_gone), task);
     g_task_set_task_data(task, check, (GDestroyNotify)check_free);
-    g_hash_table_add(self->open, g_object_ref(task));
     ask(task, 0, "", ANSWER_MS);
 }
 

@@ -7,7 +7,7 @@ typedef enum {
     DLK_ON_BREAK_SIGNAL,    /* the D-Bus signal alone */
     DLK_ON_BREAK_PAUSE,     /* SIGSTOP */
     DLK_ON_BREAK_TERMINATE, /* SIGTERM, then as kill after the rule's grace */
-    DLK_ON_BREAK_KILL,      /* SIGSTOP, then SIGKILL when every thread stands */
+    DLK_ON_BREAK_KILL,      /* SIGKILL, when nothing of it is under way */
     DLK_ON_BREAK_EXEC,      /* the program that the rule names */
     DLK_N_ON_BREAKS
 } DlkOnBreak;

@@ -59,8 +59,8 @@ def test_signals_hold_no_path_and_no_name(root, signals, image):
     assert "secret" not in repr(signals.seen)
 
 
-def test_a_broken_leases_signal_says_more_by_key(root, signals, disk):
-    lease = root.acquire(disk, on_break="pause")
+def test_a_broken_leases_signal_says_more_by_key(root, signals, process, disk):
+    lease = root.acquire(disk, pid=process().pid, on_break="pause")
     disk.unlink()
     details = signals.wait_for("LeaseBroken")[2]
     assert details == {"token": lease["Token"], "backend": lease["Backend"], "on-break": "pause"}

@@ -197,7 +197,11 @@ test_who_does_not_stop_is_killed_all_the_same_or_keeps_his_disk_closed(EngineFix
     g_auto(OtherProcess) paused = other_process_start_then("vm-2", start_to_count, NULL, NULL);
     g_auto(OtherProcess) first = other_process_start_then("helper", NULL, continue_it, &killed.pid);
     g_auto(OtherProcess) second = other_process_start_then("helper", NULL, continue_it, &paused.pid);
-    DlkLease *lost = break_of(f, &killed, "a.img", "kill"), *failed = break_of(f, &paused, "b.img", "pause");
+    DlkLease *lost = acquire_for(f, &killed, "a.img", "kill"),
+             *failed = break_of(f, &paused, "b.img", "pause");
+
+    dlk_break_set_at_risk(f->engine, lost, "no answer"); /* else it would be killed at once */
+    break_now(f, lost);
 
     engine_wait_until(lost->phase == DLK_PHASE_BROKEN);
     g_assert_cmpint(other_process_state(killed.pid), ==, 'Z');
