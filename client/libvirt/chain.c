@@ -1,6 +1,5 @@
 #include "chain.h"
 
-#include "process.h"
 #include "text.h"
 
 #include <errno.h>
@@ -53,7 +52,7 @@ look_at_images(const Check *self, bool last)
     Progress found = {true, true, last};
 
     for (size_t i = 0; i < self->images.count; i++) {
-        const DlkOpen open = dlk_process_has_open(self->pid, self->images.items[i]);
+        const DlkOpen open = dlk_process_has_open(self->pid, NULL, self->images.items[i]);
 
         found.open &= open != DLK_OPEN_NO && (last || open != DLK_OPEN_UNKNOWN);
         found.written &= !self->written || open == DLK_OPEN_WRITABLE;
@@ -62,14 +61,14 @@ look_at_images(const Check *self, bool last)
 }
 
 /*
- * What is on the network cannot be seen in a process, and is nothing that libvirt has locked; and of what
- * cannot be seen to the end a guest may have written the header. False: another look is needed.
+ * What is on the network cannot be seen in a process, and is nothing that libvirt has locked. What is not seen
+ * to be closed stays. False: another look is needed.
  */
 static bool
-settle(DlkBus *bus, const Check *self, const DlkLeaseInfo *lease, Progress progress)
+settle(DlkBus *bus, const DlkVm *vm, const Check *self, const DlkLeaseInfo *lease, Progress progress)
 {
     DLK_AUTOFAILURE ignored = {0};
-    const DlkOpen open = is_file(lease->path) ? dlk_process_has_open(self->pid, lease->path) : DLK_OPEN_NO;
+    const DlkOpen open = is_file(lease->path) ? dlk_lease_is_open(bus, vm, lease) : DLK_OPEN_NO;
 
     if (open == DLK_OPEN_WRITABLE && self->written && dlk_lease_is_read_only(lease))
         return dlk_lease_convert(bus, lease->object, self->written, &ignored);
@@ -77,8 +76,8 @@ settle(DlkBus *bus, const Check *self, const DlkLeaseInfo *lease, Progress progr
         return true;
     if (open == DLK_OPEN_READ_ONLY)
         return progress.written;
-    if (open == DLK_OPEN_UNKNOWN && !progress.last)
-        return false;
+    if (open == DLK_OPEN_UNKNOWN)
+        return progress.last;
     dlk_lease_call(bus, lease->object, "Release", &ignored);
     return true;
 }
@@ -102,7 +101,7 @@ settle_all(Check *self, Progress progress)
     for (size_t i = 0; i < list.count; i++) {
         const DlkLeaseInfo *lease = &list.items[i];
 
-        if (dlk_strings_has(&before, lease->object) && !settle(&bus, self, lease, progress))
+        if (dlk_strings_has(&before, lease->object) && !settle(&bus, &vm, self, lease, progress))
             dlk_strings_add(&self->leases, lease->object);
     }
 }

@@ -206,6 +206,24 @@ dlk_lease_is_read_only(const DlkLeaseInfo *lease)
     return strcmp(lease->mode, DLK_READ_ONLY) == 0;
 }
 
+/* A path may lead to another disk by now, and this one still be open. */
+static bool
+is_where_it_was(DlkBus *bus, const DlkLeaseInfo *lease)
+{
+    DLK_AUTOREPORT report = {0};
+
+    return strncmp(lease->disk, "file:", strlen("file:")) == 0 ||
+           (dlk_report_ask(bus, lease->path, &report) && strcmp(report.disk, lease->disk) == 0);
+}
+
+DlkOpen
+dlk_lease_is_open(DlkBus *bus, const DlkVm *vm, const DlkLeaseInfo *lease)
+{
+    const DlkOpen open = dlk_process_has_open(vm->pid, lease->disk, lease->path);
+
+    return open != DLK_OPEN_NO || is_where_it_was(bus, lease) ? open : DLK_OPEN_UNKNOWN;
+}
+
 bool
 dlk_lease_call(DlkBus *bus, const char *object, const char *member, DlkFailure *failure)
 {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bus.h"
+#include "process.h"
 #include "text.h"
 
 #include <stdbool.h>
@@ -43,6 +44,11 @@ const DlkLeaseInfo *dlk_leases_find(DlkBus *bus, const DlkLeaseList *list, const
 
 #define DLK_READ_ONLY "read-only"
 bool dlk_lease_is_read_only(const DlkLeaseInfo *lease);
+/**
+ * How does the VM's process have the lease's disk open? DLK_OPEN_NO is certain: what cannot be seen, a network
+ * disk for instance, is DLK_OPEN_UNKNOWN.
+ */
+DlkOpen dlk_lease_is_open(DlkBus *bus, const DlkVm *vm, const DlkLeaseInfo *lease);
 /** A call without arguments of the lease @object: Release, Suspend, Resume. */
 bool dlk_lease_call(DlkBus *bus, const char *object, const char *member, DlkFailure *failure);
 /** The same, without waiting for the answer, good or bad. False with @failure: it could not even be sent. */

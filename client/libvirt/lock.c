@@ -2,7 +2,6 @@
 
 #include "chain.h"
 #include "inspect.h"
-#include "process.h"
 #include "text.h"
 
 #include <string.h>
@@ -240,14 +239,14 @@ convert(DlkBus *bus, const DlkLeaseInfo *lease, const char *mode, DlkFailure *fa
 }
 
 /*
- * Of a domain that is paused libvirt also gives back the overlay of a snapshot that it has just taken. A file
- * of which the kernel cannot say at once whether it is open, on NFS for instance, counts as read.
+ * Of a domain that is paused libvirt also gives back the overlay of a snapshot that it has just taken. A disk
+ * of which the kernel cannot say at once whether it is open counts as read.
  */
 static bool
 release(DlkBus *bus, const DlkVm *vm, const DlkLeaseInfo *lease, DlkFailure *failure)
 {
     const bool is_file = *lease->path == '/';
-    const DlkOpen open = is_file && vm->pid > 0 ? dlk_process_has_open(vm->pid, lease->path) : DLK_OPEN_NO;
+    const DlkOpen open = is_file && vm->pid > 0 ? dlk_lease_is_open(bus, vm, lease) : DLK_OPEN_NO;
 
     if (open == DLK_OPEN_WRITABLE || (open != DLK_OPEN_NO && dlk_lease_is_read_only(lease)))
         return true;
@@ -282,7 +281,7 @@ settle_rest(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const DlkLea
         if (lease->pid != vm->pid || is_wished(lease, wished, count) ||
             !(dlk_lease_is_read_only(lease) || lease->is_data_file))
             continue;
-        const DlkOpen open = dlk_process_has_open(vm->pid, lease->path);
+        const DlkOpen open = dlk_lease_is_open(bus, vm, lease);
         if (open == DLK_OPEN_NO)
             done = dlk_lease_call(bus, lease->object, "Release", failure) && done;
         else if (open == DLK_OPEN_WRITABLE && dlk_lease_is_read_only(lease))

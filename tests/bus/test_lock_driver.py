@@ -99,20 +99,41 @@ def test_a_stranger_who_calls_himself_as_the_domain_is_not_taken_for_it(root, dr
     assert root.held() == {str(disk): "exclusive", str(bait): "exclusive"}
 
 
-def test_a_disk_of_which_the_kernel_cannot_say_whether_it_is_open_stays_readable(root, drive, remote):
-    drive(f"acquire:0={remote.disks[0]}")
+@pytest.fixture
+def linked(remote, folder):
+    """Disks that the kernel cannot look up without asking their storage, by names that are not the kernel's."""
+    links = [folder / f"link{number}.img" for number in range(3)]
+    for link, disk in zip(links, remote.disks):
+        link.symlink_to(disk)
+    return list(map(str, links))
+
+
+def test_a_disk_that_the_kernel_cannot_look_up_goes_when_it_is_closed(root, drive, linked):
+    drive(f"acquire:0={linked[0]}")
     time.sleep(1.5)  # libfuse lets a name be trusted for a second
-    assert drive(f"release:0={remote.disks[0]}") == ["done"]
-    assert root.held() == {str(remote.disks[0]): "read-only"}
+    assert drive(f"release:0={linked[0]}") == ["done"]
+    assert root.held() == {}
 
 
-def test_a_disk_that_the_kernel_cannot_look_up_is_open_if_it_was_opened_by_its_name(root, drive, remote):
-    read, written = map(str, remote.disks[:2])
-    drive(f"acquire:0={read},0={written}", pid=os.getpid())
+def test_a_disk_that_the_kernel_cannot_look_up_is_open_by_whatever_name(root, drive, linked):
+    read, written, other = linked
+    drive(f"acquire:0={read},0={written},0={other}", pid=os.getpid())
     with open(read, "rb"), open(written, "r+b"):
         time.sleep(1.5)  # as above
-        assert drive(f"release:0={read},0={written}", pid=os.getpid()) == ["done"]
+        assert drive(f"release:0={read},0={written},0={other}", pid=os.getpid()) == ["done"]
         assert root.held() == {read: "read-only", written: "exclusive"}
+
+
+def test_a_data_file_whose_name_leads_elsewhere_by_now_stays_while_it_is_open(root, drive, qcow2, image, folder):
+    data, other, link = image("data.img"), image("other.img"), folder / "link.img"
+    link.symlink_to(data)
+    top = qcow2("top.qcow2", data=link)
+    with open(data, "r+b"):
+        root.acquire_domain(domain(disk_element(top, form="qcow2")), adopt=True, lifetime="process", pid=os.getpid())
+        link.unlink()
+        link.symlink_to(image("elsewhere.img"))
+        assert drive(f"acquire:0={other}", f"release:0={other}", pid=os.getpid()) == ["done"] * 2
+        assert root.held() == {str(top): "exclusive", str(link): "exclusive"}
 
 
 @pytest.fixture
