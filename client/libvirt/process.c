@@ -68,7 +68,8 @@ is_same(const Identity *a, const Identity *b)
     return a->type == b->type && a->major == b->major && a->minor == b->minor && a->inode == b->inode;
 }
 
-/* By its name, which may be another file's by now: on some filesystems a file has another number each time. */
+/* By its name, which may be another file's by now: on some filesystems a file has another number each time.
+ */
 static bool
 is_opened_as(int folder, const char *name, const char *path)
 {
