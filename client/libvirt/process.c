@@ -15,6 +15,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/* Descriptors are read one after the other: one that is opened anew under a number that has been passed, and
+ * closed under the one that is to come, is missed, as when QEMU reopens a file. */
+#define LOOKS 3
+
 typedef struct {
     mode_t type;
     unsigned int major, minor;
@@ -137,5 +141,8 @@ dlk_process_has_open(pid_t pid, const char *disk, const char *path)
         return DLK_OPEN_UNKNOWN;
     if ((disk && read_identity(disk, &identity)) || identify_path(path, &identity))
         wanted.identity = &identity;
-    return look_at_all(pid, &wanted);
+    DlkOpen open = DLK_OPEN_NO;
+    for (int i = 0; i < LOOKS && open == DLK_OPEN_NO; i++)
+        open = look_at_all(pid, &wanted);
+    return open;
 }
