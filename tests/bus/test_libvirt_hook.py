@@ -461,7 +461,7 @@ def test_libvirtd_does_not_wait_for_ever(broken, operation):
 
 
 @pytest.mark.parametrize("operation", MAY_FAIL)
-@pytest.mark.parametrize("number", ["SEGV", "BUS", "ABRT", "TERM", "PIPE", "QUIT", "XCPU", "XFSZ", "USR1", "USR2"])
+@pytest.mark.parametrize("number", ["SEGV", "BUS", "ABRT", "TERM", "PIPE", "QUIT", "XCPU", "XFSZ", "USR1", "USR2", "STKFLT", "RTMIN", "RTMAX"])
 def test_no_signal_that_can_be_caught_stops_a_domain_that_runs(broken, operation, number):
     shutil.copy(PLUGINS / "disklock.so", broken.plugin)
     child = broken(operation)
