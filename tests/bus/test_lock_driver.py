@@ -355,6 +355,18 @@ def test_what_a_header_names_is_given_back_beside_an_image_that_is_only_read(roo
                    patience=40)
 
 
+def test_a_data_file_that_is_opened_later_than_its_image_stays(root, libvirtd, qcow2, folder):
+    data, lower = folder / "chain/top.data", qcow2("lower.qcow2")
+    top, other = qcow2("top.qcow2", data=data), qcow2("other.qcow2", lower)
+    # What is not written to yet is not open as it is going to be.
+    with open(top, "rb"), open(other, "r+b"):
+        assert [libvirtd(f"acquire:0={image}") for image in (top, other)] == ["done"] * 2
+        wait_until(lambda: str(lower) not in root.held(), "what another image does not need to be given back")
+        assert root.held()[str(data)] == "read-only"
+        with open(top, "r+b"), open(data, "r+b"):
+            wait_until(lambda: root.held()[str(data)] == "exclusive", "the data file's lease to become exclusive")
+
+
 @pytest.mark.parametrize("form, mode", [("its base", "read-only"), ("itself", "exclusive")])
 def test_what_an_earlier_image_does_not_need_stays_for_a_later_one(root, libvirtd, qcow2, image, form, mode):
     lower, other = qcow2("lower.qcow2"), image("other.img")
