@@ -1,210 +1,121 @@
 #include "chain.h"
 
-#include "process.h"
-#include "text.h"
+#include "check.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <string.h>
-#include <time.h>
 
-/* How long QEMU may take to open an image. */
-#define LOOKS 240
-#define LOOK_INTERVAL_NS 250000000
-#define PATIENCE 30 /* s */
-
-/* What the thread looks after; all of it its own. */
-typedef struct {
-    char *name, *uuid;
-    pid_t pid;
-    DlkStrings images;   /* paths */
-    const char *written; /* the mode of a data file that is written to; %NULL: no image is */
-    DlkStrings leases;   /* objects: what was taken along, and is to be settled yet */
-} Check;
-
-static void
-check_free(Check *self)
-{
-    free(self->name);
-    free(self->uuid);
-    dlk_strings_clear(&self->images);
-    dlk_strings_clear(&self->leases);
-    free(self);
-}
-
+/* One of the disks, or what a header names, leads to none, or a header makes no sense. */
 static bool
-is_file(const char *path)
+is_nonsense(const DlkFailure *failure)
 {
-    return *path == '/';
+    return dlk_failure_is(failure, SD_BUS_ERROR_INVALID_ARGS) ||
+           dlk_failure_is(failure, DLK_ERROR_NOT_A_DISK);
 }
 
-/* How far QEMU is. With a single look a file may be overlooked that it opens, or begins to write to, at this
- * very moment: what two looks in a row find counts. */
-typedef struct {
-    bool open;    /* all images */
-    bool written; /* and for writing, those that are to be written to */
-    bool last;    /* there will be no further look */
-} Progress;
-
-static Progress
-look_at_images(const Check *self, bool last)
+static const DlkLeaseInfo *
+find(const DlkLeaseList *list, const char *path)
 {
-    Progress found = {true, true, last};
-
-    for (size_t i = 0; i < self->images.count; i++) {
-        const DlkOpen open = dlk_process_has_open(self->pid, self->images.items[i]);
-
-        found.open &= open != DLK_OPEN_NO && (last || open != DLK_OPEN_UNKNOWN);
-        found.written &= !self->written || open == DLK_OPEN_WRITABLE;
-    }
-    return found;
-}
-
-/*
- * What is on the network cannot be seen in a process, and is nothing that libvirt has locked; and of what
- * cannot be seen to the end a guest may have written the header. False: another look is needed.
- */
-static bool
-settle(DlkBus *bus, const Check *self, const DlkLeaseInfo *lease, Progress progress)
-{
-    DLK_AUTOFAILURE ignored = {0};
-    const DlkOpen open = is_file(lease->path) ? dlk_process_has_open(self->pid, lease->path) : DLK_OPEN_NO;
-
-    if (open == DLK_OPEN_WRITABLE && self->written && dlk_lease_is_read_only(lease))
-        return dlk_lease_convert(bus, lease->object, self->written, &ignored);
-    if (open == DLK_OPEN_WRITABLE)
-        return true;
-    if (open == DLK_OPEN_READ_ONLY)
-        return progress.written;
-    if (open == DLK_OPEN_UNKNOWN && !progress.last)
-        return false;
-    dlk_lease_call(bus, lease->object, "Release", &ignored);
-    return true;
-}
-
-/* libvirt has QEMU open a chain from its end: with the image everything below is open. */
-static void
-settle_all(Check *self, Progress progress)
-{
-    const DlkVm vm = {self->name, self->uuid, self->pid};
-    DLK_AUTOFAILURE ignored = {0};
-    DLK_AUTOBUS bus = {0};
-    DLK_AUTOLEASES list = {0};
-    DLK_AUTOSTRINGS before = self->leases;
-
-    self->leases = (DlkStrings){0};
-    if (!dlk_bus_open(&bus, PATIENCE, &ignored) || !dlk_leases_list(&bus, &vm, &list, &ignored)) {
-        self->leases = before;
-        before = (DlkStrings){0};
-        return;
-    }
-    for (size_t i = 0; i < list.count; i++) {
-        const DlkLeaseInfo *lease = &list.items[i];
-
-        if (dlk_strings_has(&before, lease->object) && !settle(&bus, self, lease, progress))
-            dlk_strings_add(&self->leases, lease->object);
-    }
-}
-
-static void *
-run(void *data)
-{
-    Check *self = data;
-    const struct timespec interval = {.tv_nsec = LOOK_INTERVAL_NS};
-    Progress before = {0};
-
-    for (int i = 1; i <= LOOKS && self->leases.count > 0 && (kill(self->pid, 0) == 0 || errno != ESRCH);
-         i++) {
-        nanosleep(&interval, NULL);
-        const Progress now = look_at_images(self, i == LOOKS);
-        if (now.open && (before.open || now.last))
-            settle_all(self, (Progress){true, before.written && now.written, now.last});
-        before = now;
-    }
-    check_free(self);
+    for (size_t i = 0; i < list->count; i++)
+        if (strcmp(list->items[i].path, path) == 0)
+            return &list->items[i];
     return NULL;
 }
 
-/* Takes @self. libvirtd's signals are its own threads' business. */
-static void
-start(Check *self)
-{
-    sigset_t all, before;
-    pthread_t thread;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    if (pthread_create(&thread, NULL, run, self) == 0)
-        pthread_detach(thread);
-    else
-        check_free(self);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-}
-
 static bool
-is_listed(const DlkLeaseList *list, const char *path, const char *object)
+has_object(const DlkLeaseList *list, const char *object)
 {
     for (size_t i = 0; i < list->count; i++)
-        if ((path && strcmp(list->items[i].path, path) == 0) ||
-            (object && strcmp(list->items[i].object, object) == 0))
+        if (strcmp(list->items[i].object, object) == 0)
             return true;
     return false;
 }
 
-/* Which image a data file is part of is not known: where one of them is shared, its data file is. */
-static const char *
-written_mode(const char *so_far, const char *mode)
+/* An image's own header is of interest where the VM is only about to open it. */
+static bool
+is_new_image(const DlkVm *vm, const DlkLeaseList *list, const DlkWish *wish)
 {
-    if (strcmp(mode, DLK_READ_ONLY) == 0 || (so_far && strcmp(so_far, "shared") == 0))
-        return so_far;
-    return strcmp(mode, "shared") == 0 ? "shared" : "exclusive";
+    const DlkLeaseInfo *lease = find(list, wish->path);
+
+    return *wish->path == '/' && (!lease || dlk_check_has(vm, lease->object));
 }
 
-/* @along is what came with @images: what the VM had before is none of it. */
+/* What the VM had before is none of it. */
 static void
-check_later(const DlkVm *vm, const DlkLeaseList *list, DlkStrings *images, const char *written,
-            const DlkStrings *along)
+give_back(DlkBus *bus, const DlkLeaseList *list, const DlkStrings *objects)
 {
-    Check *check = dlk_allocate(sizeof *check);
+    DLK_AUTOFAILURE ignored = {0};
 
-    check->name = dlk_copy(vm->name);
-    check->uuid = dlk_copy(vm->uuid);
-    check->pid = vm->pid;
-    check->written = written;
-    check->images = *images;
-    *images = (DlkStrings){0};
-    for (size_t i = 0; i < along->count; i++)
-        if (!is_listed(list, NULL, along->items[i]))
-            dlk_strings_add(&check->leases, along->items[i]);
-    if (check->leases.count > 0)
-        start(check);
-    else
-        check_free(check);
+    for (size_t i = 0; i < objects->count; i++)
+        if (!has_object(list, objects->items[i]))
+            dlk_lease_call(bus, objects->items[i], "Release", &ignored);
+}
+
+/* One header that makes no sense, which a guest may have written, leaves the other images' chains to be
+ * taken. */
+static bool
+acquire_one_by_one(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const DlkWish *wishes,
+                   size_t count, const char *on_break, DlkStrings *objects, DlkFailure *failure)
+{
+    if (!dlk_leases_acquire(bus, vm, wishes, count, on_break, false, objects, failure))
+        return false;
+    for (size_t i = 0; count > 1 && i < count; i++) {
+        DLK_AUTOFAILURE cause = {0};
+
+        if (!is_new_image(vm, list, &wishes[i]) ||
+            dlk_leases_acquire(bus, vm, &wishes[i], 1, on_break, true, objects, &cause) ||
+            is_nonsense(&cause))
+            continue;
+        give_back(bus, list, objects);
+        *failure = cause;
+        cause = (DlkFailure){0};
+        return false;
+    }
+    return true;
+}
+
+/* Of @objects the first are those of @wishes. What came along with them, and the VM did not have before, or
+ * may lose again because of an earlier image, is looked after. */
+static void
+check_later(const DlkVm *vm, const DlkLeaseList *list, const DlkWish *wishes, size_t count,
+            const DlkStrings *objects)
+{
+    DLK_AUTOFREE DlkWish *images = dlk_allocate(sizeof *images * count);
+    DLK_AUTOSTRINGS along = {0};
+    const DlkStrings own = {objects->items, count};
+    size_t n_images = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (is_new_image(vm, list, &wishes[i]))
+            images[n_images++] = wishes[i];
+    for (size_t i = count; i < objects->count; i++) {
+        const char *object = objects->items[i];
+
+        if (!dlk_strings_has(&own, object) && !dlk_strings_has(&along, object) &&
+            (!has_object(list, object) || dlk_check_has(vm, object)))
+            dlk_strings_add(&along, object);
+    }
+    for (size_t i = 0; i < objects->count; i++)
+        dlk_check_forget(vm, objects->items[i]);
+    dlk_check_later(vm, images, n_images, &along);
 }
 
 bool
 dlk_chain_acquire(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const DlkWish *wishes, size_t count,
                   const char *on_break, DlkFailure *failure)
 {
-    DLK_AUTOSTRINGS images = {0}, along = {0};
-    const char *written = NULL;
+    DLK_AUTOSTRINGS objects = {0};
+    bool is_any = false;
 
-    for (size_t i = 0; vm->pid > 0 && i < count; i++) {
-        if (!is_file(wishes[i].path) || is_listed(list, wishes[i].path, NULL))
-            continue;
-        dlk_strings_add(&images, wishes[i].path);
-        written = written_mode(written, wishes[i].mode);
+    for (size_t i = 0; vm->pid > 0 && i < count; i++)
+        is_any |= is_new_image(vm, list, &wishes[i]);
+    if (!is_any)
+        return dlk_leases_acquire(bus, vm, wishes, count, on_break, false, NULL, failure);
+    bool done = dlk_leases_acquire(bus, vm, wishes, count, on_break, true, &objects, failure);
+    if (!done && is_nonsense(failure)) {
+        dlk_failure_clear(failure);
+        done = acquire_one_by_one(bus, vm, list, wishes, count, on_break, &objects, failure);
     }
-    if (images.count == 0)
-        return dlk_leases_acquire(bus, vm, wishes, count, on_break, NULL, failure);
-    if (dlk_leases_acquire(bus, vm, wishes, count, on_break, &along, failure)) {
-        check_later(vm, list, &images, written, &along);
-        return true;
-    }
-    /* The image itself, or what its header names, leads to no disk, or the header makes no sense. */
-    if (!dlk_failure_is(failure, SD_BUS_ERROR_INVALID_ARGS) && !dlk_failure_is(failure, DLK_ERROR_NOT_A_DISK))
-        return false;
-    dlk_failure_clear(failure);
-    return dlk_leases_acquire(bus, vm, wishes, count, on_break, NULL, failure);
+    if (done)
+        check_later(vm, list, wishes, count, &objects);
+    return done;
 }

@@ -114,7 +114,7 @@ take_incoming(const Hook *hook)
 static bool
 prepare(const Hook *hook, DlkFailure *failure)
 {
-    return dlk_leftover_release_noted(hook->bus, hook->vm.uuid, failure) &&
+    return dlk_leftover_release_noted(hook->bus, &hook->vm, failure) &&
            (take_incoming(hook) || acquire(hook, &hook->vm, failure));
 }
 
@@ -147,7 +147,7 @@ static bool
 release(const Hook *hook, DlkFailure *failure)
 {
     return dlk_leftover_release(hook->bus, &hook->vm, failure) &&
-           dlk_leftover_release_noted(hook->bus, "", failure);
+           dlk_leftover_release_noted(hook->bus, NULL, failure);
 }
 
 static const struct {

@@ -79,11 +79,20 @@ prepare_complaint(const char *domain)
         name, PATIENCE);
 }
 
-/* All that would end a process, but for SIGKILL, which nothing can catch, and SIGPIPE. */
-static const int deadly[] = {
-    SIGALRM, SIGSEGV, SIGBUS,  SIGILL,  SIGFPE,  SIGABRT, SIGSYS,    SIGTRAP, SIGTERM, SIGHUP,
-    SIGINT,  SIGQUIT, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ, SIGVTALRM, SIGPROF, SIGIO,   SIGPWR,
+/* All others would end a process. SIGKILL and SIGSTOP nothing can catch, SIGPIPE is ignored, and the C
+ * library keeps two real-time signals for itself. */
+static const int harmless[] = {
+    SIGKILL, SIGSTOP, SIGPIPE, SIGCHLD, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGURG, SIGWINCH,
 };
+
+static bool
+is_deadly(int number)
+{
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+        if (harmless[i] == number)
+            return false;
+    return true;
+}
 
 static void
 prepare_for_the_worst(void)
@@ -95,8 +104,9 @@ prepare_for_the_worst(void)
     sigset_t none;
 
     sigaltstack(&stack, NULL);
-    for (size_t i = 0; i < sizeof deadly / sizeof *deadly; i++)
-        sigaction(deadly[i], &action, NULL);
+    for (int number = 1; number <= SIGRTMAX; number++)
+        if (is_deadly(number))
+            sigaction(number, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

@@ -206,6 +206,24 @@ dlk_lease_is_read_only(const DlkLeaseInfo *lease)
     return strcmp(lease->mode, DLK_READ_ONLY) == 0;
 }
 
+/* A path may lead to another disk by now, and this one still be open. */
+static bool
+is_where_it_was(DlkBus *bus, const DlkLeaseInfo *lease)
+{
+    DLK_AUTOREPORT report = {0};
+
+    return strncmp(lease->disk, "file:", strlen("file:")) == 0 ||
+           (dlk_report_ask(bus, lease->path, &report) && strcmp(report.disk, lease->disk) == 0);
+}
+
+DlkOpen
+dlk_lease_is_open(DlkBus *bus, const DlkVm *vm, const DlkLeaseInfo *lease)
+{
+    const DlkOpen open = dlk_process_has_open(vm->pid, lease->disk, lease->path);
+
+    return open != DLK_OPEN_NO || is_where_it_was(bus, lease) ? open : DLK_OPEN_UNKNOWN;
+}
+
 bool
 dlk_lease_call(DlkBus *bus, const char *object, const char *member, DlkFailure *failure)
 {
@@ -271,24 +289,21 @@ append_wishes(sd_bus_message *call, const DlkWish *wishes, size_t count)
     return result < 0 ? result : sd_bus_message_close_container(call);
 }
 
-/* The objects that the reply has after the first @count. */
 static int
-read_along(sd_bus_message *reply, size_t count, DlkStrings *along)
+read_objects(sd_bus_message *reply, DlkStrings *objects)
 {
     const char *object = NULL;
     uint64_t token = 0;
-    size_t i = 0;
     int result = sd_bus_message_enter_container(reply, 'a', "(ot)");
 
     while (result >= 0 && (result = sd_bus_message_read(reply, "(ot)", &object, &token)) > 0)
-        if (i++ >= count)
-            dlk_strings_add(along, object);
+        dlk_strings_add(objects, object);
     return result < 0 ? result : sd_bus_message_exit_container(reply);
 }
 
 bool
 dlk_leases_acquire(DlkBus *bus, const DlkVm *vm, const DlkWish *wishes, size_t count, const char *on_break,
-                   DlkStrings *along, DlkFailure *failure)
+                   bool along, DlkStrings *objects, DlkFailure *failure)
 {
     DLK_AUTOCLOSE int pidfd = vm->pid > 0 ? pidfd_open(vm->pid, 0) : -1;
 
@@ -301,7 +316,7 @@ dlk_leases_acquire(DlkBus *bus, const DlkVm *vm, const DlkWish *wishes, size_t c
         return false;
     int result = append_wishes(call, wishes, count);
     if (result >= 0)
-        result = append_options(call, vm, pidfd, on_break, along != NULL);
+        result = append_options(call, vm, pidfd, on_break, along);
     if (result < 0) {
         sd_bus_message_unref(call);
         return dlk_fail(failure, "cannot ask disklockd for the disks of %s: %s", vm->name, strerror(-result));
@@ -309,7 +324,7 @@ dlk_leases_acquire(DlkBus *bus, const DlkVm *vm, const DlkWish *wishes, size_t c
     sd_bus_message *reply = dlk_bus_call(bus, call, failure);
     if (!reply)
         return false;
-    result = along ? read_along(reply, count, along) : 0;
+    result = objects ? read_objects(reply, objects) : 0;
     sd_bus_message_unref(reply);
     return result >= 0 || fail_message(result, failure);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "bus.h"
+#include "process.h"
 #include "text.h"
 
 #include <stdbool.h>
@@ -43,6 +44,11 @@ const DlkLeaseInfo *dlk_leases_find(DlkBus *bus, const DlkLeaseList *list, const
 
 #define DLK_READ_ONLY "read-only"
 bool dlk_lease_is_read_only(const DlkLeaseInfo *lease);
+/**
+ * How does the VM's process have the lease's disk open? DLK_OPEN_NO is certain: what cannot be seen, a
+ * network disk for instance, is DLK_OPEN_UNKNOWN.
+ */
+DlkOpen dlk_lease_is_open(DlkBus *bus, const DlkVm *vm, const DlkLeaseInfo *lease);
 /** A call without arguments of the lease @object: Release, Suspend, Resume. */
 bool dlk_lease_call(DlkBus *bus, const char *object, const char *member, DlkFailure *failure);
 /** The same, without waiting for the answer, good or bad. False with @failure: it could not even be sent. */
@@ -58,9 +64,9 @@ typedef struct {
 
 /**
  * Takes @wishes for @vm, all or none; leases that it has already are adopted. They end with the VM's process,
- * or, where it has none, when they are released. @on_break: %NULL: what the policy says. @along: %NULL, or
- * the backing and data files that the images' headers name are taken as well, read-only, and the objects of
- * their leases added to it.
+ * or, where it has none, when they are released. @on_break: %NULL: what the policy says. @along: the backing
+ * and data files that the images' headers name are taken as well, read-only. @objects: %NULL, or what the
+ * leases are added to, those of @wishes first, in their order.
  */
 bool dlk_leases_acquire(DlkBus *bus, const DlkVm *vm, const DlkWish *wishes, size_t count,
-                        const char *on_break, DlkStrings *along, DlkFailure *failure);
+                        const char *on_break, bool along, DlkStrings *objects, DlkFailure *failure);

@@ -121,13 +121,33 @@ lock_note(int folder, const char *uuid)
 }
 
 static bool
+read_note(int note, char name[LONGEST_NAME])
+{
+    const ssize_t length = read(note, name, LONGEST_NAME - 1);
+
+    name[length > 0 ? length : 0] = '\0';
+    return length >= 0;
+}
+
+static bool
+is_note_of(const char *path, const char *text)
+{
+    DLK_AUTOCLOSE int note = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    char name[LONGEST_NAME];
+
+    if (note >= 0 && read_note(note, name) && strcmp(name, text) == 0)
+        return true;
+    return errno = EEXIST, false;
+}
+
+static bool
 make_folder(const char *path)
 {
     return mkdir(path, 0700) == 0 || errno == EEXIST;
 }
 
 /* Whole or not at all: half a name would be another domain's. One that is there already stays: another hook
- * may have it locked. */
+ * may have it locked, and by an old name there may be something to be given back. */
 static bool
 write_note(const char *path, const char *text)
 {
@@ -137,7 +157,7 @@ write_note(const char *path, const char *text)
     DLK_AUTOCLOSE int file = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (file < 0 || write(file, text, strlen(text)) != (ssize_t)strlen(text))
         return false;
-    const bool done = link(draft, path) == 0 || errno == EEXIST;
+    const bool done = link(draft, path) == 0 || (errno == EEXIST && is_note_of(path, text));
     const int reason = errno;
     unlink(draft);
     errno = reason;
@@ -158,40 +178,52 @@ dlk_leftover_note(const DlkVm *vm)
     dlk_complain(&failure);
 }
 
-/* A hook that has the note locked is giving back what is no more, and takes the note away itself. */
-static void
-forget(const char *uuid)
+/* A domain that was renamed since is noted by its old name. */
+static bool
+give_back_noted(DlkBus *bus, int note, const char *uuid, const char *but, DlkFailure *failure)
 {
-    DLK_AUTOCLOSE int folder = open_notes();
-    DLK_AUTOCLOSE int note = folder >= 0 && dlk_is_uuid(uuid) ? lock_note(folder, uuid) : -1;
+    char name[LONGEST_NAME];
+    const DlkVm vm = {.name = name, .uuid = uuid};
 
-    if (note >= 0)
-        unlinkat(folder, uuid, 0);
+    if (!read_note(note, name))
+        return dlk_fail(failure, "%s/%s: %s", NOTES_FOLDER, uuid, strerror(errno));
+    return strcmp(name, but) == 0 || give_back(bus, &vm, failure);
 }
 
+/* A hook that has the note locked is giving back what is no more, and takes the note away itself. */
 bool
 dlk_leftover_release(DlkBus *bus, const DlkVm *vm, DlkFailure *failure)
 {
+    const bool is_noted = dlk_is_uuid(vm->uuid);
+    DLK_AUTOCLOSE int folder = open_notes();
+    DLK_AUTOCLOSE int note = folder >= 0 && is_noted ? lock_note(folder, vm->uuid) : -1;
+
+    if (folder >= 0 && is_noted && note < 0 && errno == EWOULDBLOCK)
+        return true;
     dlk_bus_set_patience(bus, RELEASE_PATIENCE);
-    if (!give_back(bus, vm, failure))
+    if (!give_back(bus, vm, failure) ||
+        (note >= 0 && !give_back_noted(bus, note, vm->uuid, vm->name, failure)))
         return false;
-    forget(vm->uuid);
+    if (note >= 0)
+        unlinkat(folder, vm->uuid, 0);
     return true;
 }
 
-/* It must not lose to another's hook, as left over, what it is about to take on. */
+/* It must not lose to another's hook, as left over, what it is about to take on. By an old name it cannot. */
 static bool
-keep(const DlkBus *bus, int folder, const char *starting, DlkFailure *failure)
+keep(DlkBus *bus, int folder, const DlkVm *starting, DlkFailure *failure)
 {
     for (;;) {
-        DLK_AUTOCLOSE int note = lock_note(folder, starting);
+        DLK_AUTOCLOSE int note = lock_note(folder, starting->uuid);
 
-        if (note >= 0 && unlinkat(folder, starting, 0) == 0)
+        if (note >= 0 && !give_back_noted(bus, note, starting->uuid, starting->name, failure))
+            return false;
+        if (note >= 0 && unlinkat(folder, starting->uuid, 0) == 0)
             return true;
         if (errno == ENOENT)
             return true;
         if (errno != EWOULDBLOCK && errno != EINTR)
-            return dlk_fail(failure, "%s/%s: %s", NOTES_FOLDER, starting, strerror(errno));
+            return dlk_fail(failure, "%s/%s: %s", NOTES_FOLDER, starting->uuid, strerror(errno));
         if (dlk_bus_time_left(bus) == 0)
             return dlk_fail(failure,
                             "another domain's hook is giving back what an earlier start had taken, and "
@@ -204,16 +236,12 @@ static bool
 release_noted(DlkBus *bus, int folder, const char *uuid, DlkFailure *failure)
 {
     DLK_AUTOCLOSE int note = lock_note(folder, uuid);
-    char name[LONGEST_NAME];
-    const DlkVm vm = {.name = name, .uuid = uuid};
 
     if (note < 0 && (errno == EWOULDBLOCK || errno == ENOENT))
         return true;
-    const ssize_t length = note < 0 ? -1 : read(note, name, sizeof name - 1);
-    if (length < 0)
+    if (note < 0)
         return dlk_fail(failure, "%s/%s: %s", NOTES_FOLDER, uuid, strerror(errno));
-    name[length] = '\0';
-    if (!give_back(bus, &vm, failure))
+    if (!give_back_noted(bus, note, uuid, "", failure))
         return false;
     unlinkat(folder, uuid, 0);
     return true;
@@ -236,7 +264,7 @@ release_all_noted(DlkBus *bus, DIR *notes)
 }
 
 bool
-dlk_leftover_release_noted(DlkBus *bus, const char *starting, DlkFailure *failure)
+dlk_leftover_release_noted(DlkBus *bus, const DlkVm *starting, DlkFailure *failure)
 {
     const int folder = open_notes();
 
@@ -246,7 +274,7 @@ dlk_leftover_release_noted(DlkBus *bus, const char *starting, DlkFailure *failur
     if (!notes)
         return close(folder), dlk_fail(failure, "%s: %s", NOTES_FOLDER, strerror(errno));
     dlk_bus_set_patience(bus, NOTED_PATIENCE);
-    const bool is_kept = !dlk_is_uuid(starting) || keep(bus, folder, starting, failure);
+    const bool is_kept = !starting || !dlk_is_uuid(starting->uuid) || keep(bus, folder, starting, failure);
     if (is_kept)
         release_all_noted(bus, notes);
     closedir(notes);

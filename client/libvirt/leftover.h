@@ -16,14 +16,15 @@
  */
 void dlk_leftover_note(const DlkVm *vm);
 /**
- * Gives back what is left over of @vm, and takes the note away. Does not wait long for a service that does
- * not answer, nor for storage at all. False with @failure, and the note stays.
+ * Gives back what is left over of @vm, by its name and by the one that is noted, and takes the note away; or
+ * leaves it to another hook that is at it. Does not wait long for a service that does not answer, nor for
+ * storage at all. False with @failure, and the note stays.
  */
 bool dlk_leftover_release(DlkBus *bus, const DlkVm *vm, DlkFailure *failure);
 /**
  * Gives back what is noted, of whichever domain, as far as that goes within ten seconds; what still cannot
- * be given back stays noted, and is told on stderr. The domain with the UUID @starting ("": none) starts
- * again and takes its own on: that is not given back any more. False with @failure where another hook is
- * giving it back and does not come to an end.
+ * be given back stays noted, and is told on stderr. @starting (%NULL: none) starts again and takes its own
+ * on: that is not given back any more, but what is noted by a name that it had before. False with @failure
+ * where that cannot be given back, or another hook is giving it back and does not come to an end.
  */
-bool dlk_leftover_release_noted(DlkBus *bus, const char *starting, DlkFailure *failure);
+bool dlk_leftover_release_noted(DlkBus *bus, const DlkVm *starting, DlkFailure *failure);

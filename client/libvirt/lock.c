@@ -1,8 +1,8 @@
 #include "lock.h"
 
 #include "chain.h"
+#include "check.h"
 #include "inspect.h"
-#include "process.h"
 #include "text.h"
 
 #include <string.h>
@@ -20,6 +20,16 @@ static bool
 open_list(const DlkVm *vm, DlkBus *bus, DlkLeaseList *list, DlkFailure *failure)
 {
     return dlk_bus_open(bus, PATIENCE, failure) && dlk_leases_list(bus, vm, list, failure);
+}
+
+/* As long as @turn lasts no thread of ours gives anything back. Waiting for it counts as PATIENCE does. */
+static bool
+open_turn(const DlkVm *vm, DlkTurn *turn, DlkBus *bus, DlkLeaseList *list, DlkFailure *failure)
+{
+    if (!dlk_bus_open(bus, PATIENCE, failure))
+        return false;
+    dlk_turn_take(turn, vm);
+    return dlk_leases_list(bus, vm, list, failure);
 }
 
 /* ---- what is undone where the whole fails ---- */
@@ -113,7 +123,7 @@ meet(Work *work, const DlkWish *wish, DlkFailure *failure)
             return false;
         add_step(&work->steps, lease, false);
     }
-    if (!lease || lease->pid != work->vm->pid)
+    if (!lease || lease->pid != work->vm->pid || dlk_check_has(work->vm, lease->object))
         add_missing(work, wish->path, wish->mode);
     return true;
 }
@@ -133,7 +143,7 @@ take_missing(const Work *work, size_t n_taken, DlkFailure *failure)
 {
     return work->n_missing == n_taken ||
            dlk_leases_acquire(work->bus, work->vm, work->missing + n_taken, work->n_missing - n_taken,
-                              work->on_break, NULL, failure);
+                              work->on_break, false, NULL, failure);
 }
 
 /* A libvirtd that was started anew does not know what Release once told its predecessor. */
@@ -165,6 +175,20 @@ acquire(Work *work, const DlkWish *wishes, size_t count, bool resuming, DlkFailu
                                                      work->n_missing, work->on_break, failure);
 }
 
+/* Of data files that another had read-only when QEMU began to write to them. */
+static void
+claim_written(const Work *work)
+{
+    for (size_t i = 0; i < work->list->count; i++) {
+        const DlkLeaseInfo *lease = &work->list->items[i];
+        DLK_AUTOFAILURE ignored = {0};
+
+        if (lease->is_data_file && dlk_lease_is_read_only(lease) &&
+            dlk_lease_is_open(work->bus, work->vm, lease) == DLK_OPEN_WRITABLE)
+            dlk_check_claim(work->bus, work->vm, lease, true, &ignored);
+    }
+}
+
 static bool
 finish(Work *work, bool done)
 {
@@ -179,12 +203,17 @@ bool
 dlk_lock_acquire(const DlkVm *vm, const DlkWish *wishes, size_t count, const char *on_break, bool resuming,
                  DlkFailure *failure)
 {
+    DLK_AUTOTURN turn = {0};
     DLK_AUTOBUS bus = {0};
     DLK_AUTOLEASES list = {0};
     Work work = {.bus = &bus, .vm = vm, .list = &list, .on_break = on_break};
 
-    return open_list(vm, &bus, &list, failure) &&
-           finish(&work, acquire(&work, wishes, count, resuming, failure));
+    if (!open_turn(vm, &turn, &bus, &list, failure) ||
+        !finish(&work, acquire(&work, wishes, count, resuming, failure)))
+        return false;
+    if (resuming)
+        claim_written(&work);
+    return true;
 }
 
 /* ---- before QEMU ---- */
@@ -240,14 +269,14 @@ convert(DlkBus *bus, const DlkLeaseInfo *lease, const char *mode, DlkFailure *fa
 }
 
 /*
- * Of a domain that is paused libvirt also gives back the overlay of a snapshot that it has just taken. A file
- * of which the kernel cannot say at once whether it is open, on NFS for instance, counts as read.
+ * Of a domain that is paused libvirt also gives back the overlay of a snapshot that it has just taken. A disk
+ * of which the kernel cannot say at once whether it is open counts as read.
  */
 static bool
 release(DlkBus *bus, const DlkVm *vm, const DlkLeaseInfo *lease, DlkFailure *failure)
 {
     const bool is_file = *lease->path == '/';
-    const DlkOpen open = is_file && vm->pid > 0 ? dlk_process_has_open(vm->pid, lease->path) : DLK_OPEN_NO;
+    const DlkOpen open = is_file && vm->pid > 0 ? dlk_lease_is_open(bus, vm, lease) : DLK_OPEN_NO;
 
     if (open == DLK_OPEN_WRITABLE || (open != DLK_OPEN_NO && dlk_lease_is_read_only(lease)))
         return true;
@@ -282,7 +311,7 @@ settle_rest(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const DlkLea
         if (lease->pid != vm->pid || is_wished(lease, wished, count) ||
             !(dlk_lease_is_read_only(lease) || lease->is_data_file))
             continue;
-        const DlkOpen open = dlk_process_has_open(vm->pid, lease->path);
+        const DlkOpen open = dlk_lease_is_open(bus, vm, lease);
         if (open == DLK_OPEN_NO)
             done = dlk_lease_call(bus, lease->object, "Release", failure) && done;
         else if (open == DLK_OPEN_WRITABLE && dlk_lease_is_read_only(lease))
@@ -294,12 +323,13 @@ settle_rest(DlkBus *bus, const DlkVm *vm, const DlkLeaseList *list, const DlkLea
 bool
 dlk_lock_release(const DlkVm *vm, const DlkWish *wishes, size_t count, DlkFailure *failure)
 {
+    DLK_AUTOTURN turn = {0};
     DLK_AUTOBUS bus = {0};
     DLK_AUTOLEASES list = {0};
     DLK_AUTOFREE const DlkLeaseInfo **wished = dlk_allocate(sizeof *wished * (count + 1));
     bool done = true;
 
-    if (!open_list(vm, &bus, &list, failure))
+    if (!open_turn(vm, &turn, &bus, &list, failure))
         return false;
     for (size_t i = 0; i < count; i++)
         wished[i] = dlk_leases_find(&bus, &list, wishes[i].path);

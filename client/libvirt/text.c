@@ -77,6 +77,19 @@ dlk_strings_has(const DlkStrings *self, const char *text)
 }
 
 void
+dlk_strings_remove(DlkStrings *self, const char *text)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < self->count; i++)
+        if (strcmp(self->items[i], text) == 0)
+            free(self->items[i]);
+        else
+            self->items[count++] = self->items[i];
+    self->count = count;
+}
+
+void
 dlk_strings_clear(DlkStrings *self)
 {
     for (size_t i = 0; i < self->count; i++)

@@ -37,6 +37,8 @@ typedef struct {
 /** Adds a copy of @text. */
 void dlk_strings_add(DlkStrings *self, const char *text);
 bool dlk_strings_has(const DlkStrings *self, const char *text);
+/** Removes every copy of @text. */
+void dlk_strings_remove(DlkStrings *self, const char *text);
 void dlk_strings_clear(DlkStrings *self);
 #define DLK_AUTOSTRINGS __attribute__((cleanup(dlk_strings_clear))) DlkStrings
 

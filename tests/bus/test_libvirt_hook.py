@@ -188,6 +188,37 @@ def test_a_domain_does_not_start_while_another_hook_gives_back_what_it_left_over
     assert len(root.held()) == 3 and os.listdir(hook.notes) == []
 
 
+def test_what_another_hook_gives_back_is_left_to_it(root, hook, web01, image, process):
+    hook("prepare", web01.xml)
+    os.makedirs(hook.notes)
+    with open(hook.notes / UUID, "w", encoding="utf-8") as note:
+        note.write("web01")
+        note.flush()
+        fcntl.flock(note, fcntl.LOCK_EX)
+        done = hook("release", web01.xml)
+        assert (done.returncode, done.stderr) == (DONE, "")
+        assert len(root.held()) == 3 and os.listdir(hook.notes) == [UUID]
+
+
+@pytest.mark.parametrize("operation", ["prepare", "release"])
+def test_what_a_domain_left_over_before_it_was_renamed_is_given_back(root, hook, web01, operation):
+    hook("prepare", web01.xml)
+    os.makedirs(hook.notes)
+    (hook.notes / UUID).write_text("web01")
+    assert hook(operation, web01.xml.replace("web01", "web02"), name="web02").returncode == DONE
+    assert {lease["Owner"] for lease in root.list().values()} == ({"web02"} if operation == "prepare" else set())
+    assert os.listdir(hook.notes) == []
+
+
+def test_a_note_by_an_old_name_is_not_taken_for_one_by_the_new(root, hook, web01, bus):
+    hook("prepare", web01.xml)
+    os.makedirs(hook.notes)
+    (hook.notes / UUID).write_text("web01")
+    bus.address = "unix:path=/nowhere"
+    assert "cannot note that the disks of web02" in hook("release", web01.xml.replace("web01", "web02"), name="web02").stderr
+    assert (hook.notes / UUID).read_text() == "web01"
+
+
 def test_what_another_hook_gives_back_hinders_no_other_domain(root, hook, image, busy_note):
     done = hook("prepare", other_domain(image("other.img")), name="db01")
     assert (done.returncode, done.stderr) == (DONE, "")
@@ -196,7 +227,7 @@ def test_what_another_hook_gives_back_hinders_no_other_domain(root, hook, image,
 
 def test_a_note_that_cannot_be_read_keeps_no_other_from_being_given_back(root, hook, web01):
     hook("prepare", web01.xml)
-    for number in range(8):  # in whatever order a folder has them
+    for number in range(1, 9):  # in whatever order a folder has them
         (hook.notes / f"{number}{OTHER_UUID[1:]}").mkdir(parents=True)
     (hook.notes / UUID).write_text("web01")
     done = hook("release", domain(name="db01", uuid=OTHER_UUID), name="db01")
@@ -430,7 +461,7 @@ def test_libvirtd_does_not_wait_for_ever(broken, operation):
 
 
 @pytest.mark.parametrize("operation", MAY_FAIL)
-@pytest.mark.parametrize("number", ["SEGV", "BUS", "ABRT", "TERM", "PIPE", "QUIT", "XCPU", "XFSZ", "USR1", "USR2"])
+@pytest.mark.parametrize("number", ["SEGV", "BUS", "ABRT", "TERM", "PIPE", "QUIT", "XCPU", "XFSZ", "USR1", "USR2", "STKFLT", "RTMIN", "RTMAX"])
 def test_no_signal_that_can_be_caught_stops_a_domain_that_runs(broken, operation, number):
     shutil.copy(PLUGINS / "disklock.so", broken.plugin)
     child = broken(operation)

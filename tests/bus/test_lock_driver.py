@@ -35,6 +35,20 @@ def drive(bus, process):
     return drive
 
 
+@pytest.fixture
+def libvirtd(bus):
+    """As drive(), with the test's own process for web01's QEMU, in one process that stays, and its threads."""
+    child = subprocess.Popen([build_dir() / "tests/tools/lock-driver-caller", "web01", UUID, str(os.getpid())], env=bus.environment(),
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def drive(call):
+        print(call, file=child.stdin, flush=True)
+        return child.stdout.readline().strip()
+    with child:
+        yield drive
+        child.kill()
+
+
 def states(root):
     return sorted(lease["State"] for lease in root.list().values())
 
@@ -99,20 +113,41 @@ def test_a_stranger_who_calls_himself_as_the_domain_is_not_taken_for_it(root, dr
     assert root.held() == {str(disk): "exclusive", str(bait): "exclusive"}
 
 
-def test_a_disk_of_which_the_kernel_cannot_say_whether_it_is_open_stays_readable(root, drive, remote):
-    drive(f"acquire:0={remote.disks[0]}")
+@pytest.fixture
+def linked(remote, folder):
+    """Disks that the kernel cannot look up without asking their storage, by names that are not the kernel's."""
+    links = [folder / f"link{number}.img" for number in range(3)]
+    for link, disk in zip(links, remote.disks):
+        link.symlink_to(disk)
+    return list(map(str, links))
+
+
+def test_a_disk_that_the_kernel_cannot_look_up_goes_when_it_is_closed(root, drive, linked):
+    drive(f"acquire:0={linked[0]}")
     time.sleep(1.5)  # libfuse lets a name be trusted for a second
-    assert drive(f"release:0={remote.disks[0]}") == ["done"]
-    assert root.held() == {str(remote.disks[0]): "read-only"}
+    assert drive(f"release:0={linked[0]}") == ["done"]
+    assert root.held() == {}
 
 
-def test_a_disk_that_the_kernel_cannot_look_up_is_open_if_it_was_opened_by_its_name(root, drive, remote):
-    read, written = map(str, remote.disks[:2])
-    drive(f"acquire:0={read},0={written}", pid=os.getpid())
+def test_a_disk_that_the_kernel_cannot_look_up_is_open_by_whatever_name(root, drive, linked):
+    read, written, other = linked
+    drive(f"acquire:0={read},0={written},0={other}", pid=os.getpid())
     with open(read, "rb"), open(written, "r+b"):
         time.sleep(1.5)  # as above
-        assert drive(f"release:0={read},0={written}", pid=os.getpid()) == ["done"]
+        assert drive(f"release:0={read},0={written},0={other}", pid=os.getpid()) == ["done"]
         assert root.held() == {read: "read-only", written: "exclusive"}
+
+
+def test_a_data_file_whose_name_leads_elsewhere_by_now_stays_while_it_is_open(root, drive, qcow2, image, folder):
+    data, other, link = image("data.img"), image("other.img"), folder / "link.img"
+    link.symlink_to(data)
+    top = qcow2("top.qcow2", data=link)
+    with open(data, "r+b"):
+        root.acquire_domain(domain(disk_element(top, form="qcow2")), adopt=True, lifetime="process", pid=os.getpid())
+        link.unlink()
+        link.symlink_to(image("elsewhere.img"))
+        assert drive(f"acquire:0={other}", f"release:0={other}", pid=os.getpid()) == ["done"] * 2
+        assert root.held() == {str(top): "exclusive", str(link): "exclusive"}
 
 
 @pytest.fixture
@@ -284,6 +319,79 @@ def test_a_header_that_leads_nowhere_is_no_reason_to_refuse_the_image(root, driv
     top = qcow2("top.qcow2", "/nowhere/base.qcow2")
     assert drive(f"acquire:0={top}") == ["done"]
     assert root.held() == {str(top): "exclusive"}
+
+
+def test_a_header_that_leads_nowhere_hides_no_other_images_base(root, drive, qcow2):
+    broken, lower = qcow2("broken.qcow2", "/nowhere/base.qcow2"), qcow2("lower.qcow2")
+    top = qcow2("top.qcow2", lower)
+    assert drive(f"acquire:0={broken},0={top}") == ["done"]
+    assert root.held() == {str(broken): "exclusive", str(top): "exclusive", str(lower): "read-only"}
+
+
+def test_who_is_refused_a_base_beside_a_header_that_leads_nowhere_gets_nothing(root, drive, qcow2, process):
+    broken, lower = qcow2("broken.qcow2", "/nowhere/base.qcow2"), qcow2("lower.qcow2")
+    top = qcow2("top.qcow2", lower)
+    drive(f"acquire:0={lower}", name="web02", pid=process().pid)
+    [said] = drive(f"acquire:0={broken},0={top}")
+    assert said.startswith(f"failed {BUSY}") and f"{lower} is held exclusively by web02" in said
+    assert root.held() == {str(lower): "exclusive"}
+
+
+def test_a_data_file_is_exclusive_beside_a_disk_that_is_shared(root, libvirtd, qcow2, image, folder):
+    data, shared = folder / "chain/top.data", image("shared.img")
+    top = qcow2("top.qcow2", data=data)
+    with open(data, "r+b"), open(top, "r+b"), open(shared, "r+b"):
+        assert libvirtd(f"acquire:2={shared},0={top}") == "done"
+        wait_until(lambda: root.held()[str(data)] != "read-only", "the data file's lease to be converted")
+        assert root.held() == {str(data): "exclusive", str(top): "exclusive", str(shared): "shared"}
+
+
+def test_what_a_header_names_is_given_back_beside_an_image_that_is_only_read(root, libvirtd, qcow2, image):
+    top, medium = qcow2("top.qcow2", qcow2("lower.qcow2")), image("medium.img")
+    with open(top, "r+b"), open(medium, "rb"):
+        assert libvirtd(f"acquire:0={top},1={medium}") == "done"
+        assert len(root.held()) == 3
+        wait_until(lambda: root.held() == {str(top): "exclusive", str(medium): "read-only"}, "the other's disk to be free, and not only with the last look",
+                   patience=40)
+
+
+def test_a_data_file_that_is_opened_later_than_its_image_stays(root, libvirtd, qcow2, folder):
+    data, lower = folder / "chain/top.data", qcow2("lower.qcow2")
+    top, other = qcow2("top.qcow2", data=data), qcow2("other.qcow2", lower)
+    # What is not written to yet is not open as it is going to be.
+    with open(top, "rb"), open(other, "r+b"):
+        assert [libvirtd(f"acquire:0={image}") for image in (top, other)] == ["done"] * 2
+        wait_until(lambda: str(lower) not in root.held(), "what another image does not need to be given back")
+        assert root.held()[str(data)] == "read-only"
+        with open(top, "r+b"), open(data, "r+b"):
+            wait_until(lambda: root.held()[str(data)] == "exclusive", "the data file's lease to become exclusive")
+
+
+@pytest.mark.parametrize("form, mode", [("its base", "read-only"), ("itself", "exclusive")])
+def test_what_an_earlier_image_does_not_need_stays_for_a_later_one(root, libvirtd, qcow2, image, form, mode):
+    lower, other = qcow2("lower.qcow2"), image("other.img")
+    middle = qcow2("middle.qcow2", lower)
+    first, second = qcow2("first.qcow2", middle), lower if form == "itself" else qcow2("second.qcow2", lower)
+    with open(first, "r+b"):
+        assert libvirtd(f"acquire:0={first}") == "done"
+        assert libvirtd(f"acquire:0={second}") == "done"
+        wait_until(lambda: str(middle) not in root.held(), "what the first does not need to be given back")
+        # By the VM's turn, after whoever gives back.
+        assert libvirtd(f"acquire:0={other}") == "done"
+        assert root.held() == {str(first): "exclusive", str(second): "exclusive", str(lower): mode, str(other): "exclusive"}
+
+
+def test_a_data_file_that_another_reads_is_told_of_and_becomes_exclusive_with_a_later_resume(root, drive, qcow2, folder):
+    data = folder / "chain/top.data"
+    top = qcow2("top.qcow2", data=data)
+    with open(data, "r+b"):
+        drive(f"acquire:0={top}", pid=os.getpid())
+        reader = root.acquire(data, "read-only", owner="db01")
+        [suspended, said] = drive("suspend", f"resume:0={top}", pid=os.getpid())
+        assert suspended == "done" and said.startswith(f"done {BUSY}: web01 writes to {data}, but its lease is read-only") and "db01" in said
+        root.release(reader)
+        assert drive("suspend", f"resume:0={top}", pid=os.getpid()) == ["done"] * 2
+        assert root.held() == {str(top): "exclusive", str(data): "exclusive"}
 
 
 def test_a_backing_file_that_another_writes_refuses_the_image(root, drive, qcow2, process):

@@ -1,6 +1,7 @@
 /*
- * lock-driver-caller NAME UUID PID CALL…: makes the calls that libvirt makes of its lock driver, one after
- * the other, and prints of each "done", or "failed CODE: what the user would read".
+ * lock-driver-caller NAME UUID PID [CALL…]: makes the calls that libvirt makes of its lock driver, one after
+ * the other, and prints of each "done" or "failed", and " CODE: what the user would read, or libvirt's log
+ * has". Without any it reads them from its standard input, one a line, and lives as long as that.
  *
  * A CALL is VERB[:FLAG=PATH[,FLAG=PATH…]]: begin (as in the child that becomes QEMU), register (as for a
  * domain of Xen, before it is made), acquire, ignore (acquire where a lock that is lost does not matter),
@@ -99,6 +100,18 @@ call(VirLockParam *params, char *text)
     virLockDriverImpl.free_manager(&manager);
 }
 
+static void
+make_calls_of_input(VirLockParam *params)
+{
+    char line[4096];
+
+    while (fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = '\0';
+        call(params, line);
+        fflush(stdout);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -113,5 +126,7 @@ main(int argc, char **argv)
     read_uuid(argv[2], params[0].value.uuid);
     for (int i = 4; i < argc; i++)
         call(params, argv[i]);
+    if (argc == 4)
+        make_calls_of_input(params);
     return virLockDriverImpl.deinit() < 0;
 }
