@@ -25,6 +25,8 @@ BUILDS = [
     ("build", "gcc", []),
     ("build-asan", "clang", ["-Db_sanitize=address,undefined", "-Db_lundef=false"]),
 ]
+# What only a guest's kernel has, and a sanitizer should see too: one file for each backend and protocol.
+SANITIZED_GUESTS = ("test_cifs:", "test_nfs:", "test_nvme_reservation:", "test_reservation:")
 QUIET = {"G_DEBUG": "fatal-criticals", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8",
          "ASAN_OPTIONS": "detect_leaks=1", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 
@@ -227,6 +229,12 @@ def run_vm(results, wanted, build_name):
         results.add(f"vm {build_name}", case, outcome.get(case, f"tests/vm/run ended with {status}\n{output[-8000:]}"))
 
 
+def run_guests(results, wanted, plain, sanitized):
+    """One after the other: each runs as many guests as there are processors."""
+    run_vm(results, wanted, plain)
+    run_vm(results, lambda case: wanted(case) and case.startswith(SANITIZED_GUESTS), sanitized)
+
+
 def children():
     """Processes that have us for a parent: whatever a test left behind ends up here."""
     found = []
@@ -258,15 +266,15 @@ def check_leftovers(results, folder):
 
 
 def run_everything(results, wanted):
-    """Most of the tests wait most of the time, so two suites run at once; what takes longest begins first."""
+    """Most of the tests wait most of the time, so three suites run at once; what takes longest begins first."""
     names = [name for name, _, _ in BUILDS]
     jobs = [partial(run_pytest, results, wanted, "bus", name, f"bus {name}") for name in reversed(names)]
     # libvirtd has no sanitizers, so the plugin has none either.
     jobs.append(partial(run_pytest, results, wanted, "libvirt", names[0], "libvirt"))
-    jobs += [partial(run_vm, results, wanted, names[0]), partial(run_systemd, results, wanted, names[0])]
+    jobs += [partial(run_guests, results, wanted, *names), partial(run_systemd, results, wanted, names[0])]
     jobs += [partial(run_script, results, *script) for script in scripts(wanted)]
     jobs += [partial(run_unit, results, wanted, name) for name in names]
-    executor = ThreadPoolExecutor(max_workers=2)
+    executor = ThreadPoolExecutor(max_workers=3)
     try:
         for done in [executor.submit(job) for job in jobs]:
             done.result()

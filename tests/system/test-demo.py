@@ -13,7 +13,7 @@ class Demo(unittest.TestCase):
     def test_it_shows_the_main_job_and_ends_well(self):
         demo = subprocess.run([SOURCE / "tools/demo"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600, check=False)
         self.assertEqual(demo.returncode, 0, demo.stdout + demo.stderr)
-        for shown in ("Busy", "in-use", "LeaseBroken", "AcquireFd"):
+        for shown in ("is held exclusively by web01", "in-use", "LeaseBroken", "AcquireFd"):
             self.assertRegex(demo.stdout, re.escape(shown))
 
 
