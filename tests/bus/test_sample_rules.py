@@ -10,9 +10,9 @@ RULES = SOURCE / "polkit" / "50-disklock-libvirt.rules"
 
 @pytest.fixture
 def member(service, polkit, client):
-    polkit.make_group("libvirt", ALICE)
+    libvirt = polkit.make_group("libvirt", ALICE)
     polkit.add_rule(RULES.read_text(encoding="utf-8"), name="50-disklock-libvirt")
-    return client(ALICE)
+    return client(ALICE, gids=[libvirt])
 
 
 @pytest.fixture

@@ -98,10 +98,10 @@ def options(values):
 
 
 class Client:
-    """One caller of the service. `uid` None: a connection of the test's own process, which is root's."""
+    """One caller of the service. `uid` None: a connection of the test's own process, which is root's. `gids`: of further groups."""
 
-    def __init__(self, bus, uid=None):
-        self.transport = Connection(bus) if uid is None else RemoteProcess(bus, uid, Pending, BusError, wait_until, signal_last_of)
+    def __init__(self, bus, uid=None, gids=()):
+        self.transport = Connection(bus) if uid is None else RemoteProcess(bus, uid, gids, Pending, BusError, wait_until, signal_last_of)
         self.name = self.transport.name
         self.pid = getattr(self.transport, "pid", None)
 

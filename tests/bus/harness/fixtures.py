@@ -63,8 +63,8 @@ def client(bus):
     """Makes callers: client() is root in this process, client(uid) a process of that uid."""
     clients = []
 
-    def make(uid=None):
-        clients.append(Client(bus, uid))
+    def make(uid=None, gids=()):
+        clients.append(Client(bus, uid, gids))
         return clients[-1]
     yield make
     for made in clients:

@@ -127,10 +127,12 @@ class Polkit:
         self.run_inside("mount", "--bind", cgroup, f"/proc/{pid}/cgroup")
 
     def make_group(self, name, *uids):
-        """A group that polkitd alone knows of, with these members."""
+        """A group that polkitd alone knows of, with these members. Returns its number: polkit 122 looks the user up in it, 126 asks
+        the caller's process for it."""
         file = self.folder / "group"
         others = [line for line in file.read_text().splitlines() if not line.startswith(f"{name}:")]
         file.write_text("\n".join([*others, f"{name}:x:{UNUSED_GID}:{','.join(map(user_name, uids))}", ""]))
+        return UNUSED_GID
 
     def run_inside(self, *command):
         """Runs a command in polkitd's mount namespace."""

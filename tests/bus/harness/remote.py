@@ -72,12 +72,12 @@ class Line:
 class RemoteProcess:
     """The test's end: a transport for Client. `pid` is its number where it runs, which may be a container."""
 
-    def __init__(self, bus, uid, pending_class, error_class, wait_until, signal_last_of):
+    def __init__(self, bus, uid, gids, pending_class, error_class, wait_until, signal_last_of):
         self._pending_class, self._error_class, self._signal = pending_class, error_class, signal_last_of
         self._calls, self._next = {}, 0
         ours, theirs = socket.socketpair()
         self._child = subprocess.Popen(
-            [*bus.enter, "/usr/bin/python3", Path(__file__), str(uid), bus.address, str(theirs.fileno())],
+            [*bus.enter, "/usr/bin/python3", Path(__file__), str(uid), bus.address, str(theirs.fileno()), *map(str, gids)],
             pass_fds=[theirs.fileno()])
         theirs.close()
         self._line = Line(ours, self._on_reply, self._on_end)
@@ -119,8 +119,8 @@ class RemoteProcess:
 class Caller:
     """The other end: does as it is told until the line ends."""
 
-    def __init__(self, uid, address, end):
-        become(uid)
+    def __init__(self, uid, gids, address, end):
+        become(uid, gids)
         self._loop = GLib.MainLoop()
         flags = Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION
         self._connection = Gio.DBusConnection.new_for_address_sync(address, flags, None, None)
@@ -151,9 +151,9 @@ class Caller:
             self._line.send({"id": number, "error": [name, error.message.removeprefix(f"GDBus.Error:{name}: ")]})
 
 
-def become(uid):
+def become(uid, gids):
     """Everything root's is given up; the kernel ends us with the test."""
-    os.setgroups([])
+    os.setgroups(gids)
     os.setgid(uid)
     os.setuid(uid)
     libc = ctypes.CDLL(None)
@@ -162,4 +162,4 @@ def become(uid):
 
 
 if __name__ == "__main__":
-    Caller(int(sys.argv[1]), sys.argv[2], socket.socket(fileno=int(sys.argv[3]))).run()
+    Caller(int(sys.argv[1]), [int(word) for word in sys.argv[4:]], sys.argv[2], socket.socket(fileno=int(sys.argv[3]))).run()
