@@ -120,7 +120,7 @@ ask_release_any(OwnerRelease *self, gboolean interactive, GAsyncReadyCallback ca
 static void
 go_by_answer(OwnerRelease *self, DlkAnswer answer, GError **error)
 {
-    if (answer == DLK_ANSWER_YES || answer == DLK_ANSWER_YES_AFTER_PROMPT)
+    if (dlk_answer_is_yes(answer))
         release_others(self);
     else if (!self->had_own && (answer == DLK_ANSWER_NONE || answer == DLK_ANSWER_NOT_ASKED))
         self->error = g_steal_pointer(error);

@@ -11,12 +11,6 @@ typedef struct {
     char *why;
 } Answer;
 
-static gboolean
-is_yes(DlkAnswer answer)
-{
-    return answer == DLK_ANSWER_YES || answer == DLK_ANSWER_YES_AFTER_PROMPT;
-}
-
 static void
 answer_free(gpointer data)
 {
@@ -130,12 +124,12 @@ go_on(GTask *task, Answer *answer)
         guarded->step = is_to_see(task) ? STEP_PROMPT_TO_SEE : STEP_MAY_SEE;
         return answer->answer == DLK_ANSWER_CHALLENGE && guarded->interactive;
     case STEP_MAY_SEE:
-        guarded->step = is_yes(answer->answer) ? STEP_PROMPT : STEP_PROMPT_TO_SEE;
-        return is_yes(answer->answer) || answer->answer == DLK_ANSWER_CHALLENGE;
+        guarded->step = dlk_answer_is_yes(answer->answer) ? STEP_PROMPT : STEP_PROMPT_TO_SEE;
+        return dlk_answer_is_yes(answer->answer) || answer->answer == DLK_ANSWER_CHALLENGE;
     case STEP_PROMPT_TO_SEE:
         require_prompt(answer);
         guarded->step = STEP_PROMPT;
-        return is_yes(answer->answer) && !is_to_see(task);
+        return dlk_answer_is_yes(answer->answer) && !is_to_see(task);
     case STEP_PROMPT:
         break;
     }
@@ -219,7 +213,7 @@ dlk_authority_answer_finish(GAsyncResult *result, GError **error)
     Answer *answer = g_task_propagate_pointer(G_TASK(result), NULL);
     const DlkAnswer value = answer->answer;
 
-    if (!is_yes(value))
+    if (!dlk_answer_is_yes(value))
         set_refusal(answer, g_task_get_name(G_TASK(result)), error);
     answer_free(answer);
     return value;
@@ -233,7 +227,7 @@ dlk_authority_ask_finish(DlkEngine *engine, GAsyncResult *result, gboolean *prom
 
     if (answer == DLK_ANSWER_YES_AFTER_PROMPT && prompted)
         *prompted = TRUE;
-    if (is_yes(answer) || (answer == DLK_ANSWER_CHALLENGE && prompted && *prompted))
+    if (dlk_answer_is_yes(answer) || (answer == DLK_ANSWER_CHALLENGE && prompted && *prompted))
         return TRUE;
     g_propagate_error(error, g_steal_pointer(&refusal));
     return FALSE;

@@ -14,6 +14,12 @@ typedef enum {
     DLK_ANSWER_NOT_ASKED,        /* too much is being asked already; never polkit's own */
 } DlkAnswer;
 
+static inline gboolean
+dlk_answer_is_yes(DlkAnswer answer)
+{
+    return answer == DLK_ANSWER_YES || answer == DLK_ANSWER_YES_AFTER_PROMPT;
+}
+
 #define DLK_ACTION_PREFIX "org.disklock.disklock1."
 
 /* How long a person may take. Long enough to fetch whoever knows the password; a prompt without an end would
