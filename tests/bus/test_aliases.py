@@ -1,5 +1,6 @@
 """One disk by two names is one disk: whoever has it by the one is in the way of whoever wants it by the other."""
 
+import contextlib
 import os
 import re
 import sys
@@ -303,7 +304,8 @@ def locked_inodes(pid):
     """The inodes that the process holds a file lock on, one entry a lock."""
     inodes = []
     for fd in os.listdir(f"/proc/{pid}/fdinfo"):
-        with open(f"/proc/{pid}/fdinfo/{fd}") as info:
+        # One that was only looked at may be closed by now.
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/fdinfo/{fd}") as info:
             inodes += re.findall(r"^lock:.* OFDLCK .* \w+:\w+:(\d+) 0 0$", info.read(), re.M)
     return inodes
 
