@@ -44,8 +44,7 @@ fail(DlkLease *lease)
 static gboolean
 stop(DlkLease *lease)
 {
-    /* No need for that: who waits for the process, nsenter(1) say, would be told that it has stopped, and
-     * stop. */
+    /* Else there is no need to stop it first: its parent, nsenter(1) say, would hear of it and stop too. */
     const gboolean kills = lease->on_break != DLK_ON_BREAK_PAUSE && !dlk_process_may_wait(lease);
 
     if (!send_signal(lease, kills ? SIGKILL : SIGSTOP))
@@ -68,8 +67,7 @@ dlk_action_go_on(DlkLease *lease, gboolean stands)
 {
     dlk_holding(lease)->stopping = FALSE;
     if (lease->on_break != DLK_ON_BREAK_PAUSE) {
-        /* What runs on though it was stopped is the greater danger: a debugger or another process sees to it.
-         */
+        /* What runs on though it was stopped, by a debugger's help say, is the greater danger. */
         if (!send_signal(lease, SIGKILL) && fail(lease))
             give_up_if_released(lease);
     } else if (stands) {
