@@ -248,7 +248,7 @@ release_noted(DlkBus *bus, int folder, const char *uuid, DlkFailure *failure)
 }
 
 static void
-release_all_noted(DlkBus *bus, DIR *notes)
+release_all_noted(DlkBus *bus, int folder, DIR *notes)
 {
     const struct dirent *entry;
     bool is_silent = false;
@@ -256,7 +256,7 @@ release_all_noted(DlkBus *bus, DIR *notes)
     while (!is_silent && dlk_bus_time_left(bus) > 0 && (entry = readdir(notes))) {
         DLK_AUTOFAILURE failure = {0};
 
-        if (!dlk_is_uuid(entry->d_name) || release_noted(bus, dirfd(notes), entry->d_name, &failure))
+        if (!dlk_is_uuid(entry->d_name) || release_noted(bus, folder, entry->d_name, &failure))
             continue;
         dlk_complain(&failure);
         is_silent = failure.silent;
@@ -276,7 +276,7 @@ dlk_leftover_release_noted(DlkBus *bus, const DlkVm *starting, DlkFailure *failu
     dlk_bus_set_patience(bus, NOTED_PATIENCE);
     const bool is_kept = !starting || !dlk_is_uuid(starting->uuid) || keep(bus, folder, starting, failure);
     if (is_kept)
-        release_all_noted(bus, notes);
+        release_all_noted(bus, folder, notes);
     closedir(notes);
     return is_kept;
 }

@@ -111,19 +111,28 @@ look_at(int folder, const char *name, const Wanted *wanted)
     return is_seen ? DLK_OPEN_NO : DLK_OPEN_UNKNOWN;
 }
 
+static int
+open_folder(const char *path)
+{
+    return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 static DlkOpen
 look_at_all(pid_t pid, const Wanted *wanted)
 {
     DLK_AUTOFREE char *folder = dlk_format("/proc/%d/fd", (int)pid);
     const struct dirent *entry;
     DlkOpen open = wanted->identity ? DLK_OPEN_NO : DLK_OPEN_UNKNOWN;
-    DIR *descriptors = opendir(folder);
+    const int links = open_folder(folder);
+    DIR *descriptors = links >= 0 ? fdopendir(links) : NULL;
 
-    if (!descriptors)
+    if (!descriptors) {
+        if (links >= 0)
+            close(links);
         return DLK_OPEN_UNKNOWN;
+    }
     while (open != DLK_OPEN_WRITABLE && (entry = readdir(descriptors))) {
-        const DlkOpen one =
-            *entry->d_name == '.' ? DLK_OPEN_NO : look_at(dirfd(descriptors), entry->d_name, wanted);
+        const DlkOpen one = *entry->d_name == '.' ? DLK_OPEN_NO : look_at(links, entry->d_name, wanted);
         if (one > open)
             open = one;
     }
