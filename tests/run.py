@@ -25,7 +25,7 @@ BUILDS = [
     ("build", "gcc", []),
     ("build-asan", "clang", ["-Db_sanitize=address,undefined", "-Db_lundef=false"]),
 ]
-# What only a guest's kernel has, and a sanitizer should see too: one file for each way across hosts.
+# What only a guest's kernel has, and a sanitizer should see too.
 SANITIZED_GUESTS = ("test_nfs:", "test_reservation:")
 QUIET = {"G_DEBUG": "fatal-criticals", "PYTHONDONTWRITEBYTECODE": "1", "LC_ALL": "C.UTF-8",
          "ASAN_OPTIONS": "detect_leaks=1", "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}

@@ -12,15 +12,6 @@ is_nonsense(const DlkFailure *failure)
            dlk_failure_is(failure, DLK_ERROR_NOT_A_DISK);
 }
 
-static const DlkLeaseInfo *
-find(const DlkLeaseList *list, const char *path)
-{
-    for (size_t i = 0; i < list->count; i++)
-        if (strcmp(list->items[i].path, path) == 0)
-            return &list->items[i];
-    return NULL;
-}
-
 static bool
 has_object(const DlkLeaseList *list, const char *object)
 {
@@ -34,7 +25,7 @@ has_object(const DlkLeaseList *list, const char *object)
 static bool
 is_new_image(const DlkVm *vm, const DlkLeaseList *list, const DlkWish *wish)
 {
-    const DlkLeaseInfo *lease = find(list, wish->path);
+    const DlkLeaseInfo *lease = dlk_leases_find_named(list, wish->path);
 
     return *wish->path == '/' && (!lease || dlk_check_has(vm, lease->object));
 }

@@ -162,10 +162,12 @@ learn_identities(Check *self)
 
     if (!dlk_bus_open(&bus, PATIENCE, &ignored) || !dlk_leases_list(&bus, &vm, &list, &ignored))
         return;
-    for (size_t i = 0; i < self->n_images; i++)
-        for (size_t j = 0; j < list.count && !self->images[i].disk; j++)
-            if (strcmp(list.items[j].path, self->images[i].path) == 0)
-                self->images[i].disk = dlk_copy(list.items[j].disk);
+    for (size_t i = 0; i < self->n_images; i++) {
+        const DlkLeaseInfo *lease = dlk_leases_find_named(&list, self->images[i].path);
+
+        if (lease)
+            self->images[i].disk = dlk_copy(lease->disk);
+    }
 }
 
 /* ---- what comes of it ---- */

@@ -1,5 +1,6 @@
 #include "bus.h"
 #include "domain-text.h"
+#include "leases.h"
 #include "lock-driver.h"
 #include "lock.h"
 #include "report.h"
@@ -114,7 +115,7 @@ add_resource(VirLockManager *manager, unsigned int type, const char *name, size_
              VirLockParam *params, unsigned int flags)
 {
     Domain *domain = manager->private_data;
-    DlkWish wish = {NULL, flags & VIR_LOCK_READONLY ? "read-only"
+    DlkWish wish = {NULL, flags & VIR_LOCK_READONLY ? DLK_READ_ONLY
                           : flags & VIR_LOCK_SHARED ? "shared"
                                                     : "exclusive"};
 

@@ -182,13 +182,21 @@ dlk_leases_list(DlkBus *bus, const DlkVm *vm, DlkLeaseList *list, DlkFailure *fa
 }
 
 const DlkLeaseInfo *
-dlk_leases_find(DlkBus *bus, const DlkLeaseList *list, const char *path)
+dlk_leases_find_named(const DlkLeaseList *list, const char *path)
 {
     for (size_t i = 0; i < list->count; i++)
         if (strcmp(list->items[i].path, path) == 0)
             return &list->items[i];
-    if (list->count == 0)
-        return NULL;
+    return NULL;
+}
+
+const DlkLeaseInfo *
+dlk_leases_find(DlkBus *bus, const DlkLeaseList *list, const char *path)
+{
+    const DlkLeaseInfo *named = dlk_leases_find_named(list, path);
+
+    if (named || list->count == 0)
+        return named;
     DLK_AUTOREPORT report = {0};
     if (!dlk_report_ask(bus, path, &report))
         return NULL;

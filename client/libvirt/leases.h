@@ -39,6 +39,8 @@ bool dlk_leases_list_all(DlkBus *bus, const DlkVm *vm, DlkLeaseList *list, DlkFa
 void dlk_leases_clear(DlkLeaseList *list);
 #define DLK_AUTOLEASES __attribute__((cleanup(dlk_leases_clear))) DlkLeaseList
 
+/** The lease that was taken by the name @path; borrowed, or %NULL. */
+const DlkLeaseInfo *dlk_leases_find_named(const DlkLeaseList *list, const char *path);
 /** The lease of the disk that is called @path, by that or another name; borrowed, or %NULL. */
 const DlkLeaseInfo *dlk_leases_find(DlkBus *bus, const DlkLeaseList *list, const char *path);
 

@@ -81,7 +81,7 @@ typedef struct _DlkHold {
 
 /** @target: for this hold alone, whose lock may take the place of its descriptor. */
 DlkHold *dlk_hold_new(DlkBackend *backend, DlkTarget *target, DlkMode mode, gboolean strict, pid_t pid);
-/** Of the checks of a name that is watched one in so many looks at it. */
+/** Of the checks of a name that is watched one in so many looks at it, while nothing is heard of it. */
 #define DLK_HOLD_CHECKS_A_LOOK 8
 /** dlk_hold_set_name_watched: is whatever happens to the disk's name heard of, so that few checks need to
  * look at it? Main thread. */

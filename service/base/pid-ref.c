@@ -162,7 +162,14 @@ dlk_pid_ref_new_for_pidfd(int taken_pidfd, GError **error)
                             "the process of the pidfd is in a pid namespace that cannot be seen from here");
         return NULL;
     }
-    return pid_ref_new_take((pid_t)pid, g_steal_fd(&pidfd), error);
+    /* Of the descriptor only this is believed: it may be of a single thread (PIDFD_THREAD), by which no
+     * signal reaches the process, and whose end is not the process's. */
+    dlk_autofd own = pidfd_open((pid_t)pid, 0);
+    if (own < 0 || !pidfd_is_alive(pidfd)) {
+        g_set_error(error, DLK_ERROR, DLK_ERROR_INVALID_ARGS, "the pidfd is of no process that lives");
+        return NULL;
+    }
+    return pid_ref_new_take((pid_t)pid, g_steal_fd(&own), error);
 }
 
 DlkPidRef *

@@ -16,8 +16,8 @@ typedef struct _DlkPidRef DlkPidRef;
 DlkPidRef *dlk_pid_ref_new(pid_t pid, GError **error);
 /** Is @fd a pidfd? Asks nobody but the kernel, whatever it is. DLK_ERROR_INVALID_ARGS. */
 gboolean dlk_pid_ref_check_pidfd(int fd, GError **error);
-/** Takes @pidfd (closed on failure too). DLK_ERROR_INVALID_ARGS where it is no pidfd or its process has
- * ended. */
+/** The process of @pidfd, which is closed in any case. DLK_ERROR_INVALID_ARGS where it is no pidfd or its
+ * process has ended. */
 DlkPidRef *dlk_pid_ref_new_for_pidfd(int pidfd, GError **error);
 /**
  * The process @pid that began at @start, as dlk_pid_ref_start() said in this boot; %NULL without @error: it

@@ -42,13 +42,19 @@ fail(DlkLease *lease)
 
 /* FALSE: it goes on, and its disk is closed until it ends by itself. */
 static gboolean
-stop(DlkLease *lease)
+halt(DlkLease *lease)
 {
-    /* Else there is no need to stop it first: its parent, nsenter(1) say, would hear of it and stop too. */
+    /* Else it is killed at once: its parent, nsenter(1) say, would hear that it has stopped, and stop too. */
     const gboolean kills = lease->on_break != DLK_ON_BREAK_PAUSE && !dlk_process_may_wait(lease);
 
-    if (!send_signal(lease, kills ? SIGKILL : SIGSTOP))
+    dlk_holding(lease)->stopping = !kills;
+    /* The next run of the service must not continue it, to give it more time. */
+    if (!kills && lease->on_break == DLK_ON_BREAK_TERMINATE)
+        dlk_record_change(dlk_holding(lease)->engine, lease);
+    if (!send_signal(lease, kills ? SIGKILL : SIGSTOP)) {
+        dlk_holding(lease)->stopping = FALSE;
         return !fail(lease);
+    }
     if (!kills)
         dlk_process_await_stop(lease);
     return TRUE;
@@ -75,10 +81,11 @@ dlk_action_go_on(DlkLease *lease, gboolean stands)
     } else {
         const char *reason = "it does not stop";
 
-        dlk_journal_lease(DLK_EVENT_ACTION_FAILED, lease, reason,
-                          "Process %d does not stop, and may go on writing to %s: somebody continues it, or "
-                          "traces it, or has frozen its control group",
-                          (int)lease->pid, lease->path);
+        dlk_journal_lease(
+            DLK_EVENT_ACTION_FAILED, lease, reason,
+            "Process %d was told to stop for %s and has not, and may write on: see who sends it "
+            "SIGCONT, TracerPid in /proc/%d/status, and cgroup.freeze of its control group",
+            (int)lease->pid, lease->path, (int)lease->pid);
         if (fail(lease))
             give_up_if_released(lease);
     }
@@ -88,15 +95,10 @@ static void
 on_grace_over(gpointer user_data)
 {
     DlkLease *lease = user_data;
-    DlkHolding *holding = dlk_holding(lease);
 
-    holding->grace_timer = NULL;
-    if (!stop(lease)) {
+    dlk_holding(lease)->grace_timer = NULL;
+    if (!halt(lease))
         give_up_if_released(lease);
-        return;
-    }
-    /* The next run of the service must not continue it, to give it more time. */
-    dlk_record_change(holding->engine, lease);
 }
 
 static void
@@ -157,12 +159,12 @@ dlk_action_run(DlkEngine *engine, DlkLease *lease)
     switch (lease->on_break) {
     case DLK_ON_BREAK_PAUSE:
     case DLK_ON_BREAK_KILL:
-        (void)stop(lease);
+        (void)halt(lease);
         return FALSE;
     case DLK_ON_BREAK_TERMINATE:
-        /* Who was stopped for another disk must not be continued to end by itself. */
+        /* Who was stopped, for another disk perhaps, must not be continued to end by himself. */
         if (dlk_holding(lease)->stopping || dlk_process_is_stopped(lease))
-            (void)stop(lease);
+            (void)halt(lease);
         else
             terminate(engine, lease);
         return FALSE;

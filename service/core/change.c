@@ -165,7 +165,7 @@ settle_spares(Change *change)
 }
 
 /* What the lease is now, whatever became of the change, is written down, if it has not ended; then the store
- * forgets what is of no use. @settled: no worker is at the lock any more. */
+ * forgets what is of no use. @settled: the lease goes on, and no worker is at the lock. */
 static void
 tell_record(DlkEngine *engine, Change *change, gboolean settled)
 {

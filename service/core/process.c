@@ -12,7 +12,7 @@
 #define SLOWEST_LOOK 11 /* doublings: two seconds */
 /* A thread that runs still then does not for want of time. */
 #define SLOW_LOOK 5
-/* Of the slowest looks; together with those before some twelve seconds. */
+/* Of the slowest looks; together with those before some ten seconds. */
 #define MOST_RESISTING 4
 
 struct _DlkProcess {
@@ -22,8 +22,8 @@ struct _DlkProcess {
     GHashTable *leases;   /* set of DlkLease, borrowed: a lease leaves before it is freed */
     DlkTimer *look_timer; /* while it is being stopped */
     guint looks;
-    guint resisting;  /* of them, so many found that it still runs, or found nothing */
-    gboolean stopped; /* it stood once, for a lease that broke */
+    guint resisting; /* of them, so many found that it does not stop */
+    guint64 ticks;   /* of processor time that it had used at the last */
 };
 
 static void
@@ -137,24 +137,44 @@ look_later(DlkProcess *self)
     self->looks = MIN(self->looks + 1, SLOWEST_LOOK);
 }
 
+/* Does any storage of its leases not answer? */
+static gboolean
+is_at_risk(const DlkProcess *self)
+{
+    GHashTableIter iter;
+    gpointer lease;
+
+    g_hash_table_iter_init(&iter, self->leases);
+    while (g_hash_table_iter_next(&iter, &lease, NULL))
+        if (dlk_holding(lease) && dlk_holding(lease)->risk_since != 0)
+            return TRUE;
+    return FALSE;
+}
+
+/* Who waits for a storage does nothing meanwhile, however long that is. But a process can make a thread wait
+ * for what it likes, a child of vfork(2) say, and have the others continued between two looks. */
+static gboolean
+resists(const DlkProcess *self, const DlkThreadsSeen *seen)
+{
+    return seen->state == DLK_THREADS_RUN || seen->ticks > self->ticks;
+}
+
 static void
 on_look_due(gpointer user_data)
 {
     DlkProcess *self = user_data;
-    guint waiting = 0;
-    const DlkThreads found = dlk_pid_threads_look(self->process, &waiting);
+    const DlkThreadsSeen seen = dlk_pid_threads_look(self->process);
 
     self->look_timer = NULL;
-    self->stopped |= found == DLK_THREADS_STAND;
-    /* Who waits for a storage does nothing meanwhile, however long that is. */
-    if (found != DLK_THREADS_WAIT && self->looks == SLOWEST_LOOK)
+    if (self->looks == SLOWEST_LOOK && resists(self, &seen))
         self->resisting++;
-    if (found == DLK_THREADS_STAND || self->resisting > MOST_RESISTING) {
-        go_on(self, found == DLK_THREADS_STAND);
+    self->ticks = seen.ticks;
+    if (seen.state == DLK_THREADS_STAND || self->resisting > MOST_RESISTING) {
+        go_on(self, seen.state == DLK_THREADS_STAND);
         return;
     }
-    if (found == DLK_THREADS_RUN && self->looks > SLOW_LOOK)
-        dlk_pid_threads_stop_others(self->process, waiting);
+    if (seen.state == DLK_THREADS_RUN && self->looks > SLOW_LOOK)
+        dlk_pid_threads_stop_others(self->process, seen.waiting);
     look_later(self);
 }
 
@@ -163,7 +183,7 @@ dlk_process_await_stop(DlkLease *lease)
 {
     DlkProcess *self = find(dlk_holding(lease)->engine, lease->process);
 
-    dlk_holding(lease)->stopping = TRUE;
+    g_return_if_fail(self != NULL);
     if (self->look_timer)
         return;
     self->looks = self->resisting = 0;
@@ -174,17 +194,11 @@ gboolean
 dlk_process_may_wait(const DlkLease *lease)
 {
     const DlkProcess *self = find(dlk_holding(lease)->engine, lease->process);
-    GHashTableIter iter;
-    gpointer other;
-    guint waiting = 0;
 
-    if (!self || dlk_pid_threads_look(self->process, &waiting) == DLK_THREADS_UNKNOWN || waiting > 0)
+    if (!self || self->look_timer || is_at_risk(self))
         return self != NULL;
-    g_hash_table_iter_init(&iter, self->leases);
-    while (g_hash_table_iter_next(&iter, &other, NULL))
-        if (dlk_holding(other) && dlk_holding(other)->risk_since != 0)
-            return TRUE;
-    return FALSE;
+    const DlkThreadsSeen seen = dlk_pid_threads_look(self->process);
+    return seen.waiting > 0 || seen.state == DLK_THREADS_UNKNOWN;
 }
 
 gboolean
@@ -192,7 +206,10 @@ dlk_process_is_stopped(const DlkLease *lease)
 {
     const DlkProcess *self = find(dlk_holding(lease)->engine, lease->process);
 
-    return self && (self->stopped || self->look_timer);
+    if (!self || self->look_timer)
+        return self != NULL;
+    const DlkThreadsSeen seen = dlk_pid_threads_look(self->process);
+    return seen.state <= DLK_THREADS_WAIT && seen.standing > 0;
 }
 
 void

@@ -21,7 +21,7 @@ void dlk_process_unwatch(DlkEngine *engine, DlkLease *lease, DlkPidRef *process)
 void dlk_process_await_stop(DlkLease *lease);
 /** May the process of @lease have something under way on a storage that does not answer? */
 gboolean dlk_process_may_wait(const DlkLease *lease);
-/** Has the process of @lease been stopped for one that broke, or is it being stopped? */
+/** Does the process of @lease stand still, by whomever it was stopped, or is it being stopped? */
 gboolean dlk_process_is_stopped(const DlkLease *lease);
 
 /** Sets up what the engine keeps of processes. */

@@ -135,7 +135,7 @@ attach(DlkEngine *engine, DlkLease *lease, const DlkLeaseRecord *record)
 
     holding->provisional = TRUE;
     holding->released = record->released;
-    holding->stopping = record->stopping;
+    holding->stopping = record->stopping && record->state == DLK_STATE_BROKEN;
     holding->risk_since = MIN(record->risk_since, g_get_monotonic_time());
     take_fds(engine, record, leftover, holding->stored);
 }

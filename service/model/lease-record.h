@@ -34,7 +34,7 @@ typedef struct {
     gboolean more; /* the next line belongs to the same request: without it this one was not answered for */
     gboolean given_up; /* broken, and nothing is held any more */
     gboolean released; /* broken, and to end when its on-break action is over */
-    gboolean stopping; /* its process is, for that */
+    gboolean stopping; /* broken, and its process is being stopped */
     gboolean revoked;  /* broken_reason is what an administrator wrote */
     uid_t uid;
     pid_t pid;

@@ -180,6 +180,24 @@ engine_refused(EngineFixture *self, const char *image, DlkMode mode, const char 
     engine_assert_error(engine_ask_as(self, self->root, image, mode, options), code, part_of_message);
 }
 
+DlkLease *
+engine_acquire_for(EngineFixture *self, const OtherProcess *process, const char *image, const char *on_break)
+{
+    g_autofree char *options = g_strdup_printf("{'pid': <uint32 %d>, 'on-break': <'%s'>, 'owner': <'web01'>}",
+                                               process->pid, on_break);
+
+    return engine_acquire(self, image, DLK_MODE_EXCLUSIVE, options);
+}
+
+void
+engine_break(EngineFixture *self, DlkLease *lease)
+{
+    g_autoptr(GError) error = NULL;
+
+    dlk_engine_break(self->engine, lease, self->root, "revoked", &error);
+    g_assert_no_error(error);
+}
+
 void
 engine_release(EngineFixture *self, DlkLease *lease)
 {

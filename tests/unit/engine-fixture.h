@@ -8,6 +8,7 @@
 #include "backend/fake.h"
 #include "base/error.h"
 #include "core/engine.h"
+#include "other-process.h"
 #include "scratch.h"
 
 #include <string.h>
@@ -116,6 +117,11 @@ DlkLease *engine_granted(EngineAnswer *answer);
 DlkLease *engine_acquire(EngineFixture *self, const char *image, DlkMode mode, const char *options);
 void engine_refused(EngineFixture *self, const char *image, DlkMode mode, const char *options, DlkError code,
                     const char *part_of_message);
+/* For @process, owner web01, exclusively. Borrowed. */
+DlkLease *engine_acquire_for(EngineFixture *self, const OtherProcess *process, const char *image,
+                             const char *on_break);
+/* Breaks it as root. */
+void engine_break(EngineFixture *self, DlkLease *lease);
 void engine_release(EngineFixture *self, DlkLease *lease);
 DlkLeaseState engine_check(EngineFixture *self, DlkLease *lease);
 

@@ -68,7 +68,7 @@ test_name_that_is_watched_is_looked_at_now_and_then_or_when_something_is_heard(I
     g_assert_cmpint(link(image->path, kept), ==, 0);
     g_assert_cmpint(g_unlink(image->path), ==, 0);
     image_write(image->path);
-    for (guint i = 0; i < 7; i++)
+    for (guint i = 0; i < DLK_HOLD_CHECKS_A_LOOK - 1; i++)
         image_assert_check(hold, DLK_CHECK_HELD, NULL);
     for (guint i = 0; i < 2; i++) /* what is wrong is looked at until it is not */
         image_assert_check(hold, DLK_CHECK_LOST, DLK_REASON_REPLACED);

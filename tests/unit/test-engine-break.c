@@ -18,24 +18,6 @@ ignore_sigterm(gconstpointer data)
     signal(SIGTERM, SIG_IGN);
 }
 
-static DlkLease *
-acquire_for(EngineFixture *f, const OtherProcess *process, const char *on_break)
-{
-    g_autofree char *options = g_strdup_printf("{'pid': <uint32 %d>, 'on-break': <'%s'>, 'owner': <'web01'>}",
-                                               process->pid, on_break);
-
-    return engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, options);
-}
-
-static void
-break_now(EngineFixture *f, DlkLease *lease)
-{
-    g_autoptr(GError) error = NULL;
-
-    dlk_engine_break(f->engine, lease, f->root, "revoked", &error);
-    g_assert_no_error(error);
-}
-
 static gboolean
 lives(const OtherProcess *process)
 {
@@ -47,7 +29,7 @@ test_broken_lease_stays_readable_and_keeps_nobody_out(EngineFixture *f, gconstpo
 {
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
 
-    break_now(f, lease);
+    engine_break(f, lease);
     g_assert_cmpint(lease->state, ==, DLK_STATE_BROKEN);
     g_assert_cmpstr(lease->broken_reason, ==, "revoked");
     g_assert_true(dlk_table_find(dlk_engine_table(f->engine), &lease->id) == lease);
@@ -63,7 +45,7 @@ test_lease_breaks_once(EngineFixture *f, gconstpointer data)
     g_autoptr(GError) error = NULL;
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
 
-    break_now(f, lease);
+    engine_break(f, lease);
     g_assert_false(dlk_engine_break(f->engine, lease, f->root, "again", &error));
     g_assert_error(error, DLK_ERROR, DLK_ERROR_LEASE_LOST);
     g_assert_nonnull(strstr(error->message, "revoked"));
@@ -76,7 +58,7 @@ test_waiter_is_served_when_the_lease_breaks(EngineFixture *f, gconstpointer data
     EngineAnswer *waiter = engine_ask_as(f, f->root, "a.img", DLK_MODE_EXCLUSIVE, "{'wait': <uint32 60000>}");
 
     engine_wait_until(dlk_table_waiters_of(dlk_engine_table(f->engine), 0) == 1);
-    break_now(f, lease);
+    engine_break(f, lease);
     engine_granted(waiter);
 }
 
@@ -84,9 +66,9 @@ static void
 test_signal_touches_no_process(EngineFixture *f, gconstpointer data)
 {
     g_auto(OtherProcess) process = other_process_start("vm", NULL, NULL);
-    DlkLease *lease = acquire_for(f, &process, "signal");
+    DlkLease *lease = engine_acquire_for(f, &process, "a.img", "signal");
 
-    break_now(f, lease);
+    engine_break(f, lease);
     engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
     g_assert_cmpint(other_process_state(process.pid), ==, 'S');
 }
@@ -96,9 +78,9 @@ test_pause_stops_the_process(EngineFixture *f, gconstpointer data)
 {
     g_auto(OtherProcess) process = other_process_start("vm", NULL, NULL);
     g_auto(OtherProcess) bystander = other_process_start("other", NULL, NULL);
-    DlkLease *lease = acquire_for(f, &process, "pause");
+    DlkLease *lease = engine_acquire_for(f, &process, "a.img", "pause");
 
-    break_now(f, lease);
+    engine_break(f, lease);
     engine_wait_until(other_process_state(process.pid) == 'T');
     g_assert_cmpint(other_process_state(bystander.pid), ==, 'S');
 }
@@ -108,9 +90,9 @@ test_kill_ends_the_process_and_no_other(EngineFixture *f, gconstpointer data)
 {
     g_auto(OtherProcess) process = other_process_start("vm", NULL, NULL);
     g_auto(OtherProcess) bystander = other_process_start("other", NULL, NULL);
-    DlkLease *lease = acquire_for(f, &process, "kill");
+    DlkLease *lease = engine_acquire_for(f, &process, "a.img", "kill");
 
-    break_now(f, lease);
+    engine_break(f, lease);
     engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
     g_assert_false(lives(&process));
     g_assert_true(lives(&bystander));
@@ -120,22 +102,22 @@ static void
 test_terminate_ends_the_process(EngineFixture *f, gconstpointer data)
 {
     g_auto(OtherProcess) process = other_process_start("vm", NULL, NULL);
-    DlkLease *lease = acquire_for(f, &process, "terminate");
+    DlkLease *lease = engine_acquire_for(f, &process, "a.img", "terminate");
 
-    break_now(f, lease);
+    engine_break(f, lease);
     engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
     g_assert_false(lives(&process));
 }
 
 static void
-test_terminate_reaches_a_stopped_process(EngineFixture *f, gconstpointer data)
+test_terminate_ends_who_stands_without_continuing_him(EngineFixture *f, gconstpointer data)
 {
-    g_auto(OtherProcess) process = other_process_start("vm", NULL, NULL);
-    DlkLease *lease = acquire_for(f, &process, "terminate");
+    g_auto(OtherProcess) process = other_process_start("vm", ignore_sigterm, NULL);
+    DlkLease *lease = engine_acquire_for(f, &process, "a.img", "terminate");
 
     kill(process.pid, SIGSTOP);
     engine_wait_until(other_process_state(process.pid) == 'T');
-    break_now(f, lease);
+    engine_break(f, lease);
     engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
 }
 
@@ -143,9 +125,9 @@ static void
 test_process_that_ignores_sigterm_is_killed_after_the_grace(EngineFixture *f, gconstpointer data)
 {
     g_auto(OtherProcess) process = other_process_start("vm", ignore_sigterm, NULL);
-    DlkLease *lease = acquire_for(f, &process, "terminate");
+    DlkLease *lease = engine_acquire_for(f, &process, "a.img", "terminate");
 
-    break_now(f, lease);
+    engine_break(f, lease);
     engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
     g_assert_false(lives(&process));
 }
@@ -154,9 +136,9 @@ static void
 test_disk_stays_closed_until_the_process_is_gone(EngineFixture *f, gconstpointer data)
 {
     g_auto(OtherProcess) process = other_process_start("vm", ignore_sigterm, NULL);
-    DlkLease *lease = acquire_for(f, &process, "terminate");
+    DlkLease *lease = engine_acquire_for(f, &process, "a.img", "terminate");
 
-    break_now(f, lease);
+    engine_break(f, lease);
     engine_refused(f, "a.img", DLK_MODE_READ_ONLY, NULL, DLK_ERROR_BUSY,
                    "was held by web01, whose lease is broken and whose process is being stopped");
     g_assert_cmpuint(engine_held(f, "a.img"), ==, 1);
@@ -176,9 +158,9 @@ static void
 test_release_frees_the_disk_of_a_process_that_cannot_be_killed(EngineFixture *f, gconstpointer data)
 {
     g_auto(OtherProcess) process = other_process_start("vm", ignore_sigterm, NULL);
-    DlkLease *lease = acquire_for(f, &process, "terminate");
+    DlkLease *lease = engine_acquire_for(f, &process, "a.img", "terminate");
 
-    break_now(f, lease);
+    engine_break(f, lease);
     become(65534); /* who may not send it a signal */
     engine_release(f, lease);
     engine_wait_until(dlk_table_live_count(dlk_engine_table(f->engine)) == 0);
@@ -190,9 +172,9 @@ static void
 test_who_is_refused_reads_that_the_process_could_not_be_stopped(EngineFixture *f, gconstpointer data)
 {
     g_auto(OtherProcess) process = other_process_start("vm", ignore_sigterm, NULL);
-    DlkLease *lease = acquire_for(f, &process, "terminate");
+    DlkLease *lease = engine_acquire_for(f, &process, "a.img", "terminate");
 
-    break_now(f, lease);
+    engine_break(f, lease);
     /* As where the kernel refuses the signal. */
     dlk_holding(lease)->action_failed = TRUE;
     engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY,
@@ -207,9 +189,9 @@ static void
 test_release_does_not_open_the_disk_before_the_process_is_gone(EngineFixture *f, gconstpointer data)
 {
     g_auto(OtherProcess) process = other_process_start("vm", ignore_sigterm, NULL);
-    DlkLease *lease = acquire_for(f, &process, "terminate");
+    DlkLease *lease = engine_acquire_for(f, &process, "a.img", "terminate");
 
-    break_now(f, lease);
+    engine_break(f, lease);
     EngineAnswer *release = engine_ask_release(f, lease);
     engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY, "is being stopped");
     g_assert_true(lives(&process));
@@ -227,7 +209,7 @@ test_caller_who_leaves_does_not_save_the_process(EngineFixture *f, gconstpointer
         "{'pid': <uint32 %d>, 'on-break': <'terminate'>, 'lifetime': <'connection'>}", process.pid);
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, options);
 
-    break_now(f, lease);
+    engine_break(f, lease);
     dlk_engine_caller_gone(f->engine, f->root->name);
     engine_wait_until(!lives(&process));
     engine_wait_until(dlk_table_live_count(dlk_engine_table(f->engine)) == 0);
@@ -237,11 +219,11 @@ static void
 test_process_that_has_ended_already_keeps_nothing_closed(EngineFixture *f, gconstpointer data)
 {
     g_auto(OtherProcess) process = other_process_start("vm", NULL, NULL);
-    DlkLease *lease = acquire_for(f, &process, "terminate");
+    DlkLease *lease = engine_acquire_for(f, &process, "a.img", "terminate");
 
     kill(process.pid, SIGKILL);
     engine_wait_until(lease->process == NULL);
-    break_now(f, lease);
+    engine_break(f, lease);
     g_assert_cmpint(lease->phase, ==, DLK_PHASE_BROKEN);
 }
 
@@ -289,7 +271,7 @@ test_program_gets_the_lease_in_its_environment(EngineFixture *f, gconstpointer d
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, "{'owner': <'web01'>}");
     g_autofree char *token = g_strdup_printf("%" G_GUINT64_FORMAT, lease->token);
     g_autofree char *pid = g_strdup_printf("%d", (int)getpid());
-    break_now(f, lease);
+    engine_break(f, lease);
     engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
 
     g_assert_true(g_file_get_contents(out, &text, NULL, NULL));
@@ -320,7 +302,7 @@ test_program_has_nothing_of_the_service(EngineFixture *f, gconstpointer data)
 
     set_program(f, script, "3600");
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
-    break_now(f, lease);
+    engine_break(f, lease);
     engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
     g_assert_true(g_file_get_contents(out, &text, NULL, NULL));
     /* 10 is the script, which the shell reads; of the variables, PWD is the shell's. */
@@ -336,7 +318,7 @@ test_program_that_takes_too_long_is_killed_with_all_it_started(EngineFixture *f,
 
     set_program(f, script, "1");
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
-    break_now(f, lease);
+    engine_break(f, lease);
     engine_wait_until(dlk_holding(lease)->action_failed);
     g_assert_true(g_file_get_contents(out, &text, NULL, NULL));
     const pid_t child = (pid_t)g_ascii_strtoll(text, NULL, 10);
@@ -353,7 +335,7 @@ test_disk_stays_closed_while_the_program_runs(EngineFixture *f, gconstpointer da
 
     set_program(f, script, "3600");
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
-    break_now(f, lease);
+    engine_break(f, lease);
     engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY, "whose lease is broken");
     g_file_set_contents(go_on, "", 0, NULL);
     engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
@@ -366,7 +348,7 @@ test_release_waits_for_the_program(EngineFixture *f, gconstpointer data)
     set_program(f, "#!/bin/sh\nexec sleep 3600\n", "2");
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
 
-    break_now(f, lease);
+    engine_break(f, lease);
     engine_release(f, lease);
     engine_wait_until(dlk_table_count(dlk_engine_table(f->engine)) == 0);
 }
@@ -378,8 +360,8 @@ check_program_that_stops_nobody(EngineFixture *f, const char *script)
     g_auto(OtherProcess) process = other_process_start("vm", NULL, NULL);
 
     set_program(f, script, "1");
-    DlkLease *lease = acquire_for(f, &process, "exec");
-    break_now(f, lease);
+    DlkLease *lease = engine_acquire_for(f, &process, "a.img", "exec");
+    engine_break(f, lease);
     engine_wait_until(dlk_holding(lease)->action_failed);
     engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY,
                    "whose lease is broken and whose on-break program has failed");
@@ -404,7 +386,7 @@ test_release_after_a_program_that_failed_frees_the_disk(EngineFixture *f, gconst
     set_program(f, NULL, "3600");
     DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
 
-    break_now(f, lease);
+    engine_break(f, lease);
     engine_release(f, lease);
     engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
 }
@@ -415,8 +397,8 @@ test_process_that_ends_while_the_program_runs_frees_nothing_yet(EngineFixture *f
     g_auto(OtherProcess) process = other_process_start("vm", NULL, NULL);
 
     set_program(f, "#!/bin/sh\nexec sleep 3600\n", "2");
-    DlkLease *lease = acquire_for(f, &process, "exec");
-    break_now(f, lease);
+    DlkLease *lease = engine_acquire_for(f, &process, "a.img", "exec");
+    engine_break(f, lease);
     kill(process.pid, SIGKILL);
     engine_wait_until(lease->process == NULL);
     g_assert_true(lease->phase == DLK_PHASE_HELD || lease->phase == DLK_PHASE_BROKEN);
@@ -431,7 +413,7 @@ test_of_more_than_a_thousand_broken_leases_the_oldest_goes(EngineFixture *f, gco
     for (guint i = 0; i <= 1000; i++) {
         DlkLease *lease = engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, "{'backend': <'host'>}");
 
-        break_now(f, lease);
+        engine_break(f, lease);
         second = i == 1 ? lease : second;
         first = i == 0 ? lease : first;
         g_assert_cmpuint(dlk_table_count(dlk_engine_table(f->engine)), ==, MIN(i + 1, 1000));
@@ -455,7 +437,7 @@ main(int argc, char **argv)
     ADD("kill", NULL, test_kill_ends_the_process_and_no_other);
     ADD("terminate", GRACE_LONG, test_terminate_ends_the_process);
     ADD("cannot-be-killed", GRACE_SHORT, test_release_frees_the_disk_of_a_process_that_cannot_be_killed);
-    ADD("terminate-stopped", GRACE_LONG, test_terminate_reaches_a_stopped_process);
+    ADD("terminate-stopped", GRACE_LONG, test_terminate_ends_who_stands_without_continuing_him);
     ADD("terminate-ignored", GRACE_SHORT, test_process_that_ignores_sigterm_is_killed_after_the_grace);
     ADD("closed-until-the-process-is-gone", GRACE_LONG, test_disk_stays_closed_until_the_process_is_gone);
     ADD("could-not-be-stopped", GRACE_LONG, test_who_is_refused_reads_that_the_process_could_not_be_stopped);

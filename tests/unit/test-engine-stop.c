@@ -78,31 +78,13 @@ start_many(gconstpointer data)
     start_thread(count);
 }
 
-static DlkLease *
-acquire_for(EngineFixture *f, const OtherProcess *process, const char *image, const char *on_break)
-{
-    g_autofree char *options = g_strdup_printf("{'pid': <uint32 %d>, 'on-break': <'%s'>, 'owner': <'web01'>}",
-                                               process->pid, on_break);
-
-    return engine_acquire(f, image, DLK_MODE_EXCLUSIVE, options);
-}
-
-static void
-break_now(EngineFixture *f, DlkLease *lease)
-{
-    g_autoptr(GError) error = NULL;
-
-    dlk_engine_break(f->engine, lease, f->root, "revoked", &error);
-    g_assert_no_error(error);
-}
-
 /* A lease of @process that is just broken. */
 static DlkLease *
 break_of(EngineFixture *f, const OtherProcess *process, const char *image, const char *on_break)
 {
-    DlkLease *lease = acquire_for(f, process, image, on_break);
+    DlkLease *lease = engine_acquire_for(f, process, image, on_break);
 
-    break_now(f, lease);
+    engine_break(f, lease);
     return lease;
 }
 
@@ -124,12 +106,13 @@ have_it_looked_at(void)
         engine_turn();
 }
 
-static DlkThreads
-threads_of(const DlkLease *lease)
+/* Its storage answers: the action is over, and the process in @state. */
+static void
+have_it_answered(DlkLease *lease, const OtherProcess *process, char state)
 {
-    guint waiting = 0;
-
-    return dlk_pid_threads_look(lease->process, &waiting);
+    g_atomic_int_set(&shared->answers, TRUE);
+    engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
+    g_assert_cmpint(other_process_state(process->pid), ==, (int)state);
 }
 
 static void
@@ -141,9 +124,7 @@ test_who_waits_for_storage_is_killed_when_that_has_answered(EngineFixture *f, gc
     have_it_looked_at();
     g_assert_cmpint(other_process_state(process.pid), ==, 'D');
     engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY, "process is being stopped");
-    g_atomic_int_set(&shared->answers, TRUE);
-    engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
-    g_assert_cmpint(other_process_state(process.pid), ==, 'Z');
+    have_it_answered(lease, &process, 'Z');
 }
 
 static void
@@ -154,9 +135,7 @@ test_a_disk_is_closed_until_who_is_paused_has_stopped(EngineFixture *f, gconstpo
 
     have_it_looked_at();
     engine_refused(f, "a.img", DLK_MODE_EXCLUSIVE, NULL, DLK_ERROR_BUSY, "process is being stopped");
-    g_atomic_int_set(&shared->answers, TRUE);
-    engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
-    g_assert_cmpint(other_process_state(process.pid), ==, 'T');
+    have_it_answered(lease, &process, 'T');
     engine_acquire(f, "a.img", DLK_MODE_EXCLUSIVE, NULL);
 }
 
@@ -170,13 +149,11 @@ test_threads_stop_though_others_wait(EngineFixture *f, gconstpointer data)
         g_auto(OtherProcess) process = other_process_start_then("vm", starts[i], wait_for_storage, NULL);
         DlkLease *lease = break_waiting(f, &process, "kill");
 
-        engine_wait_until(threads_of(lease) == DLK_THREADS_WAIT);
+        engine_wait_until(dlk_pid_threads_look(lease->process).state == DLK_THREADS_WAIT);
         const int counted = g_atomic_int_get(&shared->counted);
         have_it_looked_at();
         g_assert_cmpint(g_atomic_int_get(&shared->counted), ==, counted);
-        g_atomic_int_set(&shared->answers, TRUE);
-        engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
-        g_assert_cmpint(other_process_state(process.pid), ==, 'Z');
+        have_it_answered(lease, &process, 'Z');
     }
 }
 
@@ -197,11 +174,11 @@ test_who_does_not_stop_is_killed_all_the_same_or_keeps_his_disk_closed(EngineFix
     g_auto(OtherProcess) paused = other_process_start_then("vm-2", start_to_count, NULL, NULL);
     g_auto(OtherProcess) first = other_process_start_then("helper", NULL, continue_it, &killed.pid);
     g_auto(OtherProcess) second = other_process_start_then("helper", NULL, continue_it, &paused.pid);
-    DlkLease *lost = acquire_for(f, &killed, "a.img", "kill"),
+    DlkLease *lost = engine_acquire_for(f, &killed, "a.img", "kill"),
              *failed = break_of(f, &paused, "b.img", "pause");
 
     dlk_break_set_at_risk(f->engine, lost, "no answer"); /* else it would be killed at once */
-    break_now(f, lost);
+    engine_break(f, lost);
 
     engine_wait_until(lost->phase == DLK_PHASE_BROKEN);
     g_assert_cmpint(other_process_state(killed.pid), ==, 'Z');
@@ -211,16 +188,59 @@ test_who_does_not_stop_is_killed_all_the_same_or_keeps_his_disk_closed(EngineFix
     engine_acquire(f, "b.img", DLK_MODE_EXCLUSIVE, NULL);
 }
 
+/* It has the process run between two looks, and stand, but for the thread that waits, when one comes: mostly.
+ */
+static void
+continue_between_looks(gconstpointer pid)
+{
+    for (;;) {
+        kill(*(const pid_t *)pid, SIGCONT);
+        usleep(20000);
+        kill(*(const pid_t *)pid, SIGSTOP);
+        usleep(480000);
+    }
+}
+
+static void *
+work(void *data)
+{
+    for (;;)
+        g_atomic_int_inc(&shared->counted);
+    return NULL;
+}
+
+static void
+start_to_work(gconstpointer data)
+{
+    start_thread(wait_for_answer);
+    start_thread(work);
+}
+
+static void
+test_who_has_one_thread_wait_and_the_others_continued_is_killed_all_the_same(EngineFixture *f,
+                                                                             gconstpointer data)
+{
+    g_auto(OtherProcess) process = other_process_start_then("vm", start_to_work, NULL, NULL);
+    g_auto(OtherProcess) helper =
+        other_process_start_then("helper", NULL, continue_between_looks, &process.pid);
+    DlkLease *lease = engine_acquire_for(f, &process, "a.img", "kill");
+
+    dlk_break_set_at_risk(f->engine, lease, "no answer");
+    engine_break(f, lease);
+    engine_wait_until(lease->phase == DLK_PHASE_BROKEN);
+    g_assert_cmpint(other_process_state(process.pid), ==, 'Z');
+}
+
 static void
 test_who_was_paused_for_one_disk_is_not_continued_to_end_for_another(EngineFixture *f, gconstpointer data)
 {
     g_auto(OtherProcess) process = other_process_start_then("vm", start_to_count, NULL, NULL);
-    DlkLease *other = acquire_for(f, &process, "b.img", "terminate");
+    DlkLease *other = engine_acquire_for(f, &process, "b.img", "terminate");
     DlkLease *paused = break_of(f, &process, "a.img", "pause");
 
     engine_wait_until(paused->phase == DLK_PHASE_BROKEN);
     const int counted = g_atomic_int_get(&shared->counted);
-    break_now(f, other);
+    engine_break(f, other);
     engine_wait_until(other->phase == DLK_PHASE_BROKEN);
     g_assert_cmpint(g_atomic_int_get(&shared->counted), ==, counted);
     g_assert_cmpint(other_process_state(process.pid), ==, 'Z');
@@ -265,6 +285,8 @@ main(int argc, char **argv)
     ADD("pause", test_a_disk_is_closed_until_who_is_paused_has_stopped);
     ADD("threads", test_threads_stop_though_others_wait);
     ADD("resists", test_who_does_not_stop_is_killed_all_the_same_or_keeps_his_disk_closed);
+    ADD("resists-between-looks",
+        test_who_has_one_thread_wait_and_the_others_continued_is_killed_all_the_same);
     ADD("another-disk", test_who_was_paused_for_one_disk_is_not_continued_to_end_for_another);
     ADD("ended-meanwhile", test_who_is_ended_meanwhile_keeps_nothing_closed);
     return g_test_run();

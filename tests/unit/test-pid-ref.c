@@ -157,6 +157,21 @@ test_pidfd_leads_to_its_process(void)
     g_assert_cmpint(dlk_pid_ref_pid(ref), ==, process.pid);
 }
 
+/* It may be of a thread (PIDFD_THREAD, since Linux 6.9): by that, no signal reaches the process once that
+ * thread has ended. */
+static void
+test_pidfd_that_was_passed_is_not_kept(void)
+{
+    g_auto(OtherProcess) process = other_process_start("vm", NULL, NULL);
+    g_autoptr(GError) error = NULL;
+    const int pidfd = pidfd_open(process.pid, 0);
+    g_autoptr(DlkPidRef) ref = dlk_pid_ref_new_for_pidfd(pidfd, &error);
+    g_assert_no_error(error);
+    g_assert_cmpint(fcntl(pidfd, F_GETFD), ==, -1);
+    g_assert_cmpint(dlk_pid_ref_fd(ref), !=, pidfd);
+    g_assert_true(dlk_pid_ref_is_alive(ref));
+}
+
 static void
 test_pidfd_of_an_ended_process_is_refused_and_closed(void)
 {
@@ -206,6 +221,7 @@ main(int argc, char **argv)
     g_test_add_func("/pid-ref/process-that-waits-for-its-parent-is-refused",
                     test_process_that_waits_for_its_parent_is_refused);
     g_test_add_func("/pid-ref/pidfd-leads-to-its-process", test_pidfd_leads_to_its_process);
+    g_test_add_func("/pid-ref/pidfd-that-was-passed-is-not-kept", test_pidfd_that_was_passed_is_not_kept);
     g_test_add_func("/pid-ref/pidfd-of-an-ended-process-is-refused-and-closed",
                     test_pidfd_of_an_ended_process_is_refused_and_closed);
     g_test_add_func("/pid-ref/other-descriptor-is-refused-and-closed",

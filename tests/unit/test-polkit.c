@@ -371,7 +371,7 @@ test_challenge_that_nobody_can_answer_is_a_no(Fixture *self, gconstpointer unuse
 }
 
 static void
-test_absent_polkit_is_a_no(Fixture *self, gconstpointer unused)
+test_absent_polkit_is_no_answer(Fixture *self, gconstpointer unused)
 {
     assert_check(self, TRUE, DLK_ANSWER_NONE, "polkit is not running: see systemctl status polkit");
 }
@@ -379,19 +379,19 @@ test_absent_polkit_is_a_no(Fixture *self, gconstpointer unused)
 /* The bus holds the question back for a polkitd that it has started and that does not come: here, one that
  * waits for a writer to a FIFO. */
 static void
-test_polkit_that_does_not_come_up_is_a_no(Fixture *self, gconstpointer unused)
+test_polkit_that_does_not_come_up_is_no_answer(Fixture *self, gconstpointer unused)
 {
     assert_check(self, TRUE, DLK_ANSWER_NONE, "polkit does not answer");
 }
 
 static void
-test_silent_polkit_is_a_no(Fixture *self, gconstpointer unused)
+test_silent_polkit_is_no_answer(Fixture *self, gconstpointer unused)
 {
     assert_check(self, TRUE, DLK_ANSWER_NONE, "polkit does not answer");
 }
 
 static void
-test_answer_of_wrong_types_is_a_no(Fixture *self, gconstpointer unused)
+test_answer_of_wrong_types_is_none(Fixture *self, gconstpointer unused)
 {
     const char *garbage[] = {"(true,)", "('yes', true)", "((true, true),)", "((true, false, @a{sv} {}),)"};
     for (gsize i = 0; i < G_N_ELEMENTS(garbage); i++) {
@@ -401,14 +401,14 @@ test_answer_of_wrong_types_is_a_no(Fixture *self, gconstpointer unused)
 }
 
 static void
-test_error_of_polkit_is_a_no_in_clean_words(Fixture *self, gconstpointer unused)
+test_error_of_polkit_is_no_answer_and_told_in_clean_words(Fixture *self, gconstpointer unused)
 {
     self->authority.error = "out of\n\033[31mmemory";
     assert_check(self, FALSE, DLK_ANSWER_NONE, "polkit cannot answer: out of\\x0a\\x1b[31mmemory");
 }
 
 static void
-test_polkit_that_dies_over_a_question_is_a_no(Fixture *self, gconstpointer unused)
+test_polkit_that_dies_over_a_question_is_no_answer(Fixture *self, gconstpointer unused)
 {
     g_autoptr(GAsyncResult) result = NULL;
     start(self, FALSE, &result);
@@ -435,7 +435,7 @@ assert_prompt_is_withdrawn(Fixture *self)
 }
 
 static void
-test_polkit_that_dies_over_a_prompt_is_a_no(Fixture *self, gconstpointer unused)
+test_polkit_that_dies_over_a_prompt_is_no_answer(Fixture *self, gconstpointer unused)
 {
     g_autoptr(GAsyncResult) result = NULL;
     start_prompt(self, &result);
@@ -444,7 +444,7 @@ test_polkit_that_dies_over_a_prompt_is_a_no(Fixture *self, gconstpointer unused)
 }
 
 static void
-test_polkit_that_stops_over_a_prompt_is_a_no(Fixture *self, gconstpointer unused)
+test_polkit_that_stops_over_a_prompt_is_no_answer(Fixture *self, gconstpointer unused)
 {
     g_autoptr(GAsyncResult) result = NULL;
     self->authority.is_stopped = TRUE;
@@ -507,6 +507,13 @@ test_open_check_ends_with_the_service(Fixture *self, gconstpointer unused)
     assert_prompt_is_withdrawn(self);
 }
 
+static gboolean
+is_gone(GWeakRef *object)
+{
+    g_autoptr(GObject) left = g_weak_ref_get(object);
+    return left == NULL;
+}
+
 static void
 test_reply_may_come_after_the_service_has_ended(Fixture *self, gconstpointer unused)
 {
@@ -519,11 +526,7 @@ test_reply_may_come_after_the_service_has_ended(Fixture *self, gconstpointer unu
     g_clear_object(&result);
     g_clear_pointer(&self->polkit, dlk_polkit_free);
     reply(&self->authority, self->authority.waiting, "((true, false, @a{ss} {}),)");
-    for (gboolean is_there = TRUE; is_there;) {
-        g_main_context_iteration(NULL, TRUE);
-        g_autoptr(GObject) left = g_weak_ref_get(&task);
-        is_there = left != NULL;
-    }
+    wait_until(is_gone(&task));
     g_weak_ref_clear(&task);
 }
 
@@ -535,9 +538,9 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD_ALONE(root_needs_no_polkit);
-    ADD_ALONE(absent_polkit_is_a_no);
-    g_test_add("/polkit/polkit_that_does_not_come_up_is_a_no", Fixture, NULL, set_up_hanging_activation,
-               test_polkit_that_does_not_come_up_is_a_no, tear_down_hanging_activation);
+    ADD_ALONE(absent_polkit_is_no_answer);
+    g_test_add("/polkit/polkit_that_does_not_come_up_is_no_answer", Fixture, NULL, set_up_hanging_activation,
+               test_polkit_that_does_not_come_up_is_no_answer, tear_down_hanging_activation);
     ADD(polkit_is_asked_about_others);
     ADD(name_of_a_disk_adds_no_line_to_the_prompt);
     ADD(prompt_about_no_single_disk_names_none);
@@ -546,12 +549,12 @@ main(int argc, char **argv)
     ADD(challenge_is_put_to_a_person_where_allowed);
     ADD(dismissed_prompt_is_a_no);
     ADD(challenge_that_nobody_can_answer_is_a_no);
-    ADD(silent_polkit_is_a_no);
-    ADD(answer_of_wrong_types_is_a_no);
-    ADD(error_of_polkit_is_a_no_in_clean_words);
-    ADD(polkit_that_dies_over_a_question_is_a_no);
-    ADD(polkit_that_dies_over_a_prompt_is_a_no);
-    ADD(polkit_that_stops_over_a_prompt_is_a_no);
+    ADD(silent_polkit_is_no_answer);
+    ADD(answer_of_wrong_types_is_none);
+    ADD(error_of_polkit_is_no_answer_and_told_in_clean_words);
+    ADD(polkit_that_dies_over_a_question_is_no_answer);
+    ADD(polkit_that_dies_over_a_prompt_is_no_answer);
+    ADD(polkit_that_stops_over_a_prompt_is_no_answer);
     ADD(person_may_take_longer_than_polkit);
     ADD(prompt_goes_with_its_caller);
     ADD(caller_that_is_gone_is_not_asked_about);
