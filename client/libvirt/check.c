@@ -179,10 +179,11 @@ dlk_check_claim(DlkBus *bus, const DlkVm *vm, const DlkLeaseInfo *lease, bool to
         return true;
     if (!told)
         return false;
-    DLK_AUTOFREE char *message =
-        dlk_format("%s writes to %s, but its lease is read-only and cannot become exclusive: %s; see who has "
-                   "it by `disklockctl inspect`, end that, and suspend and resume %s: then it is tried again",
-                   vm->name, lease->path, failure->text ? failure->text : "nobody says why", vm->name);
+    DLK_AUTOFREE char *message = dlk_format(
+        "%s writes to %s under a lease that is read-only and cannot become exclusive: %s; see who "
+        "has it: disklockctl inspect %s; when nobody else has, start %s anew, or suspend and resume "
+        "it (meanwhile others may take its disks)",
+        vm->name, lease->path, failure->text ? failure->text : "nobody says why", lease->path, vm->name);
     dlk_report(dlk_failure_is(failure, DLK_ERROR_BUSY), message);
     return false;
 }
@@ -242,6 +243,19 @@ has_ended(pid_t pid)
     return kill(pid, 0) < 0 && errno == ESRCH;
 }
 
+/* What came along stays: that is safe, unless it is written to. */
+static void
+tell_unsettled(const char *name)
+{
+    DLK_AUTOFREE char *message =
+        dlk_format("nobody could see what %s has open of the files that came with a disk: their leases are "
+                   "read-only until it is suspended and resumed (meanwhile others may take its disks), or "
+                   "started anew",
+                   name);
+
+    dlk_report(false, message);
+}
+
 static void *
 run(void *data)
 {
@@ -258,6 +272,8 @@ run(void *data)
             done = settle_all(self, progress);
     }
     unlist(self);
+    if (self->leases.count > 0 && !has_ended(self->pid))
+        tell_unsettled(self->name);
     check_free(self);
     return NULL;
 }
@@ -278,6 +294,7 @@ start(Check *self)
         pthread_detach(thread);
     } else {
         checks = self->next;
+        tell_unsettled(self->name);
         check_free(self);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);

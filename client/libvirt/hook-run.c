@@ -209,7 +209,9 @@ dlk_hook_run(const char *operation, const char *name)
     for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
         if (strcmp(operation, operations[i].name) == 0)
             return run(i, &hook, &failure) ? DLK_EXIT_SUCCESS : (int)dlk_complain(&failure);
-    dlk_fail(&failure, "disklock.so does not know the operation %s: it is of another version than the hook",
+    dlk_fail(&failure,
+             "disklock.so does not know the operation %s: it is of another version than the hook: "
+             "install both from one build",
              operation);
     return dlk_complain(&failure), DLK_EXIT_FAILURE;
 }

@@ -82,8 +82,10 @@ give_back(DlkBus *bus, const DlkVm *vm, DlkFailure *failure)
         rest();
     }
     return !is_any ||
-           dlk_fail(failure, "what was taken for %s could not be given back: see `journalctl -u disklockd`",
-                    vm->name);
+           dlk_fail(failure,
+                    "the disks that an earlier start of %s had taken are not given back yet: see disklockctl "
+                    "list --owner=%s; if no such VM runs: disklockctl release --owner=%s",
+                    vm->name, vm->name, vm->name);
 }
 
 /* ---- what is noted ---- */
@@ -180,13 +182,20 @@ dlk_leftover_note(const DlkVm *vm)
 
 /* A domain that was renamed since is noted by its old name. */
 static bool
+fail_to_read(const char *uuid, DlkFailure *failure)
+{
+    return dlk_fail(failure, "cannot read the note %s/%s of what a domain has left over: %s", NOTES_FOLDER,
+                    uuid, strerror(errno));
+}
+
+static bool
 give_back_noted(DlkBus *bus, int note, const char *uuid, const char *but, DlkFailure *failure)
 {
     char name[LONGEST_NAME];
     const DlkVm vm = {.name = name, .uuid = uuid};
 
     if (!read_note(note, name))
-        return dlk_fail(failure, "%s/%s: %s", NOTES_FOLDER, uuid, strerror(errno));
+        return fail_to_read(uuid, failure);
     return strcmp(name, but) == 0 || give_back(bus, &vm, failure);
 }
 
@@ -223,11 +232,12 @@ keep(DlkBus *bus, int folder, const DlkVm *starting, DlkFailure *failure)
         if (errno == ENOENT)
             return true;
         if (errno != EWOULDBLOCK && errno != EINTR)
-            return dlk_fail(failure, "%s/%s: %s", NOTES_FOLDER, starting->uuid, strerror(errno));
+            return fail_to_read(starting->uuid, failure);
         if (dlk_bus_time_left(bus) == 0)
             return dlk_fail(failure,
-                            "another domain's hook is giving back what an earlier start had taken, and "
-                            "does not come to an end: try again");
+                            "what an earlier start of %s had taken is still being given back by another "
+                            "domain's hook: start it again; if that fails too: disklockctl list --owner=%s",
+                            starting->name, starting->name);
         rest();
     }
 }
@@ -240,7 +250,7 @@ release_noted(DlkBus *bus, int folder, const char *uuid, DlkFailure *failure)
     if (note < 0 && (errno == EWOULDBLOCK || errno == ENOENT))
         return true;
     if (note < 0)
-        return dlk_fail(failure, "%s/%s: %s", NOTES_FOLDER, uuid, strerror(errno));
+        return fail_to_read(uuid, failure);
     if (!give_back_noted(bus, note, uuid, "", failure))
         return false;
     unlinkat(folder, uuid, 0);

@@ -64,7 +64,8 @@ failed_to_send(const DlkPrPath *self, int errsv, GError **error)
     /* Since Linux 6.6 what a device says to a command or a field that it does not know (sd_scsi_to_pr_err(),
      * nvme_status_to_pr_err()). */
     if (errsv == EINVAL)
-        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv, "%s refuses", self->name);
+        return dlk_set_error_errno(error, DLK_ERROR_BACKEND_FAILED, errsv,
+                                   "%s does not take this command for reservations", self->name);
     return dlk_set_error_errno(error, DLK_ERROR_UNREACHABLE, errsv, "%s does not answer", self->name);
 }
 

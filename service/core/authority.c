@@ -56,10 +56,12 @@ dlk_authority_ask_async(DlkEngine *engine, DlkCaller *caller, const char *action
     } else if (!engine->polkit) {
         return_answer(task, DLK_ANSWER_NONE, g_strdup("there is no way to polkit"));
     } else if (dlk_polkit_open_questions(engine->polkit, caller->uid) >= most) {
-        return_answer(task, DLK_ANSWER_NOT_ASKED,
-                      g_strdup_printf("uid %u has %u questions to polkit open, and may have no more "
-                                      "(questions-per-uid): wait for their answers",
-                                      caller->uid, most));
+        return_answer(
+            task, DLK_ANSWER_NOT_ASKED,
+            g_strdup_printf("uid %u has %u questions to polkit open, and may have no more "
+                            "(questions-per-uid): answer or close the prompts; if there are none, polkit "
+                            "does not answer: see systemctl status polkit",
+                            caller->uid, most));
     } else {
         g_task_set_task_data(task, engine->polkit, NULL);
         dlk_polkit_check_async(engine->polkit, caller, action, sunk, interactive, on_answer,
@@ -109,8 +111,9 @@ require_prompt(Answer *answer)
     if (answer->answer != DLK_ANSWER_YES)
         return;
     answer->answer = DLK_ANSWER_NO;
-    answer->why =
-        g_strdup("polkit wants a password for seeing this lease, and asked for none for seeing any");
+    answer->why = g_strdup(
+        "polkit wants a password for seeing this lease, and asked for none for seeing any: be root, or "
+        "have its rules for inspect ask where no path is given, too");
 }
 
 /* Takes the step after @answer. FALSE: there is none, this is the answer to it all. */

@@ -18,7 +18,11 @@ describe_action(const DlkLease *holder)
 
     if (holder->on_break == DLK_ON_BREAK_EXEC)
         return failed ? "on-break program has failed" : "on-break program is at work";
-    return failed ? "process could not be stopped" : "process is being stopped";
+    if (failed)
+        return "process could not be stopped";
+    return dlk_holding(holder)->stopping
+               ? "process is being stopped, which takes as long as it waits for a storage"
+               : "process is being stopped";
 }
 
 char *

@@ -187,7 +187,7 @@ on_deadline(gpointer user_data)
     check->deadline = 0;
     withdraw_prompt(check);
     if (check->cancellation_id != NULL)
-        finish(task, DLK_ANSWER_NO, "nobody has answered the prompt for a password");
+        finish(task, DLK_ANSWER_NO, "nobody has answered the prompt for a password in time: call again");
     else
         finish(task, DLK_ANSWER_NONE, "polkit does not answer" ADVICE);
 }

@@ -36,7 +36,7 @@ def test_metadata_is_what_pacemaker_reads(agent):
         assert parameter.find("content").get("type") == "string" and parameter.find("shortdesc").text
         assert parameter.find("getopt").get("mixed")
     assert {"off", "status", "monitor", "metadata"} <= {action.get("name") for action in tree.iter("action")}
-    assert agent("--action=metadata").stdout == agent("-o", "metadata").stdout == agent(action="metadata").stdout
+    assert agent("--action=metadata").stdout == agent("-v", "-o", "metadata").stdout == agent(action="metadata").stdout
 
 
 def test_off_fences_every_disk_of_the_host(hosts, agent):

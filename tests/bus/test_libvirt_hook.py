@@ -181,7 +181,7 @@ def busy_note(hook):
 
 def test_a_domain_does_not_start_while_another_hook_gives_back_what_it_left_over(root, hook, web01, busy_note):
     done = hook("prepare", web01.xml)
-    assert done.returncode == FAILURE and "try again" in done.stderr
+    assert done.returncode == FAILURE and "earlier start of web01" in done.stderr and "start it again" in done.stderr
     assert root.held() == {}
     busy_note.close()
     assert hook("prepare", web01.xml).returncode == DONE

@@ -388,7 +388,7 @@ def test_a_data_file_that_another_reads_is_told_of_and_becomes_exclusive_with_a_
         drive(f"acquire:0={top}", pid=os.getpid())
         reader = root.acquire(data, "read-only", owner="db01")
         [suspended, said] = drive("suspend", f"resume:0={top}", pid=os.getpid())
-        assert suspended == "done" and said.startswith(f"done {BUSY}: web01 writes to {data}, but its lease is read-only") and "db01" in said
+        assert suspended == "done" and said.startswith(f"done {BUSY}: web01 writes to {data} under a lease that is read-only") and "db01" in said
         root.release(reader)
         assert drive("suspend", f"resume:0={top}", pid=os.getpid()) == ["done"] * 2
         assert root.held() == {str(top): "exclusive", str(data): "exclusive"}

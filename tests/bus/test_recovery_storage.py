@@ -1,6 +1,7 @@
 """The service starts while the storage of some of its leases is silent or in trouble."""
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -109,26 +110,55 @@ while os.pwrite(disk, bytes(4096), 0):
 """
 
 
-def test_who_was_stopped_to_be_killed_is_not_continued_by_the_next_start(start, remote, client, folder, disk):
-    out = folder / "written-elsewhere"
+@pytest.fixture
+def stubborn(folder):
+    """Starts a process that writes to a disk, and has another thread write to a file; it does not end by SIGTERM."""
+    children = []
 
-    def has_stopped():
-        before = out.stat().st_size
-        time.sleep(0.3)
-        return out.stat().st_size == before
+    def begin(disk):
+        out = folder / "written-elsewhere"
+        children.append(Process("stubborn", ["/usr/bin/python3", "-c", STUBBORN, disk, out], folder))
+        wait_until(out.exists, "the process to write")
+        return children[-1], out
+    yield begin
+    for child in children:
+        child.kill()
 
+
+def letters(child):
+    """What its threads do: proc_pid_stat(5)."""
+    return {stat.read_text().rpartition(")")[2].split()[0] for stat in Path(f"/proc/{child.pid}/task").glob("*/stat")}
+
+
+def test_who_was_stopped_to_be_killed_is_not_continued_by_the_next_start(start, remote, client, stubborn, disk):
     service, root = start(POLICY.replace("risk-timeout", "grace=1\nrisk-timeout")), client()
-    child = Process("stubborn", ["/usr/bin/python3", "-c", STUBBORN, remote.disks[0], out], folder)
-    wait_until(out.exists, "the process to write")
+    child, out = stubborn(remote.disks[0])
     lease = root.acquire(disk, pid=child.pid, on_break="terminate")
     remote.hang()
     root.call("Break", "(osa{sv})", str(lease), "maintenance", {})
-    wait_until(has_stopped, "the process to be stopped")
+    wait_until(lambda: not letters(child) & {"R", "S"}, "the process to be stopped")
     written = out.stat().st_size
     service.crash()
     service.start()
-    assert all(has_stopped() for _ in range(3)) and out.stat().st_size == written and child.is_alive()
+    time.sleep(1)  # which is its grace
+    assert out.stat().st_size == written and not letters(child) & {"R", "S"}
     assert "process is being stopped" in client().refused_acquire(disk).message
     remote.answer()
     assert child.wait(60) == -9
     client().acquire(disk, wait=30000)
+
+
+def test_who_was_paused_for_one_disk_is_not_continued_after_a_start_to_end_for_another(start, client, stubborn, image):
+    service, root = start(POLICY.replace("risk-timeout", "grace=1\nrisk-timeout")), client()
+    child, out = stubborn(image("written.img"))
+    disk = image("a.img")
+    paused = root.acquire(disk, pid=child.pid, on_break="pause")
+    other = root.acquire(image("b.img"), pid=child.pid, on_break="terminate")
+    root.call("Break", "(osa{sv})", str(paused), "maintenance", {})
+    wait_until(lambda: letters(child) == {"T"}, "the process to be paused")
+    root.acquire(disk, wait=30000)
+    written = out.stat().st_size
+    service.crash()
+    service.start()
+    client().call("Break", "(osa{sv})", str(other), "maintenance", {})
+    assert child.wait(60) == -9 and out.stat().st_size == written
