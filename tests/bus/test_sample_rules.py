@@ -1,9 +1,11 @@
 """The sample of polkit rules that is shipped, as polkitd takes it: what the members of the group libvirt may do."""
 
 import pytest
+from gi.repository import GLib
 
 from conftest import ALICE, BOB
 from harness import SOURCE
+from harness.polkit import Agent
 
 RULES = SOURCE / "polkit" / "50-disklock-libvirt.rules"
 
@@ -39,14 +41,23 @@ def test_a_member_sees_who_uses_a_disk(member, root, disk):
     assert member.inspect(disk)["holders"][0]["owner"] == "web01"
 
 
-def test_a_member_releases_anothers_lease_with_his_own_password_alone(member, root, disk):
+@pytest.fixture
+def agent(polkit, member):
+    """It lets every prompt be dismissed."""
+    return Agent(polkit, member.pid, answer=False)
+
+
+def test_a_member_releases_anothers_lease_with_his_own_password(agent, member, root, disk):
     lease = root.acquire(disk)
-    assert member.refused("Release", "(o)", lease.path).name == "InteractiveAuthorizationRequired"
+    assert member.refused("Release", "(o)", lease.path, interactive=True).name == "NotOwner"
+    assert [action for action, _, _ in agent.seen] == ["release-any"] and agent.asked == [[ALICE]]
 
 
 @pytest.mark.parametrize("call", [("Break", "(osa{sv})", "lease", "because", {}), ("Fence", "(ssa{sv})", "/srv/web01.qcow2", "alpha", {}),
-                                  ("Reload", "()")], ids=["Break", "Fence", "Reload"])
-def test_the_rest_stays_with_the_administrators(member, root, disk, call):
+                                  ("Acquire", "(ssa{sv})", "/var/lib/libvirt/images/web01.qcow2", "exclusive", {"pid": GLib.Variant("u", 1)}),
+                                  ("Reload", "()")], ids=["Break", "Fence", "Acquire for another", "Reload"])
+def test_the_rest_takes_an_administrators_password(agent, member, root, disk, call):
     lease = root.acquire(disk)
     arguments = [lease.path if argument == "lease" else argument for argument in call]
-    assert member.refused(*arguments).name in ("NotAuthorized", "InteractiveAuthorizationRequired")
+    assert member.refused(*arguments, interactive=True).name == "NotAuthorized"
+    assert agent.asked and ALICE not in agent.asked[0]

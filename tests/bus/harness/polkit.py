@@ -153,6 +153,7 @@ class Agent:
 
     def __init__(self, polkit, pid, answer=True):
         self.seen, self.answer = [], answer
+        self.asked = []  # for each prompt the uids of whose password it takes
         self._connection = polkit.bus.connect()
         interface = Gio.DBusNodeInfo.new_for_xml(AGENT).interfaces[0]
         self._connection.register_object(AGENT_PATH, interface, self._on_call, None, None)
@@ -169,7 +170,8 @@ class Agent:
         if member != "BeginAuthentication":
             invocation.return_value(None)
             return
-        action, message, _, details, cookie, _ = parameters.unpack()
+        action, message, _, details, cookie, identities = parameters.unpack()
+        self.asked.append([whose.get("uid") for _, whose in identities])
         self.seen.append((action.rpartition(".")[2], message, details))
         if self.answer:
             self._give_password(cookie)
